@@ -1,0 +1,95 @@
+//! The outside world as small traits: clock, randomness, files.
+//!
+//! `log`, `broker` and `worker` reach the clock, randomness and the file system through [`Env`] only,
+//! so that tests can control time and inject faults. This crate knows nothing else of Jackfield.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Everything a component needs of the outside world. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Wall and monotonic time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness (ids, jitter).
+    pub random: Arc<dyn Random>,
+    /// The file system.
+    pub files: Arc<dyn Files>,
+}
+
+/// Time.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Wall clock, milliseconds since the Unix epoch (Kafka's unit for every timestamp).
+    fn now_ms(&self) -> i64;
+}
+
+/// Randomness.
+pub trait Random: Send + Sync + std::fmt::Debug {
+    /// Fills `out` with random bytes.
+    fn fill(&self, out: &mut [u8]);
+}
+
+/// A directory entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Name without its directory.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Length in bytes (0 for directories).
+    pub len: u64,
+}
+
+/// The file system operations that storage needs, each of which a test can make fail.
+pub trait Files: Send + Sync + std::fmt::Debug {
+    /// Opens for reading and writing, creating the file when `create`.
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>>;
+    /// Reads a whole small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory.
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Renames a file or directory (the directory is not synced).
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; a missing file is not an error.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory and everything in it; a missing one is not an error.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Creates a directory and its parents.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Lists a directory, sorted by name.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Makes the directory's entries durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the data of all given files durable, however that is cheapest for their number
+    /// (one fdatasync, several in flight, or one syncfs). One result per file, in order.
+    fn sync_data_many(&self, files: &[Arc<dyn File>]) -> Vec<io::Result<()>>;
+    /// Takes an exclusive lock that lives as long as the returned file (Kafka's `.lock`).
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Whether the path exists.
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// An open file with positional access.
+pub trait File: Send + Sync + std::fmt::Debug {
+    /// Path it was opened under.
+    fn path(&self) -> &PathBuf;
+    /// Reads up to `out.len()` bytes at `position`; 0 at the end of file.
+    fn read_at(&self, out: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Writes all of `data` at `position`.
+    fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()>;
+    /// Makes the file's data durable (fdatasync).
+    fn sync_data(&self) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// The operating system's file, when there is one (for sendfile and syncfs).
+    fn as_std(&self) -> Option<&std::fs::File>;
+}

@@ -1,0 +1,217 @@
+//! Plugin host: manifest discovery, policy, native loader (libloading), WASM loader (wasmtime).
+//!
+//! SEAM: signatures below are the contract other crates code against; the owner fills and refines them.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
+use tokio::sync::Notify;
+
+/// Where plugins are looked for and what they may do.
+#[derive(Debug, Clone)]
+pub struct PluginConfig {
+    /// `plugin.path`: roots, scanned one level deep.
+    pub plugin_path: Vec<PathBuf>,
+    /// Directory for compiled WASM code, ours alone.
+    pub cache_dir: PathBuf,
+    /// Directories granted to WASM plugins (`plugin.wasm.directories`), read-write, at the same path inside.
+    pub wasm_directories: Vec<PathBuf>,
+}
+
+/// Source or sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "Connect's names")]
+pub enum Kind {
+    Source,
+    Sink,
+}
+
+/// `plugin.form`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the design's names")]
+pub enum Form {
+    Native,
+    Wasm,
+}
+
+/// One connector class of one package.
+#[derive(Debug, Clone)]
+pub struct PluginInfo {
+    /// Full class name, e.g. `org.apache.kafka.connect.file.FileStreamSourceConnector`.
+    pub class: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// Source or sink.
+    pub kind: Kind,
+    /// Version.
+    pub version: String,
+    /// Package directory.
+    pub location: PathBuf,
+    /// Forms present.
+    pub forms: Vec<Form>,
+}
+
+/// A package that could not be used, with the reason.
+#[derive(Debug, Clone)]
+pub struct BadPackage {
+    /// Directory or file.
+    pub location: PathBuf,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+/// Everything found on `plugin.path`. Discovery reads manifests and runs no plugin code.
+#[derive(Debug)]
+pub struct Plugins {}
+
+/// Host services a running task may use.
+#[derive(Debug, Clone)]
+pub struct TaskServices {
+    /// Connector name.
+    pub connector: String,
+    /// Task number.
+    pub task: u32,
+    /// Notified by the host when the plugin should be polled before its idle time ends.
+    pub wake: Arc<Notify>,
+    /// Source offsets as stored when the task starts: source partition JSON -> offset JSON.
+    pub stored_offsets: Arc<dyn StoredOffsets>,
+}
+
+/// Reads stored source offsets.
+pub trait StoredOffsets: Send + Sync + std::fmt::Debug {
+    /// Offset (a JSON object) of a source partition (a JSON object), compared by content.
+    fn read(&self, source_partition: &str) -> Option<String>;
+}
+
+/// Result of a poll.
+#[derive(Debug)]
+pub enum Polled {
+    /// One encoded, validated-on-receipt batch (see `jackfield_batch`).
+    Batch(PolledBatch),
+    /// Nothing now; poll again after this many ms (`None` = only when woken).
+    Idle(Option<u64>),
+}
+
+/// A batch from a plugin; owned by the plugin's allocator or ours, freed when dropped.
+pub type PolledBatch = jackfield_batch::Batch<bytes::Bytes>;
+
+/// Limits of one poll.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PollLimits {
+    pub max_records: u32,
+    pub max_bytes: u32,
+}
+
+/// A connector class, loaded.
+#[async_trait]
+pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
+    /// What it is.
+    fn info(&self) -> &PluginInfo;
+    /// The form it was loaded in.
+    fn form(&self) -> Form;
+    /// Its config definition.
+    fn config_def(&self) -> &ConfigDef;
+    /// Cross-field or connecting validation, after the definition was applied.
+    async fn validate(
+        &self,
+        config: &BTreeMap<String, String>,
+    ) -> Result<Vec<ConfigValueIssue>, ConnectError>;
+    /// One config per task.
+    async fn task_configs(
+        &self,
+        config: &BTreeMap<String, String>,
+        max_tasks: u32,
+    ) -> Result<Vec<BTreeMap<String, String>>, ConnectError>;
+    /// A new source task (kind source only).
+    async fn start_source(
+        &self,
+        config: &BTreeMap<String, String>,
+        services: TaskServices,
+    ) -> Result<Box<dyn HostedSource>, ConnectError>;
+    /// A new sink task (kind sink only).
+    async fn start_sink(
+        &self,
+        config: &BTreeMap<String, String>,
+        services: TaskServices,
+    ) -> Result<Box<dyn HostedSink>, ConnectError>;
+}
+
+/// A running source task. Calls come one at a time. After any `fatal` error it is discarded.
+#[async_trait]
+pub trait HostedSource: Send {
+    /// Never waits.
+    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError>;
+    /// The first `batches` non-empty batches (counted from 1) are durable and their offsets are stored.
+    async fn committed(&mut self, batches: u64) -> Result<(), ConnectError>;
+    /// Ends the task.
+    async fn stop(self: Box<Self>);
+}
+
+/// A position of a sink task in a topic partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkPosition {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Next offset to be delivered; -1 = none committed yet.
+    pub offset: i64,
+    /// Metadata kept with the commit.
+    pub metadata: String,
+}
+
+/// A record the sink could not take.
+#[derive(Debug, Clone)]
+pub struct RecordError {
+    /// `sequence` of the record in the batch.
+    pub sequence: u32,
+    /// Why.
+    pub message: String,
+}
+
+/// A running sink task. Calls come one at a time.
+#[async_trait]
+pub trait HostedSink: Send {
+    /// Partitions were assigned, at these committed positions.
+    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError>;
+    /// Delivers a batch (an encoded `jackfield_batch` of sink records); it may be empty.
+    async fn put(&mut self, batch: bytes::Bytes) -> Result<Vec<RecordError>, ConnectError>;
+    /// Makes everything put so far durable and returns the positions safe to commit, a subset of `current`, each with
+    /// metadata of the sink's own.
+    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError>;
+    /// Partitions were taken away.
+    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError>;
+    /// Ends the task.
+    async fn stop(self: Box<Self>);
+}
+
+/// Asking for a class that cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct LookupError(pub String);
+
+impl Plugins {
+    /// Reads the manifests of all packages on `plugin.path`. A bad package is listed in [`Plugins::bad`], never fatal.
+    pub fn discover(_config: PluginConfig) -> Self {
+        todo!()
+    }
+    /// Usable connector classes, sorted by class.
+    pub fn list(&self) -> Vec<PluginInfo> {
+        todo!()
+    }
+    /// Packages that cannot be used.
+    pub fn bad(&self) -> Vec<BadPackage> {
+        todo!()
+    }
+    /// Loads a class by full name or alias (also without the `Connector` suffix). `form` = `plugin.form` of the connector
+    /// config; `None` = native when the package is shipped by us and has it, else WASM. Loaded classes are kept.
+    pub async fn load(
+        &self,
+        _class: &str,
+        _form: Option<Form>,
+    ) -> Result<Arc<dyn ConnectorPlugin>, LookupError> {
+        todo!()
+    }
+}
