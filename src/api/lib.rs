@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+pub mod abi;
+
 pub use jackfield_batch as batch;
 
 /// The one list of error kinds: WIT, C ABI and Rust alike.
@@ -115,4 +117,15 @@ pub mod schema_json {
     pub fn to_json(_schema: &Schema) -> String {
         todo!()
     }
+}
+
+/// Bindings of the WIT package for components.
+#[cfg(target_family = "wasm")]
+pub mod component {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "connectors",
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+    });
 }

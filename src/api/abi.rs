@@ -1,0 +1,449 @@
+//! The native plugin boundary: `repr(C)` structs and function tables, the C twin of `wit/plugin.wit`.
+//!
+//! A plugin library exports one symbol, [`ENTRY_SYMBOL`], of type [`EntryFn`]. The host calls it once after loading and
+//! reads everything else through the returned [`PluginDesc`]. In the C header every type carries the prefix `jf_`.
+//!
+//! Rules, for both sides:
+//! - Versions: a different `abi_major` is refused (the entry returns null, or the host refuses the descriptor). While
+//!   the major is 0, a different `abi_minor` is refused too. Every table starts with its `struct_size`; members are only
+//!   ever added at the end and are not read beyond the size given.
+//! - Memory: inputs ([`Slice`], arrays, [`TaskContext`]) are valid during the call only. A [`Buf`] handed out is owned by
+//!   the receiver until it calls `free`. Descriptors and tables live as long as the process; libraries are never unloaded.
+//! - Output parameters point to zeroed structs and are written only where the return code says so.
+//! - Return codes: [`OK`], or [`FAILED`] with the [`Error`] filled in.
+//! - Threads: calls for one task come one at a time, not always from the same thread. Host functions may be called from
+//!   any thread.
+//! - No unwinding crosses the boundary: each side catches its own panics. After an error of kind [`ERROR_PANIC`] or
+//!   `fatal` the host calls nothing but `stop`.
+//! - Lists that are rare and small cross as JSON in a [`Buf`]; text is UTF-8 without a terminating zero.
+//!
+//! This file must not know how a connector is written; `native.rs` is the SDK's implementation of it, the loader of
+//! `jackfield-plugin` the host's.
+
+use std::ffi::c_void;
+
+/// First field of [`PluginDesc`]: `"JFPLUGIN"` read as a little endian number.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
+/// Breaking changes.
+pub const ABI_MAJOR: u16 = 0;
+/// Additions (while the major is 0: any change).
+pub const ABI_MINOR: u16 = 1;
+/// Name of the exported function, with the terminating zero that symbol look-ups want.
+pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
+
+/// Return code: done.
+pub const OK: i32 = 0;
+/// Return code: see [`Error`].
+pub const FAILED: i32 = 1;
+
+/// [`Error::kind`]: retriable.
+pub const ERROR_RETRIABLE: u8 = 1;
+/// [`Error::kind`]: data.
+pub const ERROR_DATA: u8 = 2;
+/// [`Error::kind`]: config.
+pub const ERROR_CONFIG: u8 = 3;
+/// [`Error::kind`]: fatal.
+pub const ERROR_FATAL: u8 = 4;
+/// [`Error::kind`]: the plugin panicked; to be treated as fatal.
+pub const ERROR_PANIC: u8 = 5;
+
+/// [`ClassDesc::kind`]: source.
+pub const KIND_SOURCE: u8 = 1;
+/// [`ClassDesc::kind`]: sink.
+pub const KIND_SINK: u8 = 2;
+
+/// [`PollResult::state`]: `batch` holds at least one record.
+pub const POLL_BATCH: u8 = 1;
+/// [`PollResult::state`]: nothing now, see `idle_ms`.
+pub const POLL_IDLE: u8 = 2;
+
+/// Borrowed bytes or UTF-8 text. `ptr` may be null when `len` is 0.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    /// First byte.
+    pub ptr: *const u8,
+    /// Number of bytes.
+    pub len: usize,
+}
+
+/// One entry of a config.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct KeyValue {
+    /// Key.
+    pub key: Slice,
+    /// Value.
+    pub value: Slice,
+}
+
+/// Owned bytes that crossed the boundary; freed through its own function by whoever received it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Buf {
+    /// First byte; null = no bytes.
+    pub ptr: *mut u8,
+    /// Number of bytes.
+    pub len: usize,
+    /// Allocated bytes.
+    pub cap: usize,
+    /// Frees `(ptr, len, cap)`, once, on any thread; null = nothing to free.
+    pub free: Option<unsafe extern "C" fn(*mut u8, usize, usize)>,
+}
+
+/// Why a call failed.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Error {
+    /// One of the `ERROR_` constants.
+    pub kind: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+    /// UTF-8 message.
+    pub message: Buf,
+}
+
+/// Limits of one poll.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct PollLimits {
+    /// At most this many records.
+    pub max_records: u32,
+    /// Soft: the record that passes it is still delivered.
+    pub max_bytes: u32,
+}
+
+/// Outcome of a poll.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PollResult {
+    /// One of the `POLL_` constants.
+    pub state: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+    /// When idle: poll again after this many ms; -1 = only when woken.
+    pub idle_ms: i64,
+    /// When a batch: the encoded batch (magic `JFB`).
+    pub batch: Buf,
+}
+
+/// A position of a sink task in a topic partition.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    /// Topic.
+    pub topic: Slice,
+    /// Next offset to be delivered; -1 = none committed yet.
+    pub offset: i64,
+    /// Metadata kept with the commit.
+    pub metadata: Slice,
+    /// Partition.
+    pub partition: i32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A topic partition.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct TopicPartition {
+    /// Topic.
+    pub topic: Slice,
+    /// Partition.
+    pub partition: i32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What a task is told about itself when it starts.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct TaskContext {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Number of the task.
+    pub task_id: u32,
+    /// Name of the connector.
+    pub connector: Slice,
+    /// Handle for the functions of [`HostVTable`]; valid until `stop` returns, longer while retained.
+    pub host: *const c_void,
+}
+
+/// Services of the host, alive as long as the process. `task` is [`TaskContext::host`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct HostVTable {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Most verbose log level kept: 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+    pub log_max_level: unsafe extern "C" fn() -> u8,
+    /// Writes a log line; `task` may be null outside of a task.
+    pub log: unsafe extern "C" fn(task: *const c_void, level: u8, message: Slice),
+    /// Stored source offset of a source partition (JSON objects): true and `out` filled, or false when there is none.
+    pub stored_offset: unsafe extern "C" fn(task: *const c_void, partition: Slice, out: *mut Buf) -> bool,
+    /// A change of this file ends the task's idle time from now on; false = not watched, come back by yourself.
+    pub watch_path: unsafe extern "C" fn(task: *const c_void, path: Slice) -> bool,
+    /// Ends the task's idle time now.
+    pub wake: unsafe extern "C" fn(task: *const c_void),
+    /// Keeps the handle valid past `stop`, until [`HostVTable::release`].
+    pub retain: unsafe extern "C" fn(task: *const c_void),
+    /// Undoes one [`HostVTable::retain`].
+    pub release: unsafe extern "C" fn(task: *const c_void),
+}
+
+/// The exported function: `None`/null = this library does not speak that major.
+pub type EntryFn = unsafe extern "C" fn(host_abi_major: u16, host: *const HostVTable) -> *const PluginDesc;
+
+/// What a library contains.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct PluginDesc {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`ABI_MAJOR`] the library was built for.
+    pub abi_major: u16,
+    /// [`ABI_MINOR`] the library was built for.
+    pub abi_minor: u16,
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Bit set of optional abilities; none are defined yet.
+    pub features: u64,
+    /// Oldest batch format major it reads and writes.
+    pub batch_major_min: u16,
+    /// Newest batch format major it reads and writes.
+    pub batch_major_max: u16,
+    /// Number of classes.
+    pub class_count: u32,
+    /// Array of pointers, so that [`ClassDesc`] can grow.
+    pub classes: *const *const ClassDesc,
+    /// Compiler or SDK, for messages.
+    pub built_with: Slice,
+}
+
+/// One connector class.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ClassDesc {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// [`KIND_SOURCE`] or [`KIND_SINK`].
+    pub kind: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+    /// Full class name.
+    pub class: Slice,
+    /// Version.
+    pub version: Slice,
+    /// Other names.
+    pub aliases: *const Slice,
+    /// Number of `aliases`.
+    pub alias_count: usize,
+    /// Never null.
+    pub connector: *const ConnectorVTable,
+    /// Not null when the kind is source.
+    pub source: *const SourceVTable,
+    /// Not null when the kind is sink.
+    pub sink: *const SinkVTable,
+    /// The plugin's own.
+    pub user_data: *const c_void,
+}
+
+/// Questions about a class; they touch no task.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectorVTable {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// `ConfigDef` as JSON.
+    pub config_def: unsafe extern "C" fn(class: *const ClassDesc, out: *mut Buf, error: *mut Error) -> i32,
+    /// JSON array of `{"name":…,"message":…}`.
+    pub validate: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        out: *mut Buf,
+        error: *mut Error,
+    ) -> i32,
+    /// JSON array of objects with string values, one per task.
+    pub task_configs: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        max_tasks: u32,
+        out: *mut Buf,
+        error: *mut Error,
+    ) -> i32,
+}
+
+/// A source task. `task` is what `start` stored.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SourceVTable {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Starts a task and stores its handle in `task`, only when it returns [`OK`].
+    pub start: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        context: *const TaskContext,
+        task: *mut *mut c_void,
+        error: *mut Error,
+    ) -> i32,
+    /// Never waits.
+    pub poll: unsafe extern "C" fn(
+        task: *mut c_void,
+        limits: *const PollLimits,
+        out: *mut PollResult,
+        error: *mut Error,
+    ) -> i32,
+    /// The first `batches` batches (counted from 1) are durable and their offsets are stored.
+    pub committed: unsafe extern "C" fn(task: *mut c_void, batches: u64, error: *mut Error) -> i32,
+    /// Ends and frees the task.
+    pub stop: unsafe extern "C" fn(task: *mut c_void),
+}
+
+/// A sink task. `task` is what `start` stored.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SinkVTable {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Starts a task and stores its handle in `task`, only when it returns [`OK`].
+    pub start: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        context: *const TaskContext,
+        task: *mut *mut c_void,
+        error: *mut Error,
+    ) -> i32,
+    /// Partitions were assigned, at these committed positions.
+    pub open: unsafe extern "C" fn(
+        task: *mut c_void,
+        partitions: *const Position,
+        partitions_len: usize,
+        error: *mut Error,
+    ) -> i32,
+    /// Delivers a batch. `rejected`: JSON array of `{"sequence":…,"message":…}`; null = none.
+    pub put:
+        unsafe extern "C" fn(task: *mut c_void, batch: Slice, rejected: *mut Buf, error: *mut Error) -> i32,
+    /// Makes everything put so far durable. `out`: JSON array of
+    /// `{"topic":…,"partition":…,"offset":…,"metadata":…}`, the positions safe to commit.
+    pub pre_commit: unsafe extern "C" fn(
+        task: *mut c_void,
+        current: *const Position,
+        current_len: usize,
+        out: *mut Buf,
+        error: *mut Error,
+    ) -> i32,
+    /// Partitions were taken away.
+    pub close: unsafe extern "C" fn(
+        task: *mut c_void,
+        partitions: *const TopicPartition,
+        partitions_len: usize,
+        error: *mut Error,
+    ) -> i32,
+    /// Ends and frees the task.
+    pub stop: unsafe extern "C" fn(task: *mut c_void),
+}
+
+impl Slice {
+    /// No bytes.
+    pub const EMPTY: Self = Self {
+        ptr: std::ptr::null(),
+        len: 0,
+    };
+
+    /// Borrows text for the duration of a call.
+    pub const fn of(text: &str) -> Self {
+        Self {
+            ptr: text.as_ptr(),
+            len: text.len(),
+        }
+    }
+
+    /// Borrows bytes for the duration of a call.
+    pub const fn of_bytes(bytes: &[u8]) -> Self {
+        Self {
+            ptr: bytes.as_ptr(),
+            len: bytes.len(),
+        }
+    }
+}
+
+impl Buf {
+    /// No bytes, nothing to free: what output parameters start as.
+    pub const EMPTY: Self = Self {
+        ptr: std::ptr::null_mut(),
+        len: 0,
+        cap: 0,
+        free: None,
+    };
+
+    /// Hands a vector out without copying it; the receiver frees it through [`Buf::free`].
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        let mut bytes = std::mem::ManuallyDrop::new(bytes);
+        Self {
+            ptr: bytes.as_mut_ptr(),
+            len: bytes.len(),
+            cap: bytes.capacity(),
+            free: Some(free_vec),
+        }
+    }
+}
+
+impl Error {
+    /// Not filled in: what error parameters start as.
+    pub const EMPTY: Self = Self {
+        kind: 0,
+        reserved: [0; 7],
+        message: Buf::EMPTY,
+    };
+}
+
+impl PollResult {
+    /// Not filled in: what the result of a poll starts as.
+    pub const EMPTY: Self = Self {
+        state: 0,
+        reserved: [0; 7],
+        idle_ms: 0,
+        batch: Buf::EMPTY,
+    };
+}
+
+/// Frees what [`Buf::from_vec`] handed out.
+#[allow(
+    unsafe_code,
+    reason = "memory that crossed the C boundary comes back as raw parts"
+)]
+unsafe extern "C" fn free_vec(ptr: *mut u8, len: usize, cap: usize) {
+    // SAFETY: the three parts come unchanged from `Buf::from_vec` of this very library (the function pointer travels
+    // with them), and the receiver calls this once.
+    drop(unsafe { Vec::from_raw_parts(ptr, len, cap) });
+}
+
+// The layout other languages compile against. A change here is a change of `ABI_MINOR` at least.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<Slice>() == 16 && size_of::<KeyValue>() == 32 && size_of::<Buf>() == 32);
+    assert!(size_of::<Error>() == 40 && offset_of!(Error, message) == 8);
+    assert!(size_of::<PollLimits>() == 8);
+    assert!(size_of::<PollResult>() == 48 && offset_of!(PollResult, batch) == 16);
+    assert!(size_of::<Position>() == 48 && offset_of!(Position, partition) == 40);
+    assert!(size_of::<TopicPartition>() == 24 && size_of::<TaskContext>() == 32);
+    assert!(size_of::<HostVTable>() == 64 && offset_of!(HostVTable, log) == 16);
+    assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
+    assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
+    assert!(size_of::<ConnectorVTable>() == 32);
+    assert!(size_of::<SourceVTable>() == 40 && size_of::<SinkVTable>() == 56);
+};
