@@ -1,0 +1,135 @@
+//! Apache Kafka from its own jars: the command-line tools, and a real broker and Connect worker to compare with.
+//!
+//! The jars come from Maven Central through `tests/interop/pom.xml`, once, into a cache directory.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use super::{
+    process::{self, Process},
+    scratch::{Scratch, free_port},
+    wait,
+};
+
+const VERSION: &str = "4.3.1";
+
+const LOG4J: &str = "\
+rootLogger.level = WARN
+rootLogger.appenderRef.e.ref = err
+appender.e.type = Console
+appender.e.name = err
+appender.e.target = SYSTEM_ERR
+appender.e.layout.type = PatternLayout
+appender.e.layout.pattern = [%d] %p %m (%c)%n
+";
+
+/// Directory with Kafka's jars; fetched on first use.
+#[allow(clippy::disallowed_methods, reason = "the tests' cache directory is found through the environment")]
+pub(crate) fn jars() -> &'static Path {
+    static JARS: OnceLock<PathBuf> = OnceLock::new();
+    JARS.get_or_init(|| {
+        let cache = std::env::var("XDG_CACHE_HOME")
+            .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
+            .expect("HOME is set");
+        let jars = PathBuf::from(cache).join("jackfield-tests").join(format!("kafka-{VERSION}"));
+        if !jars.exists() {
+            let part = jars.with_extension(format!("{}.part", std::process::id()));
+            let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml");
+            println!("fetching Apache Kafka {VERSION} from Maven Central");
+            process::run(
+                Command::new("mvn")
+                    .args(["-q", "-B", "-f"])
+                    .arg(pom)
+                    .arg(format!("-Dkafka.version={VERSION}"))
+                    .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+                    .arg(format!("-DoutputDirectory={}", part.display())),
+            );
+            fs::write(part.join("log4j2.properties"), LOG4J).unwrap();
+            // Another process may have been faster; its result is as good.
+            fs::rename(&part, &jars).or_else(|_| fs::remove_dir_all(&part)).unwrap();
+        }
+        jars
+    })
+}
+
+/// `java` with Kafka's class path and options for a short life on a small machine.
+pub(crate) fn java(main_class: &str) -> Command {
+    let jars = jars();
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
+        .arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.properties").display()))
+        .arg("-cp")
+        .arg(format!("{}/*", jars.display()))
+        .arg(main_class);
+    command
+}
+
+/// `kafka-topics.sh`.
+pub(crate) fn topics() -> Command {
+    java("org.apache.kafka.tools.TopicCommand")
+}
+
+/// `kafka-console-producer.sh`.
+pub(crate) fn console_producer() -> Command {
+    java("org.apache.kafka.tools.ConsoleProducer")
+}
+
+/// `kafka-console-consumer.sh`.
+pub(crate) fn console_consumer() -> Command {
+    java("org.apache.kafka.tools.consumer.ConsoleConsumer")
+}
+
+/// `kafka-dump-log.sh`.
+pub(crate) fn dump_log() -> Command {
+    java("org.apache.kafka.tools.DumpLogSegments")
+}
+
+/// A real Apache Kafka broker (KRaft, one node).
+#[derive(Debug)]
+pub(crate) struct RealKafka {
+    pub(crate) port: u16,
+    pub(crate) process: Process,
+    pub(crate) data: PathBuf,
+}
+
+impl RealKafka {
+    /// Formats a fresh directory and starts the broker on it, with `properties` added to `server.properties`.
+    pub(crate) fn start(scratch: &Scratch, properties: &[&str]) -> Self {
+        let (port, controller) = (free_port(), free_port());
+        let data = scratch.join("kafka-data");
+        let mut lines = vec![
+            "process.roles=broker,controller".to_owned(),
+            "node.id=1".to_owned(),
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
+            "controller.listener.names=CONTROLLER".to_owned(),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+            format!("log.dirs={}", data.display()),
+            "offsets.topic.replication.factor=1".to_owned(),
+            "transaction.state.log.replication.factor=1".to_owned(),
+            "transaction.state.log.min.isr=1".to_owned(),
+            "group.initial.rebalance.delay.ms=0".to_owned(),
+        ];
+        lines.extend(properties.iter().map(ToString::to_string));
+        let config = scratch.write("kafka.properties", lines.join("\n"));
+        process::run(
+            java("kafka.tools.StorageTool")
+                .args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
+                .arg(&config),
+        );
+        let mut process =
+            Process::start("kafka", java("kafka.Kafka").arg(&config), &scratch.join("kafka.log"));
+        wait::until("kafka to accept connections", || {
+            assert!(process.is_running(), "kafka ended early");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self { port, process, data }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the tests share: processes and their directories, waiting, a raw client, Apache Kafka's jars.
+
+pub(crate) mod batches;
+pub(crate) mod kafka;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod scratch;
+pub(crate) mod wait;
+pub(crate) mod wire;

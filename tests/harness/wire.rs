@@ -1,0 +1,202 @@
+//! A Kafka client of a few lines that sends what it is told, byte for byte: no batching, no retries, no metadata.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::{
+    messages::{
+        ApiKey, BrokerId, CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
+        ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+        create_topics_request::{CreatableTopic, CreatableTopicConfig},
+        fetch_request::{FetchPartition, FetchTopic},
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        produce_request::{PartitionProduceData, TopicProduceData},
+    },
+    protocol::{Decodable, Encodable, Request, StrBytes, encode_request_header_into_buffer},
+};
+
+use super::batches::{self, ReadRecord};
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    correlation: i32,
+}
+
+/// A string as messages want it.
+pub(crate) fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_owned())
+}
+
+/// A topic name as messages want it.
+pub(crate) fn topic(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+impl Wire {
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, correlation: 0 }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        let frame = self.frame(version, request);
+        self.send(&frame).unwrap();
+        let mut body = Bytes::from(self.receive().unwrap());
+        let api = ApiKey::try_from(R::KEY).unwrap();
+        let header = ResponseHeader::decode(&mut body, api.response_header_version(version)).unwrap();
+        assert_eq!(header.correlation_id, self.correlation, "answers come in order");
+        let response = R::Response::decode(&mut body, version).unwrap();
+        assert!(body.is_empty(), "{} bytes after the answer to {api:?} v{version}", body.len());
+        response
+    }
+
+    /// The bytes of a request, length first.
+    pub(crate) fn frame<R: Request>(&mut self, version: i16, request: &R) -> Vec<u8> {
+        self.correlation += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation)
+            .with_client_id(Some(text("tests")));
+        let mut body = BytesMut::new();
+        encode_request_header_into_buffer(&mut body, &header).unwrap();
+        request.encode(&mut body, version).unwrap();
+        let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        frame.extend(&body);
+        frame
+    }
+
+    /// Sends raw bytes.
+    pub(crate) fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        self.stream.write_all(data)
+    }
+
+    /// Receives one frame without its length.
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut body)?;
+        Ok(body)
+    }
+
+    /// Creates a topic; an error code other than 0 fails the test.
+    pub(crate) fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let configs = configs
+            .iter()
+            .map(|(key, value)| {
+                CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
+            })
+            .collect();
+        let request = CreateTopicsRequest::default().with_timeout_ms(30_000).with_topics(vec![
+            CreatableTopic::default()
+                .with_name(topic(name))
+                .with_num_partitions(partitions)
+                .with_replication_factor(1)
+                .with_configs(configs),
+        ]);
+        let response = self.call(5, &request);
+        let result = &response.topics[0];
+        assert_eq!(result.error_code, 0, "creating {name}: {:?}", result.error_message);
+    }
+
+    /// Producer id and epoch for an idempotent producer.
+    pub(crate) fn init_producer_id(&mut self) -> (i64, i16) {
+        let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
+        let response = self.call(2, &request);
+        assert_eq!(response.error_code, 0);
+        (response.producer_id.0, response.producer_epoch)
+    }
+
+    /// Produces one batch with acks=all: error code and base offset.
+    pub(crate) fn try_produce(&mut self, name: &str, partition: i32, batch: Vec<u8>) -> (i16, i64) {
+        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![
+            TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![
+                PartitionProduceData::default().with_index(partition).with_records(Some(batch.into())),
+            ]),
+        ]);
+        let response = self.call(9, &request);
+        let result = &response.responses[0].partition_responses[0];
+        (result.error_code, result.base_offset)
+    }
+
+    /// Produces one batch with acks=all and returns its base offset.
+    pub(crate) fn produce(&mut self, name: &str, partition: i32, batch: Vec<u8>) -> i64 {
+        let (code, offset) = self.try_produce(name, partition, batch);
+        assert_eq!(code, 0, "producing to {name}-{partition}");
+        offset
+    }
+
+    /// Log end offset (-1) or log start offset (-2).
+    pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
+        let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![
+            ListOffsetsTopic::default().with_name(topic(name)).with_partitions(vec![
+                ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp),
+            ]),
+        ]);
+        let response = self.call(5, &request);
+        let result = &response.topics[0].partitions[0];
+        assert_eq!(result.error_code, 0, "listing offsets of {name}-{partition}");
+        result.offset
+    }
+
+    /// One fetch without waiting: the batches from `offset` on, as they are.
+    pub(crate) fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> Bytes {
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(0)
+            .with_min_bytes(0)
+            .with_max_bytes(64 << 20)
+            .with_session_epoch(-1)
+            .with_topics(vec![FetchTopic::default().with_topic(topic(name)).with_partitions(vec![
+                FetchPartition::default()
+                    .with_partition(partition)
+                    .with_current_leader_epoch(-1)
+                    .with_fetch_offset(offset)
+                    .with_partition_max_bytes(64 << 20),
+            ])]);
+        let response = self.call(11, &request);
+        assert_eq!(response.error_code, 0);
+        let result = &response.responses[0].partitions[0];
+        assert_eq!(result.error_code, 0, "fetching {name}-{partition} at {offset}");
+        result.records.clone().unwrap_or_default()
+    }
+
+    /// All records of a partition, from its start to the end it has now.
+    pub(crate) fn read_all(&mut self, name: &str, partition: i32) -> Vec<ReadRecord> {
+        let end = self.list_offset(name, partition, -1);
+        let mut next = self.list_offset(name, partition, -2);
+        let mut records = Vec::new();
+        while next < end {
+            let data = self.fetch(name, partition, next);
+            let batches = batches::split(&data);
+            let last = batches.last().unwrap_or_else(|| panic!("no batch of {name}-{partition} at {next} of {end}"));
+            records.extend(batches::read(&data).into_iter().filter(|record| record.offset >= next));
+            let base = i64::from_be_bytes(last[..8].try_into().unwrap());
+            next = base + i64::from(i32::from_be_bytes(last[23..27].try_into().unwrap())) + 1;
+        }
+        records
+    }
+
+    /// Topics and their number of partitions, internal ones included.
+    pub(crate) fn topics(&mut self) -> BTreeMap<String, usize> {
+        let request = kafka_protocol::messages::MetadataRequest::default().with_topics(None);
+        let response = self.call(8, &request);
+        response
+            .topics
+            .iter()
+            .map(|topic| (topic.name.as_ref().unwrap().0.to_string(), topic.partitions.len()))
+            .collect()
+    }
+}
+

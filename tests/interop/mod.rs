@@ -1,0 +1,1 @@
+//! Tools nobody here wrote, run against the program as they are.
