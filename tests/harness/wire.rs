@@ -20,7 +20,10 @@ use kafka_protocol::{
     protocol::{Decodable, Encodable, Request, StrBytes, encode_request_header_into_buffer},
 };
 
-use super::batches::{self, ReadRecord};
+use super::{
+    batches::{self, ReadRecord},
+    wait,
+};
 
 /// One connection.
 #[derive(Debug)]
@@ -113,9 +116,12 @@ impl Wire {
     /// Producer id and epoch for an idempotent producer.
     pub(crate) fn init_producer_id(&mut self) -> (i64, i16) {
         let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-        let response = self.call(2, &request);
-        assert_eq!(response.error_code, 0);
-        (response.producer_id.0, response.producer_epoch)
+        wait::until("a producer id", || {
+            let response = self.call(2, &request);
+            // 14, 15: the coordinator is still loading or not there yet, which a fresh Kafka answers for a moment.
+            assert!([0, 14, 15].contains(&response.error_code), "error {}", response.error_code);
+            (response.error_code == 0).then_some((response.producer_id.0, response.producer_epoch))
+        })
     }
 
     /// Produces one batch with acks=all: error code and base offset.

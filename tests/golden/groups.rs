@@ -1,0 +1,1 @@
+//! `__consumer_offsets`: the same group requests leave the same records.
