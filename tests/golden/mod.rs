@@ -7,3 +7,4 @@ mod connect;
 mod expected;
 mod groups;
 mod log_files;
+mod mask;

@@ -11,10 +11,11 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
         ApiKey, BrokerId, CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
-        ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+        MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
     },
     protocol::{Decodable, Encodable, Request, StrBytes, encode_request_header_into_buffer},
@@ -194,9 +195,17 @@ impl Wire {
         records
     }
 
+    /// The topic's id.
+    pub(crate) fn topic_id(&mut self, name: &str) -> [u8; 16] {
+        let wanted = MetadataRequestTopic::default().with_name(Some(topic(name)));
+        let response = self.call(10, &MetadataRequest::default().with_topics(Some(vec![wanted])));
+        assert_eq!(response.topics[0].error_code, 0, "describing {name}");
+        *response.topics[0].topic_id.as_bytes()
+    }
+
     /// Topics and their number of partitions, internal ones included.
     pub(crate) fn topics(&mut self) -> BTreeMap<String, usize> {
-        let request = kafka_protocol::messages::MetadataRequest::default().with_topics(None);
+        let request = MetadataRequest::default().with_topics(None);
         let response = self.call(8, &request);
         response
             .topics
