@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     process::{self, Process},
+    rest::Rest,
     scratch::{Scratch, free_port},
     wait,
 };
@@ -131,5 +132,41 @@ impl RealKafka {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
         Self { port, process, data }
+    }
+}
+
+/// A real Connect worker (distributed mode, the only one that keeps its state in topics).
+#[derive(Debug)]
+pub(crate) struct RealConnect {
+    pub(crate) rest: Rest,
+    pub(crate) port: u16,
+    pub(crate) process: Process,
+}
+
+impl RealConnect {
+    /// Starts a worker of `kafka` in `scratch`, with JSON converters as in Kafka's sample files.
+    pub(crate) fn start(scratch: &Scratch, kafka: &RealKafka) -> Self {
+        let port = free_port();
+        let config = scratch.write(
+            "connect.properties",
+            format!(
+                "bootstrap.servers=127.0.0.1:{}\nlisteners=http://127.0.0.1:{port}\ngroup.id=golden-workers\n\
+                 key.converter=org.apache.kafka.connect.json.JsonConverter\n\
+                 value.converter=org.apache.kafka.connect.json.JsonConverter\n\
+                 config.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n\
+                 offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\n\
+                 status.storage.topic=connect-status\nstatus.storage.replication.factor=1\n\
+                 connect.protocol=compatible\noffset.flush.interval.ms=500\n",
+                kafka.port
+            ),
+        );
+        let mut process = Process::start(
+            "connect",
+            java("org.apache.kafka.connect.cli.ConnectDistributed").arg(config).current_dir(scratch.path()),
+            &scratch.join("connect.log"),
+        );
+        let rest = Rest::new(port);
+        rest.wait_until_up(|| assert!(process.is_running(), "connect ended early"));
+        Self { rest, port, process }
     }
 }

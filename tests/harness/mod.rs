@@ -4,6 +4,7 @@ pub(crate) mod batches;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod rest;
 pub(crate) mod scratch;
 pub(crate) mod wait;
 pub(crate) mod wire;

@@ -1,17 +1,22 @@
 //! The program under test: where it is, and a standalone worker or a broker running in a directory of its own.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use rustix::process::Signal;
 
 use super::{
     process::Process,
+    rest::Rest,
     scratch::{Scratch, free_port},
     wait,
+    wire::Wire,
 };
 
 /// The release program that `make build` leaves; `JACKFIELD_BIN` names another.
@@ -67,5 +72,105 @@ impl Broker {
     pub(crate) fn stop(&mut self) {
         let (status, _) = self.process.stop(Signal::TERM);
         assert_eq!(status.code(), Some(0), "exit code after SIGTERM");
+    }
+}
+
+/// `jackfield standalone` on free ports, its data and files in a directory of its own. The same directory can be started again.
+#[derive(Debug)]
+pub(crate) struct Standalone {
+    pub(crate) kafka_port: u16,
+    pub(crate) rest: Rest,
+    pub(crate) directory: PathBuf,
+    properties: BTreeMap<String, String>,
+    process: Option<Process>,
+}
+
+impl Standalone {
+    /// A worker with Kafka's sample settings, not started yet.
+    pub(crate) fn new(scratch: &Scratch) -> Self {
+        let (kafka_port, rest_port) = (free_port(), free_port());
+        let mut worker = Self {
+            kafka_port,
+            rest: Rest::new(rest_port),
+            directory: scratch.path().to_owned(),
+            properties: BTreeMap::new(),
+            process: None,
+        };
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+        for (key, value) in [
+            ("bootstrap.servers", format!("127.0.0.1:{kafka_port}")),
+            ("broker.listeners", format!("PLAINTEXT://127.0.0.1:{kafka_port}")),
+            ("listeners", format!("http://127.0.0.1:{rest_port}")),
+            ("data.dir", scratch.join("data").display().to_string()),
+            ("plugin.path", plugins.display().to_string()),
+            ("plugin.wasm.directories", scratch.path().display().to_string()),
+            ("key.converter", "org.apache.kafka.connect.json.JsonConverter".to_owned()),
+            ("value.converter", "org.apache.kafka.connect.json.JsonConverter".to_owned()),
+            ("offset.flush.interval.ms", "500".to_owned()),
+        ] {
+            worker.property(key, &value);
+        }
+        worker
+    }
+
+    /// Sets a worker property.
+    pub(crate) fn property(&mut self, key: &str, value: &str) {
+        self.properties.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Writes a connector's properties file and returns its name.
+    pub(crate) fn connector(&self, name: &str, properties: &[(&str, &str)]) -> String {
+        let file = format!("{name}.properties");
+        let lines: Vec<_> = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        fs::write(self.directory.join(&file), format!("name={name}\n{}", lines.concat())).unwrap();
+        file
+    }
+
+    /// Starts the program with these connector files and waits until REST and Kafka's port answer.
+    pub(crate) fn start(&mut self, connectors: &[&str]) {
+        self.start_binary(&binary(), connectors);
+    }
+
+    /// As [`Standalone::start`], with the program given.
+    pub(crate) fn start_binary(&mut self, binary: &Path, connectors: &[&str]) {
+        let lines: Vec<_> = self.properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        fs::write(self.directory.join("worker.properties"), lines.concat()).unwrap();
+        let mut process = Process::start(
+            "jackfield standalone",
+            Command::new(binary)
+                .current_dir(&self.directory)
+                .args(["standalone", "worker.properties"])
+                .args(connectors),
+            &self.directory.join("standalone.log"),
+        );
+        self.rest.wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
+        wait::until("the embedded broker to accept connections", || {
+            TcpStream::connect(("127.0.0.1", self.kafka_port)).ok()
+        });
+        self.process = Some(process);
+    }
+
+    /// The running process.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("started")
+    }
+
+    /// Stops it and returns how long that took; anything but exit code 0 fails the test.
+    pub(crate) fn stop(&mut self, signal: Signal) -> Duration {
+        let (status, took) = self.process().stop(signal);
+        assert_eq!(status.code(), Some(0), "exit code after {signal:?}");
+        self.process = None;
+        took
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_9(&mut self) {
+        self.process().kill_9();
+        self.process = None;
+    }
+
+    /// A raw connection to the embedded broker.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire::connect(self.kafka_port)
     }
 }
