@@ -1,0 +1,129 @@
+//! The traits a connector implements.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Config, ConfigDef, ConfigValueIssue, ConnectError, SinkContext, SourceContext,
+    batch::{Batch, BatchBuilder},
+};
+
+/// Config of one task.
+pub type TaskConfig = BTreeMap<String, String>;
+
+/// What a connector class is and how it is configured. None of this touches a task.
+pub trait Connector {
+    /// Full class name, e.g. `org.apache.kafka.connect.file.FileStreamSourceConnector`.
+    const CLASS: &'static str;
+    /// Other names users may write. The last part of the class name, with and without `Connector`, is found anyway.
+    const ALIASES: &'static [&'static str] = &[];
+    /// Version.
+    const VERSION: &'static str;
+
+    /// The options.
+    fn config_def() -> ConfigDef;
+
+    /// Cross-field or connecting validation, after the definition was applied.
+    fn validate(_config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
+        Ok(Vec::new())
+    }
+
+    /// One config per task, at most `max_tasks`. Default: one task with the connector's config.
+    fn task_configs(config: &Config, _max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
+        Ok(vec![config.original().clone()])
+    }
+}
+
+/// A source: brings records in.
+pub trait Source: Connector + Send + Sized + 'static {
+    /// Starts a task. It continues after the offsets the context knows.
+    fn start(config: &Config, context: SourceContext) -> Result<Self, ConnectError>;
+
+    /// Pushes the records that are there now into `batch` (empty on entry) and returns at once. It never waits: a task
+    /// without records says when it wants to be asked again. After an error `batch` is thrown away, so the task must
+    /// offer those records again.
+    fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError>;
+
+    /// The first `batches` batches that `poll` returned (counted from 1) are durable and their offsets are stored.
+    fn committed(&mut self, _batches: u64) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    /// Ends the task.
+    fn stop(&mut self) {}
+}
+
+/// A sink: takes records out.
+pub trait Sink: Connector + Send + Sized + 'static {
+    /// Starts a task. It has no partitions yet.
+    fn start(config: &Config, context: SinkContext) -> Result<Self, ConnectError>;
+
+    /// Partitions were assigned, at these committed positions.
+    fn open(&mut self, _partitions: &[SinkPosition]) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    /// Takes a batch, which may be empty, and returns the records it cannot take. After a retriable error the same
+    /// batch comes again.
+    fn put(&mut self, batch: &Batch<&[u8]>) -> Result<Vec<RecordError>, ConnectError>;
+
+    /// Makes everything put so far durable and returns the positions safe to commit, a subset of `current`, each with
+    /// metadata of the sink's own (given back to `open`; Kafka keeps at most 4,096 bytes).
+    fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError>;
+
+    /// Partitions were taken away. What was put and not committed will be delivered again, perhaps elsewhere.
+    fn close(&mut self, _partitions: &[TopicPartition]) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    /// Ends the task.
+    fn stop(&mut self) {}
+}
+
+/// Limits of one poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollLimits {
+    /// At most this many records.
+    pub max_records: u32,
+    /// Soft: the record that passes it is still delivered.
+    pub max_bytes: u32,
+}
+
+/// Outcome of a poll. With records in the batch it does not matter: the task is asked again at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polled {
+    /// Records were pushed; more may be there.
+    Records,
+    /// Nothing now; ask again after this many ms (`None` = only when woken).
+    Idle(Option<u64>),
+}
+
+/// A position of a sink task in a topic partition.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SinkPosition {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Next offset to be delivered; -1 = none committed yet.
+    pub offset: i64,
+    /// Metadata kept with the commit.
+    pub metadata: String,
+}
+
+/// A topic partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+}
+
+/// A record the sink could not take.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RecordError {
+    /// `sequence` of the record in the batch.
+    pub sequence: u32,
+    /// Why.
+    pub message: String,
+}

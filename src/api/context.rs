@@ -1,0 +1,167 @@
+//! What a running task may ask of its host.
+
+use std::sync::Arc;
+
+/// The host as the SDK sees it; implemented for the C ABI, for components and, for tests, by [`crate::LocalHost`].
+pub trait TaskHost: Send + Sync {
+    /// Name of the connector.
+    fn connector(&self) -> &str;
+    /// Number of the task.
+    fn task(&self) -> u32;
+    /// Most verbose level that is kept.
+    fn log_level(&self) -> LogLevel;
+    /// Writes a log line.
+    fn log(&self, level: LogLevel, message: &str);
+    /// Stored offset of a source partition, both JSON objects.
+    fn stored_offset(&self, source_partition: &str) -> Option<String>;
+    /// Starts watching a file; false = not watched.
+    fn watch_path(&self, path: &str) -> bool;
+    /// Ends the task's idle time.
+    fn wake(&self);
+}
+
+/// Level of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// An operator is needed.
+    Error = 1,
+    /// Something went wrong and was dealt with.
+    Warn = 2,
+    /// State changes.
+    Info = 3,
+    /// Per batch.
+    Debug = 4,
+    /// Anything.
+    Trace = 5,
+}
+
+impl LogLevel {
+    /// The level as the C ABI writes it; unknown numbers are the nearest level.
+    pub fn from_abi_code(code: u8) -> Self {
+        match code {
+            0 | 1 => Self::Error,
+            2 => Self::Warn,
+            3 => Self::Info,
+            4 => Self::Debug,
+            _ => Self::Trace,
+        }
+    }
+}
+
+/// Services for a source task.
+#[derive(Clone)]
+pub struct SourceContext {
+    host: Arc<dyn TaskHost>,
+}
+
+/// Services for a sink task.
+#[derive(Clone)]
+pub struct SinkContext {
+    host: Arc<dyn TaskHost>,
+}
+
+/// Ends the idle time of its task, from any thread of the connector's own. Harmless after the task has ended.
+/// Components have no threads, there it does nothing.
+#[derive(Clone)]
+pub struct WakeHandle {
+    host: Arc<dyn TaskHost>,
+}
+
+impl SourceContext {
+    /// The context of a task of this host.
+    pub fn new(host: Arc<dyn TaskHost>) -> Self {
+        Self { host }
+    }
+
+    /// Name of the connector.
+    pub fn connector(&self) -> &str {
+        self.host.connector()
+    }
+
+    /// Number of the task.
+    pub fn task(&self) -> u32 {
+        self.host.task()
+    }
+
+    /// Writes a line in the worker's log, constant lower-case text first; the host adds connector and task.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        log(&*self.host, level, message);
+    }
+
+    /// The offset (a JSON object) stored for a source partition (a JSON object), as it was when the task started.
+    /// Objects are compared by content.
+    pub fn stored_offset(&self, source_partition: &str) -> Option<String> {
+        self.host.stored_offset(source_partition)
+    }
+
+    /// From now on a change of the file at `path`, which need not exist yet, ends the task's idle time. False = the host
+    /// does not watch it: do not idle without a limit then.
+    pub fn watch_path(&self, path: &str) -> bool {
+        self.host.watch_path(path)
+    }
+
+    /// Lets another thread end this task's idle time.
+    pub fn wake_handle(&self) -> WakeHandle {
+        WakeHandle {
+            host: Arc::clone(&self.host),
+        }
+    }
+}
+
+impl SinkContext {
+    /// The context of a task of this host.
+    pub fn new(host: Arc<dyn TaskHost>) -> Self {
+        Self { host }
+    }
+
+    /// Name of the connector.
+    pub fn connector(&self) -> &str {
+        self.host.connector()
+    }
+
+    /// Number of the task.
+    pub fn task(&self) -> u32 {
+        self.host.task()
+    }
+
+    /// Writes a line in the worker's log, constant lower-case text first; the host adds connector and task.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        log(&*self.host, level, message);
+    }
+}
+
+impl WakeHandle {
+    /// Ends the idle time now.
+    pub fn wake(&self) {
+        self.host.wake();
+    }
+}
+
+fn log(host: &dyn TaskHost, level: LogLevel, message: &str) {
+    if level <= host.log_level() {
+        host.log(level, message);
+    }
+}
+
+impl std::fmt::Debug for SourceContext {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "SourceContext({}-{})", self.connector(), self.task())
+    }
+}
+
+impl std::fmt::Debug for SinkContext {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "SinkContext({}-{})", self.connector(), self.task())
+    }
+}
+
+impl std::fmt::Debug for WakeHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "WakeHandle({}-{})",
+            self.host.connector(),
+            self.host.task()
+        )
+    }
+}

@@ -1,0 +1,623 @@
+//! The native side of the plugin boundary: a library's classes behind the C ABI of [`crate::abi`].
+//!
+//! Every function the host can call catches panics; a panicked task answers everything but `stop` with an error.
+#![allow(
+    unsafe_code,
+    reason = "the C boundary: raw pointers come in and go out here and nowhere else in the SDK"
+)]
+
+use std::{
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    ConnectError, LogLevel, PollLimits, Polled, SinkContext, SinkPosition, SourceContext, TaskConfig,
+    TaskHost, TopicPartition,
+    abi::{self, Buf, ClassDesc, Error, FAILED, HostVTable, KeyValue, OK, PluginDesc, PollResult, Slice},
+    batch::{Batch, BatchBuilder, MAJOR},
+    export::{Class, Library, SinkTask, SourceTask, Start},
+};
+
+/// The library's descriptor, built when the host first asks.
+#[derive(Debug, Default)]
+pub struct Descriptor(OnceLock<Shared>);
+
+/// A descriptor that lives and stays unchanged as long as the process.
+#[derive(Debug)]
+struct Shared(&'static PluginDesc);
+
+// SAFETY: the descriptor and everything it points to are leaked and never written again.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// The host's table; one host per process.
+static HOST: OnceLock<HostVTable> = OnceLock::new();
+
+impl Descriptor {
+    /// Not built yet.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+/// The entry point of a library, called by what `export_plugin!` generates.
+///
+/// # Safety
+/// `host` is null or points to a host table that is valid during the call.
+pub unsafe fn entry<L: Library>(
+    descriptor: &'static Descriptor,
+    host_abi_major: u16,
+    host: *const HostVTable,
+) -> *const PluginDesc {
+    if host_abi_major != abi::ABI_MAJOR || host.is_null() {
+        return std::ptr::null();
+    }
+    // SAFETY: every version of the table starts with its size.
+    let struct_size = unsafe { (&raw const (*host).struct_size).read() } as usize;
+    if struct_size < size_of::<HostVTable>() {
+        return std::ptr::null();
+    }
+    // SAFETY: the table is at least as large as the one this library knows.
+    let host = unsafe { host.read() };
+    HOST.get_or_init(|| host);
+    catch_unwind(|| std::ptr::from_ref(descriptor.0.get_or_init(|| Shared(describe(L::CLASSES))).0))
+        .unwrap_or(std::ptr::null())
+}
+
+fn describe(classes: &'static [Class]) -> &'static PluginDesc {
+    let described: Vec<*const ClassDesc> = classes
+        .iter()
+        .map(|class| {
+            let aliases: Vec<Slice> = class.aliases.iter().map(|alias| Slice::of(alias)).collect();
+            let aliases: &'static [Slice] = aliases.leak();
+            let is_source = matches!(class.start, Start::Source(_));
+            let described: &'static ClassDesc = Box::leak(Box::new(ClassDesc {
+                struct_size: size_u32::<ClassDesc>(),
+                kind: if is_source {
+                    abi::KIND_SOURCE
+                } else {
+                    abi::KIND_SINK
+                },
+                reserved: [0; 3],
+                class: Slice::of(class.name),
+                version: Slice::of(class.version),
+                aliases: aliases.as_ptr(),
+                alias_count: aliases.len(),
+                connector: &CONNECTOR,
+                source: if is_source { &SOURCE } else { std::ptr::null() },
+                sink: if is_source { std::ptr::null() } else { &SINK },
+                user_data: std::ptr::from_ref(class).cast(),
+            }));
+            std::ptr::from_ref(described)
+        })
+        .collect();
+    let described: &'static [*const ClassDesc] = described.leak();
+    Box::leak(Box::new(PluginDesc {
+        magic: abi::MAGIC,
+        abi_major: abi::ABI_MAJOR,
+        abi_minor: abi::ABI_MINOR,
+        struct_size: size_u32::<PluginDesc>(),
+        features: 0,
+        batch_major_min: u16::from(MAJOR),
+        batch_major_max: u16::from(MAJOR),
+        class_count: u32::try_from(described.len()).expect("a library has few classes"),
+        classes: described.as_ptr(),
+        built_with: Slice::of(concat!("jackfield-api ", env!("CARGO_PKG_VERSION"))),
+    }))
+}
+
+static CONNECTOR: abi::ConnectorVTable = abi::ConnectorVTable {
+    struct_size: size_u32::<abi::ConnectorVTable>(),
+    reserved: 0,
+    config_def,
+    validate,
+    task_configs,
+};
+
+static SOURCE: abi::SourceVTable = abi::SourceVTable {
+    struct_size: size_u32::<abi::SourceVTable>(),
+    reserved: 0,
+    start: source_start,
+    poll: source_poll,
+    committed: source_committed,
+    stop: source_stop,
+};
+
+static SINK: abi::SinkVTable = abi::SinkVTable {
+    struct_size: size_u32::<abi::SinkVTable>(),
+    reserved: 0,
+    start: sink_start,
+    open: sink_open,
+    put: sink_put,
+    pre_commit: sink_pre_commit,
+    close: sink_close,
+    stop: sink_stop,
+};
+
+#[allow(clippy::cast_possible_truncation, reason = "tables are a few hundred bytes")]
+const fn size_u32<T>() -> u32 {
+    size_of::<T>() as u32
+}
+
+/// A running task behind the handle the host holds.
+struct Running<T> {
+    task: T,
+    /// Set by a panic: the state of the task can no longer be trusted.
+    panicked: bool,
+}
+
+struct RunningSource {
+    task: Box<dyn SourceTask>,
+    builder: BatchBuilder,
+}
+
+unsafe extern "C" fn config_def(class: *const ClassDesc, out: *mut Buf, error: *mut Error) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library.
+        let class = unsafe { class_of(class) };
+        // SAFETY: the host passes a place for the result.
+        unsafe { write_json(out, &(class.config_def)()) }
+    })
+}
+
+unsafe extern "C" fn validate(
+    class: *const ClassDesc,
+    config: *const KeyValue,
+    config_len: usize,
+    out: *mut Buf,
+    error: *mut Error,
+) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library and a config that is valid during the call.
+        let (class, config) = unsafe { (class_of(class), read_config(config, config_len)?) };
+        // SAFETY: the host passes a place for the result.
+        unsafe { write_json(out, &class.validate(config)?) }
+    })
+}
+
+unsafe extern "C" fn task_configs(
+    class: *const ClassDesc,
+    config: *const KeyValue,
+    config_len: usize,
+    max_tasks: u32,
+    out: *mut Buf,
+    error: *mut Error,
+) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library and a config that is valid during the call.
+        let (class, config) = unsafe { (class_of(class), read_config(config, config_len)?) };
+        // SAFETY: the host passes a place for the result.
+        unsafe { write_json(out, &class.task_configs(config, max_tasks)?) }
+    })
+}
+
+unsafe extern "C" fn source_start(
+    class: *const ClassDesc,
+    config: *const KeyValue,
+    config_len: usize,
+    context: *const abi::TaskContext,
+    task: *mut *mut c_void,
+    error: *mut Error,
+) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library, and a config and context valid during the call.
+        let (class, config, host) = unsafe {
+            (
+                class_of(class),
+                read_config(config, config_len)?,
+                NativeHost::read(context)?,
+            )
+        };
+        let Start::Source(start) = class.start else {
+            return Err(ConnectError::fatal(format!("{} is not a source", class.name)));
+        };
+        let started = start(&class.resolve(config)?, SourceContext::new(host))?;
+        let running = RunningSource {
+            task: started,
+            builder: BatchBuilder::new(),
+        };
+        // SAFETY: the host passes a place for the handle.
+        unsafe { task.write(handle(running)) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn source_poll(
+    task: *mut c_void,
+    limits: *const abi::PollLimits,
+    out: *mut PollResult,
+    error: *mut Error,
+) -> i32 {
+    // SAFETY: the host passes the handle of a source task, one call at a time.
+    let running = unsafe { running::<RunningSource>(task) };
+    guarded_task(running, error, |running| {
+        // SAFETY: the host passes limits that are valid during the call.
+        let limits = unsafe { limits.read() };
+        let limits = PollLimits {
+            max_records: limits.max_records,
+            max_bytes: limits.max_bytes,
+        };
+        let polled = running.task.poll(limits, &mut running.builder);
+        let polled = polled.inspect_err(|_| running.builder.clear())?;
+        let result = match polled {
+            _ if !running.builder.is_empty() => PollResult {
+                state: abi::POLL_BATCH,
+                batch: Buf::from_vec(running.builder.finish()),
+                ..PollResult::EMPTY
+            },
+            Polled::Records => PollResult {
+                state: abi::POLL_IDLE,
+                idle_ms: 0,
+                ..PollResult::EMPTY
+            },
+            Polled::Idle(ms) => PollResult {
+                state: abi::POLL_IDLE,
+                idle_ms: ms.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+                ..PollResult::EMPTY
+            },
+        };
+        // SAFETY: the host passes a place for the result.
+        unsafe { out.write(result) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn source_committed(task: *mut c_void, batches: u64, error: *mut Error) -> i32 {
+    // SAFETY: the host passes the handle of a source task, one call at a time.
+    let running = unsafe { running::<RunningSource>(task) };
+    guarded_task(running, error, |running| running.task.committed(batches))
+}
+
+unsafe extern "C" fn source_stop(task: *mut c_void) {
+    // SAFETY: the host passes the handle of a source task for the last time.
+    unsafe { end::<RunningSource>(task, |running| running.task.stop()) };
+}
+
+unsafe extern "C" fn sink_start(
+    class: *const ClassDesc,
+    config: *const KeyValue,
+    config_len: usize,
+    context: *const abi::TaskContext,
+    task: *mut *mut c_void,
+    error: *mut Error,
+) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library, and a config and context valid during the call.
+        let (class, config, host) = unsafe {
+            (
+                class_of(class),
+                read_config(config, config_len)?,
+                NativeHost::read(context)?,
+            )
+        };
+        let Start::Sink(start) = class.start else {
+            return Err(ConnectError::fatal(format!("{} is not a sink", class.name)));
+        };
+        let started = start(&class.resolve(config)?, SinkContext::new(host))?;
+        // SAFETY: the host passes a place for the handle.
+        unsafe { task.write(handle(started)) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn sink_open(
+    task: *mut c_void,
+    partitions: *const abi::Position,
+    partitions_len: usize,
+    error: *mut Error,
+) -> i32 {
+    // SAFETY: the host passes the handle of a sink task, one call at a time.
+    let running = unsafe { running::<Box<dyn SinkTask>>(task) };
+    guarded_task(running, error, |task| {
+        // SAFETY: the host passes positions that are valid during the call.
+        task.open(&unsafe { read_positions(partitions, partitions_len)? })
+    })
+}
+
+unsafe extern "C" fn sink_put(task: *mut c_void, batch: Slice, rejected: *mut Buf, error: *mut Error) -> i32 {
+    // SAFETY: the host passes the handle of a sink task, one call at a time.
+    let running = unsafe { running::<Box<dyn SinkTask>>(task) };
+    guarded_task(running, error, |task| {
+        // SAFETY: the host passes a batch that is valid during the call.
+        let batch = Batch::parse(unsafe { bytes(&batch) })?;
+        let records = task.put(&batch)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the host passes a place for the result.
+        unsafe { write_json(rejected, &records) }
+    })
+}
+
+unsafe extern "C" fn sink_pre_commit(
+    task: *mut c_void,
+    current: *const abi::Position,
+    current_len: usize,
+    out: *mut Buf,
+    error: *mut Error,
+) -> i32 {
+    // SAFETY: the host passes the handle of a sink task, one call at a time.
+    let running = unsafe { running::<Box<dyn SinkTask>>(task) };
+    guarded_task(running, error, |task| {
+        // SAFETY: the host passes positions that are valid during the call, and a place for the result.
+        unsafe { write_json(out, &task.pre_commit(&read_positions(current, current_len)?)?) }
+    })
+}
+
+unsafe extern "C" fn sink_close(
+    task: *mut c_void,
+    partitions: *const abi::TopicPartition,
+    partitions_len: usize,
+    error: *mut Error,
+) -> i32 {
+    // SAFETY: the host passes the handle of a sink task, one call at a time.
+    let running = unsafe { running::<Box<dyn SinkTask>>(task) };
+    guarded_task(running, error, |task| {
+        // SAFETY: the host passes partitions that are valid during the call.
+        let partitions = unsafe { array(partitions, partitions_len) };
+        let partition = |at: &abi::TopicPartition| {
+            // SAFETY: the topic is valid during the call, too.
+            let topic = unsafe { text(&at.topic)? };
+            Ok(TopicPartition {
+                topic: topic.to_owned(),
+                partition: at.partition,
+            })
+        };
+        let partitions: Result<Vec<_>, ConnectError> = partitions.iter().map(partition).collect();
+        task.close(&partitions?)
+    })
+}
+
+unsafe extern "C" fn sink_stop(task: *mut c_void) {
+    // SAFETY: the host passes the handle of a sink task for the last time.
+    unsafe { end::<Box<dyn SinkTask>>(task, |task| task.stop()) };
+}
+
+fn handle<T>(task: T) -> *mut c_void {
+    Box::into_raw(Box::new(Running {
+        task,
+        panicked: false,
+    }))
+    .cast()
+}
+
+/// # Safety
+/// `task` comes from [`handle`] with the same `T`, was not ended, and no other reference to it exists.
+unsafe fn running<'a, T>(task: *mut c_void) -> &'a mut Running<T> {
+    // SAFETY: the caller's promise.
+    unsafe { &mut *task.cast::<Running<T>>() }
+}
+
+/// # Safety
+/// As for [`running`], and the handle is not used again.
+unsafe fn end<T>(task: *mut c_void, stop: impl FnOnce(&mut T)) {
+    // SAFETY: the handle was made by `Box::into_raw` with the same type.
+    let mut running = unsafe { Box::from_raw(task.cast::<Running<T>>()) };
+    let ended = catch_unwind(AssertUnwindSafe(move || {
+        if !running.panicked {
+            stop(&mut running.task);
+        }
+        drop(running);
+    }));
+    if let Err(payload) = ended {
+        // Dropping a payload may panic again.
+        std::mem::forget(payload);
+    }
+}
+
+/// Runs a call into the connector; errors and panics go into `error`.
+fn guarded(error: *mut Error, call: impl FnOnce() -> Result<(), ConnectError>) -> i32 {
+    let (kind, message) = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => return OK,
+        Ok(Err(error)) => (error.kind.abi_code(), error.message),
+        Err(payload) => {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            let message = format!("the plugin panicked: {text}");
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            (abi::ERROR_PANIC, message)
+        }
+    };
+    if !error.is_null() {
+        let message = Buf::from_vec(message.into_bytes());
+        // SAFETY: the host passes a place for the error.
+        unsafe {
+            error.write(Error {
+                kind,
+                reserved: [0; 7],
+                message,
+            })
+        };
+    }
+    FAILED
+}
+
+/// As [`guarded`], and a task that panicked once is not entered again.
+fn guarded_task<T>(
+    running: &mut Running<T>,
+    error: *mut Error,
+    call: impl FnOnce(&mut T) -> Result<(), ConnectError>,
+) -> i32 {
+    if running.panicked {
+        return guarded(error, || Err(ConnectError::fatal("the task panicked before")));
+    }
+    let mut returned = false;
+    let code = guarded(error, || {
+        let result = call(&mut running.task);
+        returned = true;
+        result
+    });
+    running.panicked = !returned;
+    code
+}
+
+/// # Safety
+/// `class` is a descriptor of this library.
+unsafe fn class_of(class: *const ClassDesc) -> &'static Class {
+    // SAFETY: `describe` stored a reference to a static class there.
+    unsafe { &*(*class).user_data.cast::<Class>() }
+}
+
+/// # Safety
+/// `ptr` points to `len` values that live during the call, or `len` is 0.
+unsafe fn array<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
+    if len == 0 || ptr.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(ptr, len) }
+}
+
+/// # Safety
+/// The slice's bytes live during the call.
+unsafe fn bytes<'a>(slice: &Slice) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { array(slice.ptr, slice.len) }
+}
+
+/// # Safety
+/// The slice's bytes live during the call.
+unsafe fn text<'a>(slice: &Slice) -> Result<&'a str, ConnectError> {
+    // SAFETY: the caller's promise.
+    std::str::from_utf8(unsafe { bytes(slice) })
+        .map_err(|cause| ConnectError::fatal(format!("text from the host is not UTF-8: {cause}")))
+}
+
+/// # Safety
+/// The entries and their texts live during the call.
+unsafe fn read_config(config: *const KeyValue, len: usize) -> Result<TaskConfig, ConnectError> {
+    // SAFETY: the caller's promise.
+    let entries = unsafe { array(config, len) };
+    // SAFETY: the caller's promise.
+    entries
+        .iter()
+        .map(|entry| unsafe { Ok((text(&entry.key)?.to_owned(), text(&entry.value)?.to_owned())) })
+        .collect()
+}
+
+/// # Safety
+/// The positions and their texts live during the call.
+unsafe fn read_positions(
+    positions: *const abi::Position,
+    len: usize,
+) -> Result<Vec<SinkPosition>, ConnectError> {
+    // SAFETY: the caller's promise.
+    let positions = unsafe { array(positions, len) };
+    let position = |at: &abi::Position| {
+        Ok(SinkPosition {
+            // SAFETY: the caller's promise.
+            topic: unsafe { text(&at.topic)? }.to_owned(),
+            partition: at.partition,
+            offset: at.offset,
+            // SAFETY: the caller's promise.
+            metadata: unsafe { text(&at.metadata)? }.to_owned(),
+        })
+    };
+    positions.iter().map(position).collect()
+}
+
+/// # Safety
+/// `out` is a place for a buffer.
+unsafe fn write_json(out: *mut Buf, value: &impl serde::Serialize) -> Result<(), ConnectError> {
+    let json = serde_json::to_vec(value).map_err(|cause| ConnectError::fatal(cause.to_string()))?;
+    // SAFETY: the caller's promise.
+    unsafe { out.write(Buf::from_vec(json)) };
+    Ok(())
+}
+
+/// The host of a task behind its C table.
+struct NativeHost {
+    table: &'static HostVTable,
+    handle: *const c_void,
+    connector: String,
+    task: u32,
+}
+
+// SAFETY: the rules of the ABI let host functions be called from any thread while the handle is retained.
+unsafe impl Send for NativeHost {}
+// SAFETY: as above.
+unsafe impl Sync for NativeHost {}
+
+impl NativeHost {
+    /// # Safety
+    /// `context` and what it points to live during the call; its handle stays valid while retained.
+    unsafe fn read(context: *const abi::TaskContext) -> Result<Arc<Self>, ConnectError> {
+        let table = HOST
+            .get()
+            .ok_or_else(|| ConnectError::fatal("the library was not entered"))?;
+        // SAFETY: the caller's promise.
+        let context = unsafe { context.read() };
+        // SAFETY: the caller's promise.
+        let connector = unsafe { text(&context.connector)? }.to_owned();
+        // SAFETY: the handle is valid now; `drop` releases it.
+        unsafe { (table.retain)(context.host) };
+        Ok(Arc::new(Self {
+            table,
+            handle: context.host,
+            connector,
+            task: context.task_id,
+        }))
+    }
+}
+
+impl Drop for NativeHost {
+    fn drop(&mut self) {
+        // SAFETY: the handle was retained in `read` and is released once.
+        unsafe { (self.table.release)(self.handle) };
+    }
+}
+
+impl TaskHost for NativeHost {
+    fn connector(&self) -> &str {
+        &self.connector
+    }
+
+    fn task(&self) -> u32 {
+        self.task
+    }
+
+    fn log_level(&self) -> LogLevel {
+        // SAFETY: the host's table outlives the library.
+        LogLevel::from_abi_code(unsafe { (self.table.log_max_level)() })
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        // SAFETY: the handle is retained, the message lives during the call.
+        unsafe { (self.table.log)(self.handle, level as u8, Slice::of(message)) };
+    }
+
+    fn stored_offset(&self, source_partition: &str) -> Option<String> {
+        let mut out = Buf::EMPTY;
+        // SAFETY: the handle is retained, the text and the place for the result live during the call.
+        let found = unsafe { (self.table.stored_offset)(self.handle, Slice::of(source_partition), &mut out) };
+        // SAFETY: a filled buffer belongs to us now.
+        let stored = unsafe {
+            bytes(&Slice {
+                ptr: out.ptr,
+                len: out.len,
+            })
+        }
+        .to_vec();
+        if let Some(free) = out.free {
+            // SAFETY: the buffer's own function, called once with its own parts.
+            unsafe { free(out.ptr, out.len, out.cap) };
+        }
+        found.then(|| String::from_utf8_lossy(&stored).into_owned())
+    }
+
+    fn watch_path(&self, path: &str) -> bool {
+        // SAFETY: the handle is retained, the path lives during the call.
+        unsafe { (self.table.watch_path)(self.handle, Slice::of(path)) }
+    }
+
+    fn wake(&self) {
+        // SAFETY: the handle is retained.
+        unsafe { (self.table.wake)(self.handle) };
+    }
+}
