@@ -2,39 +2,20 @@
 //!
 //! SEAM: signatures below are the contract other crates code against; the owner fills and refines them.
 
+pub mod config;
+pub mod converters;
+mod definition;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jackfield_cluster::Cluster;
 use jackfield_env::Env;
 use jackfield_plugin::Plugins;
 
-/// A flat connector config.
-pub type ConfigMap = BTreeMap<String, String>;
+pub use config::{WorkerConfig, WorkerConfigError};
 
-/// Worker configs by Kafka's keys, checked: one definition per key, unknown keys refused with a suggestion.
-#[derive(Debug, Clone)]
-pub struct WorkerConfig {}
-
-/// A worker config that cannot be used; the message lists every problem.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct WorkerConfigError(pub String);
-
-impl WorkerConfig {
-    /// Checks a flat map of the worker's keys (`listeners`, `key.converter`, `plugin.path`, `offset.flush.interval.ms`,
-    /// …). Keys starting with `broker.` and `data.dir` are the caller's and must be taken out before.
-    pub fn parse(_properties: &BTreeMap<String, String>) -> Result<Self, WorkerConfigError> {
-        todo!()
-    }
-    /// `listeners`: REST URIs.
-    pub fn listeners(&self) -> &[String] {
-        todo!()
-    }
-    /// `plugin.path`.
-    pub fn plugin_path(&self) -> &[std::path::PathBuf] {
-        todo!()
-    }
-}
+/// A flat connector config, in the order it was given.
+pub type ConfigMap = indexmap::IndexMap<String, String>;
 
 /// What a REST call can fail with; `rest` maps each to Connect's status and body.
 #[derive(Debug, Clone, thiserror::Error)]
