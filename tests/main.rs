@@ -11,6 +11,9 @@
     reason = "test code fails by panicking and reports by printing"
 )]
 
+mod file;
 mod golden;
 mod harness;
 mod interop;
+mod protocol_hostile;
+mod rest;

@@ -62,7 +62,7 @@ fn feed(port: u16, segment_bytes_key: &str) -> Vec<i64> {
             9 => Codec::Zstd,
             _ => Codec::None,
         };
-        // Compressors of another version may write other bytes, so compressed batches come as fixed bytes from `files/`.
+        // A new version of a compressor may write other bytes; then the files are generated anew.
         let producer = (number % 3 != 0 && codec == Codec::None).then(|| usize::try_from(number % 2).unwrap());
         let batch = batches::batch(
             codec,
