@@ -1,0 +1,141 @@
+//! The options of both connectors.
+
+use std::time::Duration;
+
+use jackfield_api::{
+    Config, ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance, Validator,
+};
+
+const FILE: &str = "file";
+const TOPIC: &str = "topic";
+const BATCH_SIZE: &str = "batch.size";
+const LINE_IDLE_TIMEOUT_MS: &str = "line.idle.timeout.ms";
+const LINE_MAX_BYTES: &str = "line.max.bytes";
+
+/// The sink's file name goes into the metadata of commits, where Kafka allows 4,096 bytes.
+const MAX_SINK_FILE_BYTES: usize = 1_800;
+
+/// Config of a source task.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceConfig {
+    /// As configured; `None` = standard input.
+    pub(crate) file: Option<String>,
+    pub(crate) topic: String,
+    pub(crate) batch_size: usize,
+    /// `None` = a line without terminator is never delivered.
+    pub(crate) line_idle_timeout: Option<Duration>,
+    pub(crate) line_max_bytes: usize,
+}
+
+/// The options of the source.
+pub(crate) fn source_def() -> ConfigDef {
+    ConfigDef {
+        keys: vec![
+            ConfigKey::new(
+                FILE,
+                ConfigType::String,
+                Importance::High,
+                "Source filename. If not specified, the standard input will be used",
+            ),
+            ConfigKey::new(TOPIC, ConfigType::String, Importance::High, "The topic to publish data to")
+                .required()
+                .validator(Validator::NonEmpty),
+            ConfigKey::new(
+                BATCH_SIZE,
+                ConfigType::Int,
+                Importance::Low,
+                "The maximum number of records the source task can read from the file each time it is polled",
+            )
+            .default("2000")
+            .validator(Validator::Range { min: Some(1), max: None }),
+            ConfigKey::new(
+                LINE_IDLE_TIMEOUT_MS,
+                ConfigType::Long,
+                Importance::Low,
+                "A last line without newline is delivered when nothing was added to the file for this long. 0 = never",
+            )
+            .default("5000")
+            .validator(Validator::Range { min: Some(0), max: None }),
+            ConfigKey::new(
+                LINE_MAX_BYTES,
+                ConfigType::Int,
+                Importance::Low,
+                "A longer line fails the task instead of filling the memory",
+            )
+            .default("67108864")
+            .validator(Validator::Range { min: Some(1), max: Some(1 << 29) }),
+        ],
+    }
+}
+
+/// The options of the sink.
+pub(crate) fn sink_def() -> ConfigDef {
+    ConfigDef {
+        keys: vec![ConfigKey::new(
+            FILE,
+            ConfigType::String,
+            Importance::High,
+            "Destination filename. If not specified, the standard output will be used",
+        )],
+    }
+}
+
+impl SourceConfig {
+    pub(crate) fn read(config: &Config) -> Result<Self, ConnectError> {
+        let idle_ms: u64 = config.number(LINE_IDLE_TIMEOUT_MS)?;
+        Ok(Self {
+            file: config.optional(FILE).map(str::to_owned),
+            topic: config.string(TOPIC)?.to_owned(),
+            batch_size: config.number(BATCH_SIZE)?,
+            line_idle_timeout: (idle_ms > 0).then(|| Duration::from_millis(idle_ms)),
+            line_max_bytes: config.number(LINE_MAX_BYTES)?,
+        })
+    }
+}
+
+/// The sink's file; `None` = standard output.
+pub(crate) fn sink_file(config: &Config) -> Option<&str> {
+    config.optional(FILE).filter(|file| !file.is_empty())
+}
+
+/// Problems the definition cannot see.
+pub(crate) fn validate_source(config: &Config) -> Vec<ConfigValueIssue> {
+    needs_file(config, "standard input").into_iter().collect()
+}
+
+/// Problems the definition cannot see.
+pub(crate) fn validate_sink(config: &Config) -> Vec<ConfigValueIssue> {
+    let mut issues: Vec<_> = needs_file(config, "standard output").into_iter().collect();
+    if let Some(file) = sink_file(config)
+        && file.len() > MAX_SINK_FILE_BYTES
+    {
+        let message = format!(
+            "file name of {} bytes, at most {MAX_SINK_FILE_BYTES} fit",
+            file.len()
+        );
+        issues.push(ConfigValueIssue {
+            name: FILE.to_owned(),
+            message,
+        });
+    }
+    issues
+}
+
+/// A component has no standard streams.
+fn needs_file(config: &Config, stream: &str) -> Option<ConfigValueIssue> {
+    let missing = config.optional(FILE).is_none_or(str::is_empty);
+    (cfg!(target_family = "wasm") && missing).then(|| ConfigValueIssue {
+        name: FILE.to_owned(),
+        message: format!(
+            "without a file the connector uses {stream}, which a WASM plugin does not have: set file, or plugin.form=native"
+        ),
+    })
+}
+
+/// The first problem as an error, for the start of a task.
+pub(crate) fn refuse(issues: Vec<ConfigValueIssue>) -> Result<(), ConnectError> {
+    match issues.into_iter().next() {
+        Some(issue) => Err(ConnectError::config(format!("{}: {}", issue.name, issue.message))),
+        None => Ok(()),
+    }
+}

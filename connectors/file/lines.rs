@@ -1,0 +1,178 @@
+//! Finds lines in a growing buffer of bytes. Knows no file and no record.
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 256 << 10;
+/// A buffer larger than this is given back once the long line that needed it is gone.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// What the bytes before the buffer's start say about the next ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// A line starts.
+    Line,
+    /// A line ended with `\r` before it was known what follows: a `\n` belongs to it.
+    CarriageReturn,
+    /// A line was delivered without terminator: a terminator that follows belongs to it.
+    Unterminated,
+}
+
+/// A line in the buffer, not yet taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Bytes of its text.
+    pub(crate) text: usize,
+    /// Bytes of text and terminator.
+    pub(crate) total: usize,
+    /// What is known when it is taken.
+    after: Before,
+}
+
+/// Bytes read and not yet delivered: `start..end`, without a terminator in `start..scanned`.
+#[derive(Debug)]
+pub(crate) struct LineBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    scanned: usize,
+    end: usize,
+    before: Before,
+}
+
+impl LineBuffer {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            scanned: 0,
+            end: 0,
+            before: Before::Line,
+        }
+    }
+
+    /// Continues behind this byte (`None` = at the start of the file).
+    pub(crate) fn continue_after(&mut self, byte: Option<u8>) {
+        self.before = match byte {
+            None | Some(b'\n') => Before::Line,
+            Some(b'\r') => Before::CarriageReturn,
+            Some(_) => Before::Unterminated,
+        };
+    }
+
+    /// Free space to read into, then [`LineBuffer::filled`].
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.scanned, self.end) = (0, 0, 0);
+        }
+        let pending = self.end - self.start;
+        if self.bytes.len() > KEEP_BYTES && pending < CHUNK_BYTES {
+            let mut smaller = vec![0; 2 * CHUNK_BYTES];
+            smaller[..pending].copy_from_slice(&self.bytes[self.start..self.end]);
+            self.bytes = smaller;
+            (self.start, self.scanned, self.end) = (0, self.scanned - self.start, pending);
+        }
+        if self.bytes.len() - self.end < CHUNK_BYTES && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.scanned, self.end) = (0, self.scanned - self.start, pending);
+        }
+        if self.bytes.len() - self.end < CHUNK_BYTES {
+            self.bytes
+                .resize((2 * self.bytes.len()).max(self.end + CHUNK_BYTES), 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// So many bytes were read into [`LineBuffer::space`].
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    /// Adds bytes that were read elsewhere.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let count = bytes.len().min(space.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
+    /// Bytes that are no complete line (after [`LineBuffer::line`] returned none).
+    pub(crate) fn pending(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Skips a terminator that belongs to a line already delivered. Returns the bytes skipped.
+    pub(crate) fn skip_old_terminator(&mut self) -> usize {
+        let bytes = &self.bytes[self.start..self.end];
+        let (skipped, before) = match (self.before, bytes) {
+            (Before::Line, _) | (_, []) => return 0,
+            (Before::CarriageReturn | Before::Unterminated, [b'\n', ..]) => (1, Before::Line),
+            (Before::Unterminated, [b'\r', b'\n', ..]) => (2, Before::Line),
+            (Before::Unterminated, [b'\r', ..]) => (1, Before::CarriageReturn),
+            (Before::CarriageReturn | Before::Unterminated, _) => (0, Before::Line),
+        };
+        self.before = before;
+        self.advance(skipped);
+        skipped
+    }
+
+    /// The next complete line.
+    #[inline]
+    pub(crate) fn line(&mut self) -> Option<Line> {
+        let Some(found) = memchr::memchr2(b'\n', b'\r', &self.bytes[self.scanned..self.end]) else {
+            self.scanned = self.end;
+            return None;
+        };
+        let at = self.scanned + found;
+        let text = at - self.start;
+        // Found again at once when the line is not taken, or when the character after `\r` has come.
+        self.scanned = at;
+        let total = match (self.bytes[at], self.bytes[..self.end].get(at + 1)) {
+            (b'\n', _) => text + 1,
+            (_, Some(b'\n')) => text + 2,
+            (_, Some(_)) => text + 1,
+            (_, None) => return None,
+        };
+        Some(Line {
+            text,
+            total,
+            after: Before::Line,
+        })
+    }
+
+    /// What there is of a line without complete terminator.
+    pub(crate) fn unfinished_line(&self) -> Option<Line> {
+        match &self.bytes[self.start..self.end] {
+            [] => None,
+            [text @ .., b'\r'] => Some(Line {
+                text: text.len(),
+                total: text.len() + 1,
+                after: Before::CarriageReturn,
+            }),
+            text => Some(Line {
+                text: text.len(),
+                total: text.len(),
+                after: Before::Unterminated,
+            }),
+        }
+    }
+
+    /// The text of a line.
+    #[inline]
+    pub(crate) fn text(&self, line: Line) -> &[u8] {
+        &self.bytes[self.start..self.start + line.text]
+    }
+
+    /// Goes behind a line.
+    #[inline]
+    pub(crate) fn take(&mut self, line: Line) {
+        self.before = line.after;
+        self.advance(line.total);
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.start += count;
+        self.scanned = self.scanned.max(self.start);
+    }
+}

@@ -1,0 +1,241 @@
+//! Where the sink writes: appends whole batches or nothing, knows how many bytes are good.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    path::Path,
+};
+
+use jackfield_api::ConnectError;
+
+/// What the sink needs of a file; tests put failures in its place.
+pub(crate) trait Storage: Send {
+    /// Writes at the end.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Cuts the file to this length.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Length now.
+    fn length(&self) -> io::Result<u64>;
+    /// Makes everything written durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The destination of a sink task.
+pub(crate) struct Output {
+    /// For messages.
+    name: String,
+    storage: Box<dyn Storage>,
+    /// A regular file: it has a length and can be cut.
+    regular: bool,
+    /// Bytes of complete batches.
+    length: u64,
+    /// Whether something was written since the last sync.
+    dirty: bool,
+}
+
+impl Output {
+    /// Opens or creates a file for appending.
+    pub(crate) fn open(path: &str) -> Result<Self, ConnectError> {
+        let failed = |cause: io::Error| {
+            let hint = match cause.kind() {
+                ErrorKind::NotFound => "; create its directory first",
+                ErrorKind::PermissionDenied => {
+                    "; the worker's user needs write access to the file and its directory"
+                }
+                _ if cfg!(target_family = "wasm") => {
+                    "; a WASM plugin sees only the directories of plugin.wasm.directories"
+                }
+                _ => "",
+            };
+            ConnectError::config(format!("cannot write {path}: {cause}{hint}"))
+        };
+        let file = match OpenOptions::new().append(true).create_new(true).open(path) {
+            Ok(file) => {
+                sync_directory(Path::new(path)).map_err(failed)?;
+                file
+            }
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                OpenOptions::new().append(true).open(path).map_err(failed)?
+            }
+            Err(cause) => return Err(failed(cause)),
+        };
+        let regular = file.metadata().map_err(failed)?.is_file();
+        Self::new(path.to_owned(), Box::new(Disk { file, regular }), regular)
+    }
+
+    /// Standard output.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn standard_output() -> Result<Self, ConnectError> {
+        Self::new("standard output".to_owned(), Box::new(StandardOutput), false)
+    }
+
+    pub(crate) fn new(name: String, storage: Box<dyn Storage>, regular: bool) -> Result<Self, ConnectError> {
+        let mut output = Self {
+            name,
+            storage,
+            regular,
+            length: 0,
+            dirty: false,
+        };
+        output.look()?;
+        Ok(output)
+    }
+
+    /// Whether the output has positions.
+    pub(crate) fn is_regular(&self) -> bool {
+        self.regular
+    }
+
+    /// Bytes of complete batches.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes the length from the file as it is now.
+    pub(crate) fn look(&mut self) -> Result<u64, ConnectError> {
+        if self.regular {
+            let length = self.storage.length();
+            self.length = length.map_err(|cause| self.error("cannot look at", &cause))?;
+        }
+        Ok(self.length)
+    }
+
+    /// Appends all of it or, with an error, nothing.
+    pub(crate) fn append(&mut self, text: &[u8]) -> Result<(), ConnectError> {
+        let mut written = 0;
+        while written < text.len() {
+            self.dirty = true;
+            match self.storage.write(&text[written..]) {
+                Ok(0) => return Err(self.undo(written, &ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(self.undo(written, &cause)),
+            }
+        }
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts the file to this length, durably.
+    pub(crate) fn cut(&mut self, length: u64) -> Result<(), ConnectError> {
+        let cut = self.storage.truncate(length).and_then(|()| self.storage.sync());
+        cut.map_err(|cause| {
+            ConnectError::fatal(format!("cannot cut {} to {length} bytes: {cause}", self.name))
+        })?;
+        self.length = length;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Makes everything durable. An error is final: what the disk has cannot be known, so the task must start again
+    /// from the last commit.
+    pub(crate) fn sync(&mut self) -> Result<(), ConnectError> {
+        if self.dirty {
+            let synced = self.storage.sync();
+            synced.map_err(|cause| ConnectError::fatal(format!("cannot sync {}: {cause}", self.name)))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Removes what a failed append left behind.
+    fn undo(&mut self, written: usize, cause: &io::Error) -> ConnectError {
+        if written > 0 {
+            if !self.regular {
+                return ConnectError::fatal(format!("cannot write {}: {cause}", self.name));
+            }
+            if let Err(second) = self.storage.truncate(self.length) {
+                return ConnectError::fatal(format!(
+                    "cannot write {}: {cause}; cannot cut it back to {} bytes: {second}",
+                    self.name, self.length
+                ));
+            }
+        }
+        self.error("cannot write", cause)
+    }
+
+    fn error(&self, what: &str, cause: &io::Error) -> ConnectError {
+        let message = format!("{what} {}: {cause}", self.name);
+        match cause.kind() {
+            ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+            | ErrorKind::ResourceBusy => ConnectError::retriable(message),
+            _ => ConnectError::fatal(message),
+        }
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Output({}, {} bytes)", self.name, self.length)
+    }
+}
+
+struct Disk {
+    file: File,
+    regular: bool,
+}
+
+impl Storage for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        // Devices and pipes have nothing to sync.
+        if self.regular {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+struct StandardOutput;
+
+#[cfg(not(target_family = "wasm"))]
+impl Storage for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut output = io::stdout().lock();
+        output.write_all(bytes)?;
+        output.flush()?;
+        Ok(bytes.len())
+    }
+
+    fn truncate(&mut self, _length: u64) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        io::stdout().lock().flush()
+    }
+}
+
+/// Makes the entry of a new file durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match File::open(directory) {
+        Ok(directory) => directory.sync_all(),
+        // WASI may not let a component open the granted directory itself; the host syncs nothing more then.
+        Err(_) if cfg!(target_family = "wasm") => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
