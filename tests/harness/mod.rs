@@ -1,6 +1,7 @@
 //! What the tests share: processes and their directories, waiting, a raw client, Apache Kafka's jars.
 
 pub(crate) mod batches;
+pub(crate) mod history;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod program;

@@ -19,18 +19,18 @@ use super::{
     wire::Wire,
 };
 
+/// Cargo's target directory.
+#[allow(clippy::disallowed_methods, reason = "the build directory is found through the environment, in one place")]
+pub(crate) fn target_directory() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
+}
+
 /// The release program that `make build` leaves; `JACKFIELD_BIN` names another.
 #[allow(clippy::disallowed_methods, reason = "the program under test is found through the environment, in one place")]
 pub(crate) fn binary() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = std::env::var_os("JACKFIELD_BIN").map_or_else(
-        || {
-            std::env::var_os("CARGO_TARGET_DIR")
-                .map_or_else(|| root.join("target"), PathBuf::from)
-                .join("release/jackfield")
-        },
-        PathBuf::from,
-    );
+    let path = std::env::var_os("JACKFIELD_BIN")
+        .map_or_else(|| target_directory().join("release/jackfield"), PathBuf::from);
     assert!(path.exists(), "{} is missing; `make build` makes it", path.display());
     path
 }

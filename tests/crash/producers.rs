@@ -1,0 +1,130 @@
+//! Idempotent acks=all producers (librdkafka) that go on across restarts of the broker and write down what they were promised.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext, Message,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
+};
+
+use crate::harness::history::History;
+
+pub(crate) const TOPIC: &str = "crash";
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// Shared by all producers of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) history: Mutex<History>,
+    /// Sends that ended with an error: none when the broker keeps its promises.
+    pub(crate) refused: Mutex<Vec<String>>,
+    acknowledged: AtomicUsize,
+}
+
+impl Ledger {
+    /// Acknowledgements so far.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+}
+
+struct Callback(Arc<Ledger>);
+
+impl ClientContext for Callback {}
+
+impl ProducerContext for Callback {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+                self.0.history.lock().unwrap().acknowledge(value, (message.partition(), message.offset()));
+                self.0.acknowledged.fetch_add(1, Ordering::Release);
+            }
+            Err((error, _)) => self.0.refused.lock().unwrap().push(error.to_string()),
+        }
+    }
+}
+
+/// Running producers.
+pub(crate) struct Producers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Producers {
+    pub(crate) fn start(port: u16, count: usize, ledger: &Arc<Ledger>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..count)
+            .map(|number| {
+                let (stop, ledger) = (Arc::clone(&stop), Arc::clone(ledger));
+                thread::spawn(move || produce(port, number, &stop, &ledger))
+            })
+            .collect();
+        Self { stop, threads }
+    }
+
+    /// Stops sending and waits until everything sent was answered.
+    pub(crate) fn finish(self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn produce(port: u16, number: usize, stop: &AtomicBool, ledger: &Arc<Ledger>) {
+    let producer: ThreadedProducer<Callback> = ClientConfig::new()
+        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "1")
+        .set("batch.num.messages", "50")
+        .set("message.timeout.ms", "120000")
+        .set("socket.timeout.ms", "10000")
+        .set("retry.backoff.ms", "20")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "100")
+        .set("queue.buffering.max.messages", "500")
+        .set("log_level", "0")
+        .create_with_context(Callback(Arc::clone(ledger)))
+        .unwrap();
+    let mut next = 0u64;
+    while !stop.load(Ordering::Acquire) {
+        let value = format!("p{number}-{next}");
+        ledger.history.lock().unwrap().attempt(&value);
+        let partition = i32::try_from(next % 3).unwrap();
+        loop {
+            let record: BaseRecord<'_, (), _> = BaseRecord::to(TOPIC).partition(partition).payload(&value);
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err((error, _)) => {
+                    ledger.refused.lock().unwrap().push(error.to_string());
+                    return;
+                }
+            }
+        }
+        next += 1;
+    }
+    if let Err(error) = producer.flush(Duration::from_secs(60)) {
+        ledger.refused.lock().unwrap().push(format!("flush: {error}"));
+    }
+}
+
+/// Producer and number of a value.
+pub(crate) fn order(value: &str) -> (String, u64) {
+    let (producer, number) = value.split_once('-').expect("a value of ours");
+    (producer.to_owned(), number.parse().expect("a number"))
+}

@@ -1,0 +1,141 @@
+//! The run itself: four producers, a pipeline, ten kills.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    hash::{BuildHasher, Hasher, RandomState},
+    io::Write,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    outcome::{self, Outcome},
+    producers::{self, Ledger, PARTITIONS, Producers},
+};
+use crate::harness::{
+    program::{Standalone, binary},
+    scratch::Scratch,
+    wait,
+};
+
+const PIPELINE_TOPIC: &str = "lines";
+
+/// Runs `program` under producers and a pipeline, kills it `kills` times and judges what is left.
+pub(crate) fn run(name: &str, program: &Path, kills: usize) -> Outcome {
+    let scratch = Scratch::new(name);
+    let mut worker = Standalone::new(&scratch);
+    worker.property("key.converter", "org.apache.kafka.connect.storage.StringConverter");
+    worker.property("value.converter", "org.apache.kafka.connect.storage.StringConverter");
+    worker.property("offset.flush.interval.ms", "100");
+    // Small, so that the run rolls segments and recovery meets more than one.
+    worker.property("broker.log.segment.bytes", "500000");
+    let source = worker.connector(
+        "lines-source",
+        &[("connector.class", "FileStreamSource"), ("file", "lines.txt"), ("topic", PIPELINE_TOPIC)],
+    );
+    let sink = worker.connector(
+        "lines-sink",
+        &[("connector.class", "FileStreamSink"), ("file", "lines.out"), ("topics", PIPELINE_TOPIC)],
+    );
+    let connectors = [source.as_str(), sink.as_str()];
+    worker.start_binary(program, &connectors);
+    worker.wire().create_topic(producers::TOPIC, PARTITIONS, &[]);
+
+    let ledger = Arc::new(Ledger::default());
+    let producers = Producers::start(worker.kafka_port, 4, &ledger);
+    let writer = Writer::start(scratch.path());
+    for _ in 0..kills {
+        let before = ledger.acknowledged();
+        wait::until("acknowledgements after a start", || (ledger.acknowledged() > before + 200).then_some(()));
+        thread::sleep(Duration::from_millis(RandomState::new().build_hasher().finish() % 700));
+        worker.kill_9();
+        worker.start_binary(program, &connectors);
+        read(&worker, &ledger);
+    }
+    let before = ledger.acknowledged();
+    wait::until("acknowledgements after the last start", || (ledger.acknowledged() > before).then_some(()));
+    producers.finish();
+    read(&worker, &ledger);
+    let lines = writer.finish();
+    let pipeline = judge_pipeline(&worker, &scratch, lines);
+    let anomalies = ledger.history.lock().unwrap().check(producers::order);
+    let refused = ledger.refused.lock().unwrap().clone();
+    Outcome { acknowledged: ledger.acknowledged(), lines, anomalies, refused, pipeline }
+}
+
+/// Reads the producers' topic into the history.
+fn read(worker: &Standalone, ledger: &Ledger) {
+    let before = ledger.history.lock().unwrap().acknowledgements();
+    let mut wire = worker.wire();
+    let mut values = BTreeMap::new();
+    for partition in 0..PARTITIONS {
+        for record in wire.read_all(producers::TOPIC, partition) {
+            values.insert((partition, record.offset), record.text());
+        }
+    }
+    ledger.history.lock().unwrap().read(values, before);
+}
+
+/// Waits until the pipeline has come to rest after its last line (or will not get there), and judges it.
+fn judge_pipeline(worker: &Standalone, scratch: &Scratch, lines: usize) -> Vec<String> {
+    let look = || {
+        let topic: Vec<String> = worker.wire().read_all(PIPELINE_TOPIC, 0).iter().map(|record| record.text()).collect();
+        let sink = fs::read_to_string(scratch.join("lines.out")).unwrap_or_default();
+        let sink: Vec<String> = sink.lines().map(ToOwned::to_owned).collect();
+        (topic, sink)
+    };
+    let last = outcome::line(lines - 1);
+    wait::until("the last line in the topic and in the sink file", || {
+        let (topic, sink) = look();
+        (topic.last() == Some(&last) && sink.last() == Some(&last)).then_some(())
+    });
+    let (topic, sink) = look();
+    outcome::check_pipeline(lines, &topic, &sink)
+}
+
+/// Appends numbered lines to the source file all the time.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<usize>,
+}
+
+impl Writer {
+    fn start(directory: &Path) -> Self {
+        let mut file = fs::File::create(directory.join("lines.txt")).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut next = 0;
+            while !stopped.load(Ordering::Acquire) {
+                let text: String = (next..next + 20).map(|number| outcome::line(number) + "\n").collect();
+                file.write_all(text.as_bytes()).unwrap();
+                next += 20;
+                thread::sleep(Duration::from_millis(5));
+            }
+            next
+        });
+        Self { stop, thread }
+    }
+
+    /// Number of lines written.
+    fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().unwrap()
+    }
+}
+
+#[test]
+fn ten_kills_lose_nothing_that_was_promised() {
+    let outcome = run("crash", &binary(), 10);
+    println!("{} acknowledged records, {} lines", outcome.acknowledged, outcome.lines);
+    assert!(outcome.acknowledged > 2_000, "too little happened: {outcome:?}");
+    assert_eq!(outcome.anomalies, []);
+    assert_eq!(outcome.refused, Vec::<String>::new());
+    assert_eq!(outcome.pipeline, Vec::<String>::new());
+}
