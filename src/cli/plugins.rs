@@ -1,0 +1,138 @@
+//! `jackfield plugins`: what `plugin.path` offers, and what is wrong with the rest.
+
+use std::io::Write as _;
+
+use jackfield_plugin::{BadPackage, Form, Kind, PluginConfig, PluginInfo, Plugins};
+
+use crate::{arguments::PluginsArguments, worker_settings::default_plugin_path};
+
+/// Prints the table.
+pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
+    let given = &arguments.plugin_path;
+    let plugin_path = if given.is_empty() {
+        default_plugin_path()
+    } else {
+        given.clone()
+    };
+    let shown: Vec<_> = plugin_path
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    if shown.is_empty() {
+        anyhow::bail!(
+            "no directory of plugins found: there is no 'plugins' in the working directory or beside the program; \
+             name one with --plugin-path, or build the shipped ones with 'make build'"
+        );
+    }
+    // Discovery compiles nothing, so the cache directory is not touched.
+    let cache_dir = std::env::temp_dir();
+    let plugins = Plugins::discover(PluginConfig {
+        plugin_path,
+        cache_dir,
+        wasm_directories: Vec::new(),
+    });
+    let (list, bad) = (plugins.list(), plugins.bad());
+    std::io::stdout().lock().write_all(table(&list).as_bytes())?;
+    eprint!("{}", footer(&shown.join(", "), list.len(), &bad));
+    Ok(())
+}
+
+fn table(plugins: &[PluginInfo]) -> String {
+    let mut rows = vec![["CLASS", "TYPE", "VERSION", "FORMS", "PACKAGE"].map(str::to_owned)];
+    rows.extend(plugins.iter().map(|plugin| {
+        let forms: Vec<_> = plugin.forms.iter().map(form).collect();
+        [
+            plugin.class.clone(),
+            kind(plugin.kind).to_owned(),
+            plugin.version.clone(),
+            forms.join(","),
+            plugin.location.display().to_string(),
+        ]
+    }));
+    columns(&rows)
+}
+
+/// Left-aligned columns, two spaces apart.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<_> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn footer(path: &str, count: usize, bad: &[BadPackage]) -> String {
+    let mut text = format!("{count} connectors on plugin.path {path}\n");
+    for package in bad {
+        text.push_str(&format!(
+            "cannot be used: {}: {}\n",
+            package.location.display(),
+            package.reason
+        ));
+    }
+    text
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Source => "source",
+        Kind::Sink => "sink",
+    }
+}
+
+fn form(form: &Form) -> &'static str {
+    match form {
+        Form::Native => "native",
+        Form::Wasm => "wasm",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let info = |class: &str, kind| PluginInfo {
+            class: class.to_owned(),
+            aliases: Vec::new(),
+            kind,
+            version: "0.1.0".to_owned(),
+            location: "/p/file".into(),
+            forms: vec![Form::Native, Form::Wasm],
+        };
+        expect![[r"
+            CLASS          TYPE    VERSION  FORMS        PACKAGE
+            x.Source       source  0.1.0    native,wasm  /p/file
+            x.y.LongerOne  sink    0.1.0    native,wasm  /p/file
+        "]]
+        .assert_eq(&table(&[
+            info("x.Source", Kind::Source),
+            info("x.y.LongerOne", Kind::Sink),
+        ]));
+        let bad = BadPackage {
+            location: "/p/z".into(),
+            reason: "no plugin.toml".to_owned(),
+        };
+        expect![[r"
+            2 connectors on plugin.path /p
+            cannot be used: /p/z: no plugin.toml
+        "]]
+        .assert_eq(&footer("/p", 2, &[bad]));
+    }
+}
