@@ -43,6 +43,9 @@ mod reader;
 mod record;
 pub mod typed;
 
+#[cfg(test)]
+mod batch_tests;
+
 /// Version of the format.
 pub const MAJOR: u8 = 1;
 /// Largest batch that is built or read.

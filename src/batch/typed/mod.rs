@@ -21,6 +21,8 @@
 mod decode;
 mod encode;
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{decode, validate};
 pub use encode::encode;
