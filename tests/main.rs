@@ -18,3 +18,4 @@ mod harness;
 mod interop;
 mod protocol_hostile;
 mod rest;
+mod tidy;

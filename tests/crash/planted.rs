@@ -29,7 +29,7 @@ fn program() -> &'static Path {
 /// Runs with one bug switched on.
 fn planted(bug: &str) -> Outcome {
     let wrapper = crate::harness::scratch::Scratch::new(bug);
-    let script = format!("#!/bin/sh\nJACKFIELD_PLANT={bug} exec {} \"$@\"\n", program().display());
+    let script = format!("#!/bin/sh\nJF_PLANT={bug} exec {} \"$@\"\n", program().display());
     let path = wrapper.write("jackfield", script);
     process::run(Command::new("chmod").arg("+x").arg(&path));
     run::run(&format!("crash-{bug}"), &path, 6)

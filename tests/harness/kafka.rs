@@ -71,6 +71,21 @@ pub(crate) fn java(main_class: &str) -> Command {
     command
 }
 
+/// `java` with the heap and the collector settings of Kafka's own start scripts, for measurements.
+pub(crate) fn java_as_in_scripts(heap: &str, main_class: &str) -> Command {
+    let jars = jars();
+    let mut command = Command::new("java");
+    command
+        .args(heap.split(' '))
+        .args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"])
+        .args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"])
+        .arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.properties").display()))
+        .arg("-cp")
+        .arg(format!("{}/*", jars.display()))
+        .arg(main_class);
+    command
+}
+
 /// `kafka-topics.sh`.
 pub(crate) fn topics() -> Command {
     java("org.apache.kafka.tools.TopicCommand")
@@ -102,8 +117,20 @@ pub(crate) struct RealKafka {
 impl RealKafka {
     /// Formats a fresh directory and starts the broker on it, with `properties` added to `server.properties`.
     pub(crate) fn start(scratch: &Scratch, properties: &[&str]) -> Self {
-        let (port, controller) = (free_port(), free_port());
-        let data = scratch.join("kafka-data");
+        let port = free_port();
+        let config = Self::format(scratch, port, properties);
+        let mut process =
+            Process::start("kafka", java("kafka.Kafka").arg(&config), &scratch.join("kafka.log"));
+        wait::until("kafka to accept connections", || {
+            assert!(process.is_running(), "kafka ended early");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self { port, process, data: scratch.join("kafka-data") }
+    }
+
+    /// Writes `server.properties` for a broker on `port`, formats its directory and returns the file.
+    pub(crate) fn format(scratch: &Scratch, port: u16, properties: &[&str]) -> PathBuf {
+        let controller = free_port();
         let mut lines = vec![
             "process.roles=broker,controller".to_owned(),
             "node.id=1".to_owned(),
@@ -112,7 +139,7 @@ impl RealKafka {
             format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
             "controller.listener.names=CONTROLLER".to_owned(),
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
-            format!("log.dirs={}", data.display()),
+            format!("log.dirs={}", scratch.join("kafka-data").display()),
             "offsets.topic.replication.factor=1".to_owned(),
             "transaction.state.log.replication.factor=1".to_owned(),
             "transaction.state.log.min.isr=1".to_owned(),
@@ -125,13 +152,7 @@ impl RealKafka {
                 .args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
                 .arg(&config),
         );
-        let mut process =
-            Process::start("kafka", java("kafka.Kafka").arg(&config), &scratch.join("kafka.log"));
-        wait::until("kafka to accept connections", || {
-            assert!(process.is_running(), "kafka ended early");
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Self { port, process, data }
+        config
     }
 }
 

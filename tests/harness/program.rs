@@ -26,10 +26,10 @@ pub(crate) fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
-/// The release program that `make build` leaves; `JACKFIELD_BIN` names another.
+/// The release program that `make build` leaves; `JF_PROGRAM` names another.
 #[allow(clippy::disallowed_methods, reason = "the program under test is found through the environment, in one place")]
 pub(crate) fn binary() -> PathBuf {
-    let path = std::env::var_os("JACKFIELD_BIN")
+    let path = std::env::var_os("JF_PROGRAM")
         .map_or_else(|| target_directory().join("release/jackfield"), PathBuf::from);
     assert!(path.exists(), "{} is missing; `make build` makes it", path.display());
     path
@@ -133,21 +133,26 @@ impl Standalone {
 
     /// As [`Standalone::start`], with the program given.
     pub(crate) fn start_binary(&mut self, binary: &Path, connectors: &[&str]) {
+        let mut process = self.launch(binary, connectors);
+        self.rest.wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
+        wait::until("the embedded broker to accept connections", || {
+            TcpStream::connect(("127.0.0.1", self.kafka_port)).ok()
+        });
+        self.process = Some(process);
+    }
+
+    /// Starts the process and waits for nothing.
+    pub(crate) fn launch(&self, binary: &Path, connectors: &[&str]) -> Process {
         let lines: Vec<_> = self.properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         fs::write(self.directory.join("worker.properties"), lines.concat()).unwrap();
-        let mut process = Process::start(
+        Process::start(
             "jackfield standalone",
             Command::new(binary)
                 .current_dir(&self.directory)
                 .args(["standalone", "worker.properties"])
                 .args(connectors),
             &self.directory.join("standalone.log"),
-        );
-        self.rest.wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
-        wait::until("the embedded broker to accept connections", || {
-            TcpStream::connect(("127.0.0.1", self.kafka_port)).ok()
-        });
-        self.process = Some(process);
+        )
     }
 
     /// The running process.
