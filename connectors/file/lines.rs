@@ -28,7 +28,6 @@ pub(crate) struct Line {
 }
 
 /// Bytes read and not yet delivered: `start..end`, without a terminator in `start..scanned`.
-#[derive(Debug)]
 pub(crate) struct LineBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -174,5 +173,18 @@ impl LineBuffer {
     fn advance(&mut self, count: usize) {
         self.start += count;
         self.scanned = self.scanned.max(self.start);
+    }
+}
+
+impl std::fmt::Debug for LineBuffer {
+    /// Sizes only: the bytes are record contents.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "LineBuffer({} of {} bytes, {:?})",
+            self.pending(),
+            self.bytes.len(),
+            self.before
+        )
     }
 }

@@ -17,7 +17,6 @@ use crate::{
 const KEEP_BYTES: usize = 1 << 20;
 
 /// Appends values to a file.
-#[derive(Debug)]
 pub struct FileStreamSink {
     context: SinkContext,
     /// As configured; `None` = standard output.
@@ -27,6 +26,17 @@ pub struct FileStreamSink {
     schemas: Schemas,
     /// The lines of the batch at hand.
     text: Vec<u8>,
+}
+
+impl std::fmt::Debug for FileStreamSink {
+    /// Without the text at hand: it is record contents.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "FileStreamSink({:?}, {:?}, {:?})",
+            self.context, self.output, self.assigned
+        )
+    }
 }
 
 /// What a commit remembers: so much of this file belongs to the records before the committed offsets.

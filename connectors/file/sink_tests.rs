@@ -1,1 +1,380 @@
+//! Tests of the sink, on real files and on a storage that fails.
 
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use jackfield_api::{
+    ErrorKind, LocalHost,
+    batch::{BatchBuilder, Record, Value},
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::output::Storage;
+
+fn position(partition: i32, offset: i64, metadata: &str) -> SinkPosition {
+    SinkPosition {
+        topic: "t".to_owned(),
+        partition,
+        offset,
+        metadata: metadata.to_owned(),
+    }
+}
+
+fn batch(values: &[Value<'_>]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    let topic = builder.topic("t").unwrap();
+    for (index, value) in values.iter().enumerate() {
+        let index = u32::try_from(index).unwrap();
+        let record = Record {
+            topic,
+            source_partition: None,
+            partition: Some(0),
+            timestamp: None,
+            offset: i64::from(index),
+            sequence: index,
+            key: Value::Utf8("ignored"),
+            value: *value,
+            source_offset: None,
+        };
+        builder.push(&record, &[]).unwrap();
+    }
+    builder.finish()
+}
+
+fn put(sink: &mut FileStreamSink, values: &[Value<'_>]) -> Result<Vec<RecordError>, ConnectError> {
+    let bytes = batch(values);
+    sink.put(&Batch::parse(&bytes[..]).unwrap())
+}
+
+fn lines(sink: &mut FileStreamSink, texts: &[&str]) {
+    let values: Vec<_> = texts.iter().map(|text| Value::Utf8(text)).collect();
+    assert_eq!(put(sink, &values).unwrap(), []);
+}
+
+struct Fixture {
+    directory: TempDir,
+    host: Arc<LocalHost>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            host: LocalHost::new(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("out.txt")
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn try_start(&self, file: &str) -> Result<FileStreamSink, ConnectError> {
+        let settings = BTreeMap::from([("file".to_owned(), file.to_owned())]);
+        let config = Config::resolve(&FileStreamSink::config_def(), settings)?;
+        FileStreamSink::start(&config, self.host.sink_context())
+    }
+
+    fn start(&self) -> FileStreamSink {
+        self.try_start(self.path().to_str().unwrap()).unwrap()
+    }
+
+    fn said(&self, part: &str) -> bool {
+        self.host.lines().iter().any(|(_, line)| line.contains(part))
+    }
+}
+
+#[test]
+fn values_become_lines_at_once() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    let values = [
+        Value::Utf8("é"),
+        Value::Null,
+        Value::Bytes(b"raw"),
+        Value::Json("{\"a\":1}"),
+        Value::Json("\"q\""),
+    ];
+    assert_eq!(put(&mut sink, &values).unwrap(), []);
+    assert_eq!(fixture.read(), "é\nnull\nraw\n{\"a\":1}\nq\n");
+    assert_eq!(put(&mut sink, &[]).unwrap(), []);
+}
+
+#[test]
+fn what_is_there_is_kept_when_nothing_was_committed() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path(), "old\n").unwrap();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, 7, "")]).unwrap();
+    lines(&mut sink, &["new"]);
+    assert_eq!(fixture.read(), "old\nnew\n");
+}
+
+#[test]
+fn a_restart_cuts_the_file_to_the_commit() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, ""), position(1, -1, "")]).unwrap();
+    lines(&mut sink, &["a", "b"]);
+    let committed = sink
+        .pre_commit(&[position(0, 2, ""), position(1, 0, "")])
+        .unwrap();
+    assert_eq!(committed[0].offset, 2);
+    assert!(
+        committed
+            .iter()
+            .all(|at| at.metadata.ends_with(",\"position\":4}")),
+        "{committed:?}"
+    );
+    lines(&mut sink, &["c"]);
+    assert_eq!(fixture.read(), "a\nb\nc\n");
+    // The process dies here; "c" was not committed and comes again.
+    let mut sink = fixture.start();
+    sink.open(&committed).unwrap();
+    assert_eq!(fixture.read(), "a\nb\n");
+    assert!(fixture.said("cut from 6 to the 4 committed bytes"));
+    lines(&mut sink, &["c", "d"]);
+    assert_eq!(fixture.read(), "a\nb\nc\nd\n");
+}
+
+#[test]
+fn the_first_commit_may_come_before_the_first_record() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path(), "old\n").unwrap();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    let committed = sink.pre_commit(&[position(0, 0, "")]).unwrap();
+    lines(&mut sink, &["a"]);
+    let mut sink = fixture.start();
+    sink.open(&committed).unwrap();
+    lines(&mut sink, &["a"]);
+    assert_eq!(fixture.read(), "old\na\n");
+}
+
+#[test]
+fn partitions_taken_away_and_given_back_repeat_nothing() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, ""), position(1, -1, "")]).unwrap();
+    lines(&mut sink, &["a"]);
+    let committed = sink
+        .pre_commit(&[position(0, 1, ""), position(1, 0, "")])
+        .unwrap();
+    lines(&mut sink, &["b"]);
+    let both = [0, 1].map(|partition| TopicPartition {
+        topic: "t".to_owned(),
+        partition,
+    });
+    sink.close(&both).unwrap();
+    sink.open(&committed).unwrap();
+    lines(&mut sink, &["b"]);
+    assert_eq!(fixture.read(), "a\nb\n");
+}
+
+#[test]
+fn lines_of_partitions_that_stay_are_not_cut() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    lines(&mut sink, &["a"]);
+    let committed = sink.pre_commit(&[position(1, 0, "")]).unwrap();
+    lines(&mut sink, &["b"]);
+    sink.open(&committed).unwrap();
+    assert_eq!(fixture.read(), "a\nb\n");
+    assert!(fixture.said("lines of added partitions may repeat"));
+}
+
+#[test]
+fn metadata_of_another_file_or_of_others_means_nothing() {
+    let fixture = Fixture::new();
+    for metadata in [
+        r#"{"file":"/elsewhere","position":0}"#,
+        "something",
+        r#"{"position":0}"#,
+    ] {
+        fs::write(fixture.path(), "kept\n").unwrap();
+        fixture.start().open(&[position(0, 5, metadata)]).unwrap();
+        assert_eq!(fixture.read(), "kept\n");
+    }
+}
+
+#[test]
+fn a_file_shorter_than_the_commit_is_reported_and_continued() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    lines(&mut sink, &["a", "b"]);
+    let committed = sink.pre_commit(&[position(0, 2, "")]).unwrap();
+    fs::remove_file(fixture.path()).unwrap();
+    let mut sink = fixture.start();
+    sink.open(&committed).unwrap();
+    lines(&mut sink, &["c"]);
+    assert_eq!(fixture.read(), "c\n");
+    assert!(fixture.said("has 0 bytes, 4 were committed"));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_rejected_alone() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.start();
+    let rejected = put(
+        &mut sink,
+        &[Value::Utf8("a"), Value::Json("\"open"), Value::Utf8("b")],
+    )
+    .unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].sequence, 1);
+    assert_eq!(fixture.read(), "a\nb\n");
+}
+
+#[test]
+fn what_cannot_be_opened_is_a_config_error() {
+    let fixture = Fixture::new();
+    let missing = fixture.directory.path().join("no/such/file");
+    let error = fixture.try_start(missing.to_str().unwrap()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Config);
+    assert!(
+        error.message.contains("no/such/file") && error.message.contains("create its directory first"),
+        "{error}"
+    );
+    let error = fixture
+        .try_start(fixture.directory.path().to_str().unwrap())
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Config);
+    let error = fixture.try_start(&"x".repeat(2_000)).unwrap_err();
+    assert!(error.message.contains("file name of 2000 bytes"), "{error}");
+}
+
+#[test]
+fn one_task_whatever_tasks_max_says() {
+    let settings = BTreeMap::from([
+        ("file".to_owned(), "f".to_owned()),
+        ("tasks.max".to_owned(), "9".to_owned()),
+    ]);
+    let config = Config::resolve(&FileStreamSink::config_def(), settings.clone()).unwrap();
+    assert_eq!(FileStreamSink::task_configs(&config, 9).unwrap(), [settings]);
+}
+
+/// `/dev/full` is a disk that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_retriable() {
+    let fixture = Fixture::new();
+    let mut sink = fixture.try_start("/dev/full").unwrap();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    let error = put(&mut sink, &[Value::Utf8("a")]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retriable);
+    assert!(error.message.contains("cannot write /dev/full"), "{error}");
+}
+
+/// A file in memory with so much room.
+#[derive(Debug, Default)]
+struct Room {
+    bytes: Vec<u8>,
+    synced: usize,
+    room: usize,
+    fails: Option<io::ErrorKind>,
+}
+
+#[derive(Clone, Default)]
+struct Faulty(Arc<Mutex<Room>>);
+
+impl Storage for Faulty {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut room = self.0.lock().unwrap();
+        let count = bytes.len().min(room.room - room.bytes.len()).min(3);
+        if count == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        room.bytes.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let mut room = self.0.lock().unwrap();
+        match room.fails {
+            Some(kind) => Err(kind.into()),
+            None => {
+                room.bytes.truncate(usize::try_from(length).unwrap());
+                Ok(())
+            }
+        }
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().bytes.len() as u64)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut room = self.0.lock().unwrap();
+        match room.fails {
+            Some(kind) => Err(kind.into()),
+            None => {
+                room.synced = room.bytes.len();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn faulty(room: usize) -> (Faulty, FileStreamSink) {
+    let storage = Faulty(Arc::new(Mutex::new(Room {
+        room,
+        ..Room::default()
+    })));
+    let output = Output::new("f".to_owned(), Box::new(storage.clone()), true).unwrap();
+    let sink = FileStreamSink::with_output(Some("f".to_owned()), output, LocalHost::new().sink_context());
+    (storage, sink)
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let (storage, mut sink) = faulty(10);
+    lines(&mut sink, &["first"]);
+    for _ in 0..3 {
+        let error = put(&mut sink, &[Value::Utf8("second"), Value::Utf8("third")]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Retriable);
+        assert!(error.message.contains("cannot write f"), "{error}");
+        assert_eq!(
+            storage.0.lock().unwrap().bytes,
+            b"first\n",
+            "no part of a batch stays"
+        );
+    }
+    let committed = sink.pre_commit(&[position(0, 1, "")]).unwrap();
+    assert!(committed[0].metadata.contains("\"position\":6"), "{committed:?}");
+    storage.0.lock().unwrap().room = 100;
+    lines(&mut sink, &["second", "third"]);
+    assert_eq!(storage.0.lock().unwrap().bytes, b"first\nsecond\nthird\n");
+}
+
+#[test]
+fn a_batch_that_cannot_be_undone_fails_the_task() {
+    let (storage, mut sink) = faulty(10);
+    storage.0.lock().unwrap().fails = Some(io::ErrorKind::PermissionDenied);
+    let error = put(&mut sink, &[Value::Utf8("longer than ten")]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Fatal);
+    assert!(error.message.contains("cannot cut it back to 0 bytes"), "{error}");
+}
+
+#[test]
+fn offsets_are_not_given_out_before_the_sync() {
+    let (storage, mut sink) = faulty(100);
+    lines(&mut sink, &["a"]);
+    storage.0.lock().unwrap().fails = Some(io::ErrorKind::Other);
+    let error = sink.pre_commit(&[position(0, 1, "")]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Fatal);
+    assert!(error.message.contains("cannot sync f"), "{error}");
+    storage.0.lock().unwrap().fails = None;
+    sink.pre_commit(&[position(0, 1, "")]).unwrap();
+    assert_eq!(storage.0.lock().unwrap().synced, 2);
+}
