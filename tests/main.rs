@@ -12,6 +12,7 @@
 )]
 
 mod crash;
+mod decoders;
 mod file;
 mod golden;
 mod harness;
