@@ -1,7 +1,29 @@
 //! The group coordinator: classic groups and their offsets, event-sourced over `__consumer_offsets`.
 //!
-//! SEAM: owned by the group coordinator's author; shape inside is free.
+//! `classic` holds the protocol as a pure state machine. `shard` appends what it decides and hands out its answers,
+//! `coordinator` is the async face of both; answers leave when the records before them are durable. `records`,
+//! `consumer_protocol` and `placement` are Java's formats. Wire structs of requests are unknown here.
 
-/// The coordinator. All methods are async and answer when their records are durable.
-#[derive(Debug)]
-pub struct Groups {}
+mod classic;
+mod cleanup;
+mod config;
+pub mod consumer_protocol;
+mod coordinator;
+mod error;
+mod loader;
+mod offsets;
+mod placement;
+mod records;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod wire_format;
+
+pub use classic::{
+    effects::{JoinRefused, JoinRequest, Joined, JoinedMember, LeavingMember, SyncRequest, Synced},
+    member::Protocol,
+};
+pub use config::GroupsConfig;
+pub use coordinator::{CommitRequest, FetchedOffset, GroupPartition, Groups, OFFSETS_TOPIC, OffsetToCommit};
+pub use error::GroupError;
+pub use loader::LoadError;

@@ -1,0 +1,314 @@
+//! The groups of one partition of `__consumer_offsets`, behind one lock: a step of a group and the append of its
+//! records happen in the same order.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jackfield_log::{AppendError, AppendOrigin, PartitionLog};
+use jackfield_protocol::records::{Compression, RecordBatchBuilder};
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    classic::{
+        effects::{Effects, JoinRefused, Joined, Now, Reply, Settings, Synced, Ticket},
+        group::ClassicGroup,
+    },
+    error::GroupError,
+    offsets::Offsets,
+    records::{GroupRecord, OffsetValue},
+};
+
+/// Timers that are due at once may cause others; a group that never comes to rest is left to the timer task.
+const IMMEDIATE_TIMERS_MAX: usize = 8;
+
+/// Something that may be told once the log is durable up to and including this offset (-1: at once).
+#[derive(Debug)]
+pub(crate) struct Gated<T> {
+    pub(crate) value: T,
+    pub(crate) after_offset: i64,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Join(oneshot::Sender<Gated<Result<Joined, JoinRefused>>>),
+    Sync(oneshot::Sender<Gated<Result<Synced, GroupError>>>),
+}
+
+/// A group with its offsets.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) group: ClassicGroup,
+    pub(crate) offsets: Offsets,
+    /// Offset of the group's newest record: nothing is answered before it is durable.
+    pub(crate) newest_record: i64,
+    scheduled: Option<u64>,
+}
+
+impl Entry {
+    pub(crate) fn new(group: ClassicGroup) -> Self {
+        Self {
+            group,
+            offsets: Offsets::default(),
+            newest_record: -1,
+            scheduled: None,
+        }
+    }
+}
+
+/// The groups of one partition.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// `None` until the topic is created.
+    pub(crate) log: Option<Arc<PartitionLog>>,
+    pub(crate) groups: HashMap<String, Entry>,
+    waiters: HashMap<Ticket, Waiter>,
+    next_ticket: u64,
+    /// Deadlines of all groups.
+    deadlines: BTreeSet<(u64, String)>,
+    watchers: HashMap<String, watch::Sender<u64>>,
+    settings: Settings,
+    pub(crate) closed: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            log: None,
+            groups: HashMap::new(),
+            waiters: HashMap::new(),
+            next_ticket: 0,
+            deadlines: BTreeSet::new(),
+            watchers: HashMap::new(),
+            settings,
+            closed: false,
+        }
+    }
+
+    /// Registers a waiter.
+    pub(crate) fn park(&mut self, waiter: Waiter) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.waiters.insert(ticket, waiter);
+        ticket
+    }
+
+    /// Forgets a waiter whose requester went away.
+    pub(crate) fn forget(&mut self, ticket: Ticket) {
+        self.waiters.remove(&ticket);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parked(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Refuses everything from now on and answers what is parked.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.waiters.clear();
+        self.deadlines.clear();
+    }
+
+    /// Earliest deadline of all groups.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Groups with something due.
+    pub(crate) fn due(&self, now: Now) -> Vec<String> {
+        let due = self
+            .deadlines
+            .iter()
+            .take_while(|(deadline, _)| *deadline <= now.monotonic_ms);
+        due.map(|(_, group)| group.clone()).collect()
+    }
+
+    /// Follows a group's rebalances: the value changes whenever members should look.
+    pub(crate) fn watch(&mut self, group_id: &str) -> watch::Receiver<u64> {
+        self.watchers.retain(|_, sender| !sender.is_closed());
+        self.watchers
+            .entry(group_id.to_owned())
+            .or_insert_with(|| watch::Sender::new(0))
+            .subscribe()
+    }
+
+    /// Runs a step of a group that exists, then whatever it causes.
+    pub(crate) fn step<T>(
+        &mut self,
+        group_id: &str,
+        now: Now,
+        step: impl FnOnce(&mut ClassicGroup, &Settings) -> (T, Effects),
+    ) -> Option<T> {
+        let settings = self.settings;
+        let entry = self.groups.get_mut(group_id)?;
+        let state_before = entry.group.state();
+        let (value, effects) = step(&mut entry.group, &settings);
+        self.perform(group_id, effects, now);
+        self.run_due_timers(group_id, now);
+        self.reschedule(group_id);
+        let state_after = self.groups.get(group_id).map(|entry| entry.group.state());
+        if state_after != Some(state_before)
+            && let Some(watcher) = self.watchers.get(group_id)
+        {
+            watcher.send_modify(|changes| *changes += 1);
+        }
+        Some(value)
+    }
+
+    fn run_due_timers(&mut self, group_id: &str, now: Now) {
+        for _ in 0..IMMEDIATE_TIMERS_MAX {
+            let Some(entry) = self.groups.get_mut(group_id) else {
+                return;
+            };
+            if entry
+                .group
+                .next_deadline()
+                .is_none_or(|deadline| deadline > now.monotonic_ms)
+            {
+                return;
+            }
+            let effects = entry.group.on_timer(now, &self.settings);
+            self.perform(group_id, effects, now);
+        }
+    }
+
+    /// Brings the group's deadline into the schedule.
+    pub(crate) fn reschedule(&mut self, group_id: &str) {
+        let Some(entry) = self.groups.get_mut(group_id) else {
+            return;
+        };
+        let next = entry.group.next_deadline();
+        if entry.scheduled != next {
+            if let Some(old) = entry.scheduled {
+                self.deadlines.remove(&(old, group_id.to_owned()));
+            }
+            if let Some(next) = next {
+                self.deadlines.insert((next, group_id.to_owned()));
+            }
+            entry.scheduled = next;
+        }
+    }
+
+    /// Removes a group.
+    pub(crate) fn remove(&mut self, group_id: &str, now: Now) {
+        if let Some(mut entry) = self.groups.remove(group_id) {
+            entry.group.die(now);
+            if let Some(deadline) = entry.scheduled {
+                self.deadlines.remove(&(deadline, group_id.to_owned()));
+            }
+        }
+    }
+
+    /// Appends the records of a step, tells the group, and hands out the answers.
+    fn perform(&mut self, group_id: &str, effects: Effects, now: Now) {
+        let mut next = Some(effects);
+        while let Some(effects) = next.take() {
+            let result = if effects.records.is_empty() {
+                Ok(())
+            } else {
+                self.append(group_id, &effects.records, now).map(|_| ())
+            };
+            let Some(entry) = self.groups.get_mut(group_id) else {
+                return;
+            };
+            if let Some(on_appended) = effects.on_appended {
+                next = Some(entry.group.appended(on_appended, result, now, &self.settings));
+            }
+            let after_offset = entry.newest_record;
+            for reply in effects.replies {
+                self.answer(reply, after_offset);
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: Reply, after_offset: i64) {
+        // A requester that went away meanwhile does not mind.
+        match reply {
+            Reply::Join(ticket, value) => {
+                if let Some(Waiter::Join(waiter)) = self.waiters.remove(&ticket) {
+                    let _gone = waiter.send(Gated { value, after_offset });
+                }
+            }
+            Reply::Sync(ticket, value) => {
+                if let Some(Waiter::Sync(waiter)) = self.waiters.remove(&ticket) {
+                    let _gone = waiter.send(Gated { value, after_offset });
+                }
+            }
+        }
+    }
+
+    /// Appends records of a group as one batch and returns the offset of the last. Offsets and tombstones among
+    /// them take effect in memory; a group record already did, or is its group's own matter.
+    pub(crate) fn append(
+        &mut self,
+        group_id: &str,
+        records: &[GroupRecord],
+        now: Now,
+    ) -> Result<i64, GroupError> {
+        let log = self.log.as_ref().ok_or(GroupError::NotCoordinator)?;
+        let mut builder = RecordBatchBuilder::new(Compression::None);
+        for record in records {
+            let (key, value) = record.encode();
+            builder.push(now.wall_ms, Some(&key), value.as_deref(), &[]);
+        }
+        let appended = log.append(builder.finish(), AppendOrigin::Coordinator).map_err(|error| {
+            tracing::error!(group = group_id, partition = log.partition(), %error, "group record not written");
+            match error {
+                AppendError::Storage(_) => GroupError::NotCoordinator,
+                _ => GroupError::UnknownServerError,
+            }
+        })?;
+        for record in records {
+            self.apply(record);
+        }
+        if let Some(entry) = self.groups.get_mut(group_id) {
+            entry.newest_record = appended.last_offset;
+        }
+        Ok(appended.last_offset)
+    }
+
+    fn apply(&mut self, record: &GroupRecord) {
+        let GroupRecord::Offset {
+            group,
+            topic,
+            partition,
+            value,
+        } = record
+        else {
+            return;
+        };
+        let Some(entry) = self.groups.get_mut(group) else {
+            return;
+        };
+        match value {
+            Some(value) => entry.offsets.put(topic, *partition, value.clone()),
+            None => entry.offsets.remove(topic, *partition),
+        }
+    }
+
+    /// Puts an offset read from the log into memory; a group that has only offsets comes into being.
+    pub(crate) fn restore_offset(
+        &mut self,
+        group_id: String,
+        topic: &str,
+        partition: i32,
+        value: Option<OffsetValue>,
+        now: Now,
+    ) {
+        match value {
+            Some(value) => {
+                let entry = self.groups.entry(group_id);
+                let entry = entry.or_insert_with_key(|id| Entry::new(ClassicGroup::new(id, now)));
+                entry.offsets.put(topic, partition, value);
+            }
+            None => {
+                if let Some(entry) = self.groups.get_mut(&group_id) {
+                    entry.offsets.remove(topic, partition);
+                }
+            }
+        }
+    }
+}
