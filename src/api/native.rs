@@ -621,3 +621,7 @@ impl TaskHost for NativeHost {
         unsafe { (self.table.wake)(self.handle) };
     }
 }
+
+#[cfg(test)]
+#[path = "native_tests.rs"]
+mod tests;
