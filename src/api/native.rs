@@ -6,19 +6,22 @@
     reason = "the C boundary: raw pointers come in and go out here and nowhere else in the SDK"
 )]
 
-use std::{
-    ffi::c_void,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, OnceLock},
-};
+use std::{ffi::c_void, panic::catch_unwind, sync::OnceLock};
 
 use crate::{
-    ConnectError, LogLevel, PollLimits, Polled, SinkContext, SinkPosition, SourceContext, TaskConfig,
-    TaskHost, TopicPartition,
-    abi::{self, Buf, ClassDesc, Error, FAILED, HostVTable, KeyValue, OK, PluginDesc, PollResult, Slice},
+    ConnectError, PollLimits, Polled, SinkContext, SourceContext, TopicPartition,
+    abi::{self, Buf, ClassDesc, Error, HostVTable, KeyValue, PluginDesc, PollResult, Slice},
     batch::{Batch, BatchBuilder, MAJOR},
     export::{Class, Library, SinkTask, SourceTask, Start},
 };
+use host::{HOST, NativeHost};
+use raw::{
+    array, bytes, class_of, end, guarded, guarded_task, handle, read_config, read_positions, running, text,
+    write_json,
+};
+
+mod host;
+mod raw;
 
 /// The library's descriptor, built when the host first asks.
 #[derive(Debug, Default)]
@@ -32,9 +35,6 @@ struct Shared(&'static PluginDesc);
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
-
-/// The host's table; one host per process.
-static HOST: OnceLock<HostVTable> = OnceLock::new();
 
 impl Descriptor {
     /// Not built yet.
@@ -140,13 +140,6 @@ static SINK: abi::SinkVTable = abi::SinkVTable {
 #[allow(clippy::cast_possible_truncation, reason = "tables are a few hundred bytes")]
 const fn size_u32<T>() -> u32 {
     size_of::<T>() as u32
-}
-
-/// A running task behind the handle the host holds.
-struct Running<T> {
-    task: T,
-    /// Set by a panic: the state of the task can no longer be trusted.
-    panicked: bool,
 }
 
 struct RunningSource {
@@ -374,252 +367,6 @@ unsafe extern "C" fn sink_close(
 unsafe extern "C" fn sink_stop(task: *mut c_void) {
     // SAFETY: the host passes the handle of a sink task for the last time.
     unsafe { end::<Box<dyn SinkTask>>(task, |task| task.stop()) };
-}
-
-fn handle<T>(task: T) -> *mut c_void {
-    Box::into_raw(Box::new(Running {
-        task,
-        panicked: false,
-    }))
-    .cast()
-}
-
-/// # Safety
-/// `task` comes from [`handle`] with the same `T`, was not ended, and no other reference to it exists.
-unsafe fn running<'a, T>(task: *mut c_void) -> &'a mut Running<T> {
-    // SAFETY: the caller's promise.
-    unsafe { &mut *task.cast::<Running<T>>() }
-}
-
-/// # Safety
-/// As for [`running`], and the handle is not used again.
-unsafe fn end<T>(task: *mut c_void, stop: impl FnOnce(&mut T)) {
-    // SAFETY: the handle was made by `Box::into_raw` with the same type.
-    let mut running = unsafe { Box::from_raw(task.cast::<Running<T>>()) };
-    let ended = catch_unwind(AssertUnwindSafe(move || {
-        if !running.panicked {
-            stop(&mut running.task);
-        }
-        drop(running);
-    }));
-    if let Err(payload) = ended {
-        // Dropping a payload may panic again.
-        std::mem::forget(payload);
-    }
-}
-
-/// Runs a call into the connector; errors and panics go into `error`.
-fn guarded(error: *mut Error, call: impl FnOnce() -> Result<(), ConnectError>) -> i32 {
-    let (kind, message) = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) => return OK,
-        Ok(Err(error)) => (error.kind.abi_code(), error.message),
-        Err(payload) => {
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            let message = format!("the plugin panicked: {text}");
-            // Dropping a payload may panic again.
-            std::mem::forget(payload);
-            (abi::ERROR_PANIC, message)
-        }
-    };
-    if !error.is_null() {
-        let message = Buf::from_vec(message.into_bytes());
-        // SAFETY: the host passes a place for the error.
-        unsafe {
-            error.write(Error {
-                kind,
-                reserved: [0; 7],
-                message,
-            })
-        };
-    }
-    FAILED
-}
-
-/// As [`guarded`], and a task that panicked once is not entered again.
-fn guarded_task<T>(
-    running: &mut Running<T>,
-    error: *mut Error,
-    call: impl FnOnce(&mut T) -> Result<(), ConnectError>,
-) -> i32 {
-    if running.panicked {
-        return guarded(error, || Err(ConnectError::fatal("the task panicked before")));
-    }
-    let mut returned = false;
-    let code = guarded(error, || {
-        let result = call(&mut running.task);
-        returned = true;
-        result
-    });
-    running.panicked = !returned;
-    code
-}
-
-/// # Safety
-/// `class` is a descriptor of this library.
-unsafe fn class_of(class: *const ClassDesc) -> &'static Class {
-    // SAFETY: `describe` stored a reference to a static class there.
-    unsafe { &*(*class).user_data.cast::<Class>() }
-}
-
-/// # Safety
-/// `ptr` points to `len` values that live during the call, or `len` is 0.
-unsafe fn array<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
-    if len == 0 || ptr.is_null() {
-        return &[];
-    }
-    // SAFETY: the caller's promise.
-    unsafe { std::slice::from_raw_parts(ptr, len) }
-}
-
-/// # Safety
-/// The slice's bytes live during the call.
-unsafe fn bytes<'a>(slice: &Slice) -> &'a [u8] {
-    // SAFETY: the caller's promise.
-    unsafe { array(slice.ptr, slice.len) }
-}
-
-/// # Safety
-/// The slice's bytes live during the call.
-unsafe fn text<'a>(slice: &Slice) -> Result<&'a str, ConnectError> {
-    // SAFETY: the caller's promise.
-    std::str::from_utf8(unsafe { bytes(slice) })
-        .map_err(|cause| ConnectError::fatal(format!("text from the host is not UTF-8: {cause}")))
-}
-
-/// # Safety
-/// The entries and their texts live during the call.
-unsafe fn read_config(config: *const KeyValue, len: usize) -> Result<TaskConfig, ConnectError> {
-    // SAFETY: the caller's promise.
-    let entries = unsafe { array(config, len) };
-    // SAFETY: the caller's promise.
-    entries
-        .iter()
-        .map(|entry| unsafe { Ok((text(&entry.key)?.to_owned(), text(&entry.value)?.to_owned())) })
-        .collect()
-}
-
-/// # Safety
-/// The positions and their texts live during the call.
-unsafe fn read_positions(
-    positions: *const abi::Position,
-    len: usize,
-) -> Result<Vec<SinkPosition>, ConnectError> {
-    // SAFETY: the caller's promise.
-    let positions = unsafe { array(positions, len) };
-    let position = |at: &abi::Position| {
-        Ok(SinkPosition {
-            // SAFETY: the caller's promise.
-            topic: unsafe { text(&at.topic)? }.to_owned(),
-            partition: at.partition,
-            offset: at.offset,
-            // SAFETY: the caller's promise.
-            metadata: unsafe { text(&at.metadata)? }.to_owned(),
-        })
-    };
-    positions.iter().map(position).collect()
-}
-
-/// # Safety
-/// `out` is a place for a buffer.
-unsafe fn write_json(out: *mut Buf, value: &impl serde::Serialize) -> Result<(), ConnectError> {
-    let json = serde_json::to_vec(value).map_err(|cause| ConnectError::fatal(cause.to_string()))?;
-    // SAFETY: the caller's promise.
-    unsafe { out.write(Buf::from_vec(json)) };
-    Ok(())
-}
-
-/// The host of a task behind its C table.
-struct NativeHost {
-    table: &'static HostVTable,
-    handle: *const c_void,
-    connector: String,
-    task: u32,
-}
-
-// SAFETY: the rules of the ABI let host functions be called from any thread while the handle is retained.
-unsafe impl Send for NativeHost {}
-// SAFETY: as above.
-unsafe impl Sync for NativeHost {}
-
-impl NativeHost {
-    /// # Safety
-    /// `context` and what it points to live during the call; its handle stays valid while retained.
-    unsafe fn read(context: *const abi::TaskContext) -> Result<Arc<Self>, ConnectError> {
-        let table = HOST
-            .get()
-            .ok_or_else(|| ConnectError::fatal("the library was not entered"))?;
-        // SAFETY: the caller's promise.
-        let context = unsafe { context.read() };
-        // SAFETY: the caller's promise.
-        let connector = unsafe { text(&context.connector)? }.to_owned();
-        // SAFETY: the handle is valid now; `drop` releases it.
-        unsafe { (table.retain)(context.host) };
-        Ok(Arc::new(Self {
-            table,
-            handle: context.host,
-            connector,
-            task: context.task_id,
-        }))
-    }
-}
-
-impl Drop for NativeHost {
-    fn drop(&mut self) {
-        // SAFETY: the handle was retained in `read` and is released once.
-        unsafe { (self.table.release)(self.handle) };
-    }
-}
-
-impl TaskHost for NativeHost {
-    fn connector(&self) -> &str {
-        &self.connector
-    }
-
-    fn task(&self) -> u32 {
-        self.task
-    }
-
-    fn log_level(&self) -> LogLevel {
-        // SAFETY: the host's table outlives the library.
-        LogLevel::from_abi_code(unsafe { (self.table.log_max_level)() })
-    }
-
-    fn log(&self, level: LogLevel, message: &str) {
-        // SAFETY: the handle is retained, the message lives during the call.
-        unsafe { (self.table.log)(self.handle, level as u8, Slice::of(message)) };
-    }
-
-    fn stored_offset(&self, source_partition: &str) -> Option<String> {
-        let mut out = Buf::EMPTY;
-        // SAFETY: the handle is retained, the text and the place for the result live during the call.
-        let found = unsafe { (self.table.stored_offset)(self.handle, Slice::of(source_partition), &mut out) };
-        // SAFETY: a filled buffer belongs to us now.
-        let stored = unsafe {
-            bytes(&Slice {
-                ptr: out.ptr,
-                len: out.len,
-            })
-        }
-        .to_vec();
-        if let Some(free) = out.free {
-            // SAFETY: the buffer's own function, called once with its own parts.
-            unsafe { free(out.ptr, out.len, out.cap) };
-        }
-        found.then(|| String::from_utf8_lossy(&stored).into_owned())
-    }
-
-    fn watch_path(&self, path: &str) -> bool {
-        // SAFETY: the handle is retained, the path lives during the call.
-        unsafe { (self.table.watch_path)(self.handle, Slice::of(path)) }
-    }
-
-    fn wake(&self) {
-        // SAFETY: the handle is retained.
-        unsafe { (self.table.wake)(self.handle) };
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::{
 
 use super::*;
 use crate::{
-    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, Importance, RecordError, Sink, Source,
+    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, Importance, LogLevel, RecordError, Sink,
+    SinkPosition, Source, TaskConfig, abi::OK,
 };
 
 /// Does what its config says.
