@@ -12,6 +12,7 @@ mod consume;
 mod exit;
 mod listeners;
 mod logging;
+mod plugin_roots;
 mod plugins;
 mod produce;
 mod properties;

@@ -2,15 +2,15 @@
 
 use std::io::Write as _;
 
-use jackfield_plugin::{BadPackage, Form, Kind, PluginConfig, PluginInfo, Plugins};
+use jackfield_plugin::{BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins};
 
-use crate::{arguments::PluginsArguments, worker_settings::default_plugin_path};
+use crate::{arguments::PluginsArguments, plugin_roots};
 
 /// Prints the table.
 pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
     let given = &arguments.plugin_path;
     let plugin_path = if given.is_empty() {
-        default_plugin_path()
+        plugin_roots::default()
     } else {
         given.clone()
     };

@@ -14,14 +14,14 @@ use anyhow::Context as _;
 use jackfield_broker::Broker;
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
-use jackfield_plugin::{PluginConfig, Plugins};
+use jackfield_plugin::{NativePolicy, PluginConfig, Plugins};
 use jackfield_tasks::TaskGroup;
-use jackfield_worker::{Herder, HerderError};
+use jackfield_worker::{Herder, HerderError, WorkerConfig};
 use tokio::net::TcpSocket;
 
 use crate::{
     arguments::StandaloneArguments, configuration::Environment, connector_file::ConnectorFile,
-    exit::ConnectorFailed, signals::Signals, worker_settings::WorkerSettings,
+    exit::ConnectorFailed, plugin_roots, signals::Signals, worker_settings::WorkerSettings,
 };
 
 const REST_SHUTDOWN: Duration = Duration::from_millis(400);
@@ -84,6 +84,9 @@ impl Program {
         let sockets =
             sockets.context("listeners (the REST API): set another port, or stop what uses this one")?;
         let rest = addresses(&sockets)?;
+        for notice in settings.worker.notices() {
+            tracing::info!(notice, "worker config");
+        }
         for notice in settings.broker.notices() {
             tracing::info!(notice, "embedded broker config");
         }
@@ -94,7 +97,7 @@ impl Program {
 
         let plugins = Arc::new(discover(&settings.worker, &settings.data_dir));
         let cluster: Arc<dyn Cluster> = Arc::new(EmbeddedCluster::new(broker.clone()));
-        let worker_id = rest.first().map(ToString::to_string).unwrap_or_default();
+        let worker_id = worker_id(&settings.worker, &rest);
         let plugin_path = settings.worker.plugin_path().to_vec();
         let herder = Herder::start(settings.worker, cluster, plugins, Env::real(), worker_id)
             .await
@@ -166,11 +169,26 @@ fn addresses(sockets: &[TcpSocket]) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(addresses?)
 }
 
-fn discover(worker: &jackfield_worker::WorkerConfig, data_dir: &Path) -> Plugins {
+/// `host:port` of the REST API as others would reach it.
+fn worker_id(worker: &WorkerConfig, rest: &[SocketAddr]) -> String {
+    let Some(first) = rest.first() else {
+        return String::new();
+    };
+    match worker.advertised() {
+        (None, None) => first.to_string(),
+        (host, port) => {
+            let host = host.map_or_else(|| first.ip().to_string(), str::to_owned);
+            format!("{host}:{}", port.unwrap_or_else(|| first.port()))
+        }
+    }
+}
+
+fn discover(worker: &WorkerConfig, data_dir: &Path) -> Plugins {
     let plugins = Plugins::discover(PluginConfig {
         plugin_path: worker.plugin_path().to_vec(),
         cache_dir: data_dir.join("plugin-cache"),
         wasm_directories: worker.wasm_directories().to_vec(),
+        native: NativePolicy { own_directories: plugin_roots::own(), allow: worker.native_allow() },
     });
     for bad in plugins.bad() {
         tracing::warn!(package = %bad.location.display(), reason = %bad.reason, "plugin package cannot be used");

@@ -15,12 +15,12 @@ use crate::{
     arguments::ServerOptions,
     configuration::{Configuration, Environment},
     listeners::check_loopback,
+    plugin_roots,
 };
 
 const DEFAULT_DATA_DIR: &str = "jackfield-data";
 const DEFAULT_BROKER_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
 const DEFAULT_REST_LISTENERS: &str = "http://127.0.0.1:8083";
-const PLUGIN_DIRECTORY: &str = "plugins";
 const GRACEFUL_TIMEOUT: &str = "task.shutdown.graceful.timeout.ms";
 /// Kafka waits 5 s; the whole program has to end within 2 s.
 const DEFAULT_GRACEFUL_TIMEOUT: Duration = Duration::from_millis(1_200);
@@ -59,7 +59,7 @@ impl WorkerSettings {
             broker.set_default("log.dirs", || data_dir.join("broker").display().to_string());
         }
         all.set_default("listeners", || DEFAULT_REST_LISTENERS.to_owned());
-        all.set_default("plugin.path", || join(&default_plugin_path()));
+        all.set_default("plugin.path", || join(&plugin_roots::default()));
 
         let broker_config = parse_broker(&broker, "embedded broker")?;
         check_loopback("broker.listeners", broker_config.listeners(), options.insecure)?;
@@ -85,25 +85,6 @@ impl WorkerSettings {
 pub(crate) fn parse_broker(configuration: &Configuration, of: &str) -> anyhow::Result<BrokerConfig> {
     BrokerConfig::parse(configuration.values())
         .map_err(|error| anyhow!("{of}: {}", configuration.explain(&error.to_string())))
-}
-
-/// `plugins` in the working directory and beside the program: in its directory, and in those above it that an
-/// installation (`bin/jackfield`) and a checkout (`target/release/jackfield`) have.
-pub(crate) fn default_plugin_path() -> Vec<PathBuf> {
-    let program = std::env::current_exe().ok();
-    let beside = program
-        .iter()
-        .flat_map(|program| program.ancestors().skip(1).take(3))
-        .map(Path::to_owned);
-    let here = std::env::current_dir().ok();
-    let mut roots: Vec<PathBuf> = Vec::new();
-    for directory in here.into_iter().chain(beside) {
-        let root = directory.join(PLUGIN_DIRECTORY);
-        if root.is_dir() && !roots.contains(&root) {
-            roots.push(root);
-        }
-    }
-    roots
 }
 
 fn join(paths: &[PathBuf]) -> String {

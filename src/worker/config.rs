@@ -128,6 +128,11 @@ impl WorkerConfig {
         &self.wasm_directories
     }
 
+    /// `plugin.native.allow`: packages that may run native code beside the shipped ones; `*` = all.
+    pub fn native_allow(&self) -> Vec<String> {
+        list(self.text("plugin.native.allow")).map(str::to_owned).collect()
+    }
+
     /// `bootstrap.servers`, when given.
     pub fn bootstrap_servers(&self) -> Option<&str> {
         self.given

@@ -8,3 +8,4 @@ mod expected;
 mod groups;
 mod log_files;
 mod mask;
+mod rest;

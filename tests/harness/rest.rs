@@ -13,6 +13,7 @@ use super::wait;
 /// The REST API of one worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Rest {
+    pub(crate) port: u16,
     base: String,
     agent: Agent,
 }
@@ -32,7 +33,7 @@ impl Rest {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Self { base: format!("http://127.0.0.1:{port}"), agent: Agent::new_with_config(config) }
+        Self { port, base: format!("http://127.0.0.1:{port}"), agent: Agent::new_with_config(config) }
     }
 
     /// Any method; a body is sent as JSON.

@@ -63,6 +63,12 @@ pub(super) const KEYS: &[Key] = &[
         "Directories that WASM plugins may read and write",
     ),
     works(
+        "plugin.native.allow",
+        List,
+        Some(""),
+        "Packages that may run native code beside the shipped ones; * = all",
+    ),
+    works(
         "topic.creation.enable",
         Boolean,
         Some("true"),

@@ -1,0 +1,50 @@
+# Every task of the project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Cargo's directory may lie elsewhere; the program is always found in target/release.
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+PROGRAM := target/release/jackfield
+# Shown by the REST API. Only cargo sees it.
+export GIT_COMMIT := $(shell git rev-parse --short=16 HEAD 2>/dev/null)
+
+# The quickstart's directory and ports.
+DIR ?= run/quickstart
+BROKER_PORT ?= 9092
+REST_PORT ?= 8083
+ONCE ?=
+
+.PHONY: help build run test test-long bench clean tools
+
+help: ## this list
+	@echo 'Jackfield: a Connect worker with its own Kafka broker'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: tools ## the program (target/release/jackfield) and the shipped connectors (plugins/)
+	cargo build --release --workspace --bins
+	@scripts/install-program.sh "$(CARGO_TARGET_DIR)/release/jackfield" "$(PROGRAM)"
+	scripts/package-plugins.sh
+
+run: build ## the quickstart: test.txt, a topic, test.sink.txt (ONCE=1 checks and ends; DIR=, BROKER_PORT=, REST_PORT=)
+	@DIR='$(DIR)' BROKER_PORT='$(BROKER_PORT)' REST_PORT='$(REST_PORT)' ONCE='$(ONCE)' scripts/quickstart.sh
+
+test: ## everything CI checks: format, lints, all tests, documentation
+	@scripts/test.sh
+
+test-long: build ## fuzzing and repeated crash runs, for an hour or so
+	@scripts/test-long.sh
+
+bench: build ## side by side with Apache Kafka and Connect (needs a JDK and Maven; BENCH='--lines 1000000 --runs 1' is shorter)
+	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench pipeline -- $(BENCH)
+
+clean: ## removes what was built, and the quickstart's directory
+	cargo clean
+	rm -rf target run plugins/*/
+
+# What building needs beyond cargo.
+tools:
+	@scripts/tools.sh
