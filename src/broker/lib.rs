@@ -141,3 +141,12 @@ impl Topics {
 }
 
 pub mod groups;
+
+mod find_coordinator;
+mod group_error_codes;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod offset_commit;
+mod offset_fetch;
+mod sync_group;

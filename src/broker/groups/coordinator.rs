@@ -482,7 +482,7 @@ impl Groups {
         let group_id = request.group_id.as_str();
         if !shard.groups.contains_key(group_id) {
             if request.generation >= 0 {
-                return Err(GroupError::IllegalGeneration);
+                return Err(GroupError::GroupIdNotFound);
             }
             shard
                 .groups
