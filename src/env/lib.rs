@@ -3,11 +3,18 @@
 //! `log`, `broker` and `worker` reach the clock, randomness and the file system through [`Env`] only,
 //! so that tests can control time and inject faults. This crate knows nothing else of Jackfield.
 
+pub mod faulty;
+mod manual_clock;
+mod real;
+
 use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+pub use manual_clock::ManualClock;
+pub use real::{RealFiles, SystemClock, SystemRandom};
 
 /// Everything a component needs of the outside world. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,6 +25,17 @@ pub struct Env {
     pub random: Arc<dyn Random>,
     /// The file system.
     pub files: Arc<dyn Files>,
+}
+
+impl Env {
+    /// The operating system's clock, randomness and files.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            files: Arc::new(RealFiles),
+        }
+    }
 }
 
 /// Time.

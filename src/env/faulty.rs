@@ -1,0 +1,204 @@
+//! Files that fail on demand, and that count what is asked of them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use crate::{Entry, File, Files};
+
+/// What goes wrong, shared by all files opened through one [`FaultyFiles`].
+#[derive(Debug)]
+pub struct Faults {
+    fail_sync: AtomicBool,
+    fail_writes: AtomicBool,
+    /// Bytes that may still be written before writes are torn; negative = no limit.
+    write_budget: AtomicI64,
+    rounds: AtomicU64,
+    synced_files: AtomicU64,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            fail_sync: AtomicBool::new(false),
+            fail_writes: AtomicBool::new(false),
+            write_budget: AtomicI64::new(-1),
+            rounds: AtomicU64::new(0),
+            synced_files: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Faults {
+    /// Makes every sync fail from now on.
+    pub fn fail_sync(&self, fail: bool) {
+        self.fail_sync.store(fail, Ordering::SeqCst);
+    }
+
+    /// Makes every write fail with "no space left on device" from now on.
+    pub fn fail_writes(&self, fail: bool) {
+        self.fail_writes.store(fail, Ordering::SeqCst);
+    }
+
+    /// Lets `bytes` more bytes be written; the write that exceeds them is torn there and fails, as do all later ones.
+    pub fn tear_after(&self, bytes: i64) {
+        self.write_budget.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Calls of `sync_data_many`.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::SeqCst)
+    }
+
+    /// Files synced over all calls.
+    pub fn synced_files(&self) -> u64 {
+        self.synced_files.load(Ordering::SeqCst)
+    }
+
+    fn check_sync(&self) -> io::Result<()> {
+        if self.fail_sync.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+/// The given files, with faults.
+#[derive(Debug)]
+pub struct FaultyFiles {
+    inner: Arc<dyn Files>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Arc<dyn File>,
+    faults: Arc<Faults>,
+}
+
+impl FaultyFiles {
+    /// Wraps `inner`.
+    pub fn new(inner: Arc<dyn Files>, faults: Arc<Faults>) -> Self {
+        Self { inner, faults }
+    }
+
+    fn wrap(&self, inner: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(FaultyFile {
+            inner,
+            faults: Arc::clone(&self.faults),
+        })
+    }
+}
+
+impl File for FaultyFile {
+    fn path(&self) -> &PathBuf {
+        self.inner.path()
+    }
+
+    fn read_at(&self, out: &mut [u8], position: u64) -> io::Result<usize> {
+        self.inner.read_at(out, position)
+    }
+
+    fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
+        if self.faults.fail_writes.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        let budget = self.faults.write_budget.load(Ordering::SeqCst);
+        if budget >= 0 {
+            let wanted = i64::try_from(data.len()).unwrap_or(i64::MAX);
+            let allowed = wanted.min(budget);
+            self.faults.write_budget.fetch_sub(allowed, Ordering::SeqCst);
+            self.inner
+                .write_all_at(&data[..usize::try_from(allowed).unwrap_or(0)], position)?;
+            return if allowed == wanted {
+                Ok(())
+            } else {
+                Err(io::Error::from_raw_os_error(28))
+            };
+        }
+        self.inner.write_all_at(data, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.check_sync()?;
+        self.inner.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn as_std(&self) -> Option<&std::fs::File> {
+        self.inner.as_std()
+    }
+}
+
+impl Files for FaultyFiles {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
+        Ok(self.wrap(self.inner.open(path, create)?))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.inner.read(path)
+    }
+
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        if self.faults.fail_writes.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        self.inner.write_atomic(path, content)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_dir_all(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.create_dir_all(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.read_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.faults.check_sync()?;
+        self.inner.sync_dir(path)
+    }
+
+    fn sync_data_many(&self, files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
+        self.faults.rounds.fetch_add(1, Ordering::SeqCst);
+        self.faults
+            .synced_files
+            .fetch_add(files.len() as u64, Ordering::SeqCst);
+        if let Err(error) = self.faults.check_sync() {
+            return files.iter().map(|_| Err(io::Error::from(error.kind()))).collect();
+        }
+        self.inner.sync_data_many(files)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.inner.lock(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.inner.exists(path)
+    }
+}
