@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use jackfield_batch::{
-    Batch, Value,
+    Batch, BatchBuilder, Header, Record, Value,
     typed::{self, Field, Schema, Type},
 };
 use jackfield_protocol::records::{self, BatchHeader};
@@ -11,8 +11,53 @@ use jackfield_protocol::records::{self, BatchHeader};
 /// Decompressed bytes allowed per batch.
 const MOST_DECOMPRESSED: usize = 1 << 20;
 
-/// The flat batch of the plugin boundary: what parses can be read to its end.
+/// The flat batch of the plugin boundary, from any bytes and from a good batch with bytes replaced.
 pub fn batch_reader(data: &[u8]) {
+    read_batch(data);
+    read_batch(&patched(good_batch(), data));
+}
+
+/// Three records with tables of every kind, to be damaged.
+fn good_batch() -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    let topic = builder.topic("topic").expect("a short name");
+    let partition = builder.source_partition(r#"{"file":"a"}"#).expect("a small object");
+    let schema = builder.schema(r#"{"type":"int32"}"#).expect("a small schema");
+    let values = [Value::Utf8("text"), Value::Typed { schema, data: &[2] }, Value::Null];
+    for (sequence, value) in (0..).zip(values) {
+        let record = Record {
+            topic,
+            source_partition: Some(partition),
+            partition: (sequence == 1).then_some(3),
+            timestamp: (sequence != 2).then_some(1_700_000_000_000),
+            offset: -1,
+            sequence,
+            key: Value::Bytes(b"key"),
+            value,
+            source_offset: Some(r#"{"position":7}"#),
+        };
+        let headers = [Header { key: "h", value: Value::Json("{}") }];
+        builder.push(&record, &headers[..usize::from(sequence == 1)]).expect("a good record");
+    }
+    builder.finish()
+}
+
+/// Replaces bytes of `good`: each three bytes of `data` are a position and a value; a rest of one byte cuts the end.
+fn patched(mut good: Vec<u8>, data: &[u8]) -> Vec<u8> {
+    for patch in data.chunks(3) {
+        if let [high, low, value] = *patch {
+            let at = usize::from(u16::from_be_bytes([high, low])) % good.len();
+            good[at] = value;
+        } else {
+            let cut = usize::from(patch[0]) % good.len();
+            good.truncate(good.len() - cut);
+        }
+    }
+    good
+}
+
+/// What parses can be read to its end.
+fn read_batch(data: &[u8]) {
     let Ok(batch) = Batch::parse(data) else { return };
     let topics = batch.topics().count();
     let schemas = batch.schemas().count();
