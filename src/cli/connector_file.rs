@@ -129,11 +129,11 @@ mod tests {
         );
         check(
             r#"{"name":"a","config":{"tasks.max":"1"},"initial_state":"paused"}"#,
-            &expect![[r#"a Paused {"name": "a", "tasks.max": "1"}"#]],
+            &expect![[r#"a Paused {"tasks.max": "1", "name": "a"}"#]],
         );
         check(
             r#"{"name":"a","config":"flat"}"#,
-            &expect![[r#"a Started {"config": "flat", "name": "a"}"#]],
+            &expect![[r#"a Started {"name": "a", "config": "flat"}"#]],
         );
     }
 

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
+use encoding_rs::{UTF_8, WINDOWS_1252};
 use java_properties::PropertiesIter;
 
-/// Reads a properties file. Java reads Latin-1; UTF-8 is what people write, and is read as such where it is valid.
+/// Reads a properties file. Java reads Latin-1; UTF-8 is what people write, and is read as such where it is valid. (The
+/// web's Latin-1, Windows-1252, differs from Java's only in control characters.)
 pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&bytes).with_context(|| format!("{} is not a valid properties file", path.display()))
@@ -13,35 +15,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// Parses the content of a properties file. The last value of a repeated key holds.
 pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, String>> {
-    let escaped;
-    let bytes = match std::str::from_utf8(bytes) {
-        Ok(text) if !text.is_ascii() => {
-            escaped = escape(text);
-            escaped.as_bytes()
-        }
-        _ => bytes,
-    };
+    let encoding = if std::str::from_utf8(bytes).is_ok() { UTF_8 } else { WINDOWS_1252 };
     let mut properties = BTreeMap::new();
-    PropertiesIter::new(bytes).read_into(|key, value| {
+    PropertiesIter::new_with_encoding(bytes, encoding).read_into(|key, value| {
         properties.insert(key, value.trim().to_owned());
     })?;
     Ok(properties)
-}
-
-/// The same text in ASCII, with the format's own escapes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() * 2);
-    for character in text.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-        } else {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
