@@ -39,6 +39,7 @@ pub use reader::{Batch, RecordRef, Records};
 pub use record::{BatchError, Header, Record, SchemaIndex, SourcePartitionIndex, TopicIndex, Value};
 
 mod builder;
+mod cursor;
 mod reader;
 mod record;
 pub mod typed;

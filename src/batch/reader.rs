@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::{
-    BODY_BYTES, BatchError, HEADER_BYTES, Header, KIND_BYTES, KIND_JSON, KIND_NULL, KIND_TYPED, KIND_UTF8,
-    MAGIC, MAJOR, MAX_BATCH_BYTES, MIN_RECORD_BYTES, NO_SOURCE_OFFSET, NO_SOURCE_PARTITION, Record,
+    BatchError, HEADER_BYTES, Header, MAGIC, MAJOR, MAX_BATCH_BYTES, MIN_RECORD_BYTES, Record,
     SCHEMA_KIND_JSON, SchemaIndex, SourcePartitionIndex, TopicIndex, Value,
+    cursor::{Cursor, Fault, What},
 };
 
 /// A validated batch over borrowed or owned bytes. `parse` checks everything once; reading cannot fail.
@@ -25,8 +25,8 @@ pub struct Batch<B> {
 pub struct RecordRef<'a> {
     /// The record.
     pub record: Record<'a>,
-    headers: &'a [u8],
-    header_count: u16,
+    pub(crate) headers: &'a [u8],
+    pub(crate) header_count: u16,
 }
 
 /// The records of a batch in order.
@@ -54,17 +54,20 @@ impl<B: AsRef<[u8]>> Batch<B> {
             records,
             tables,
         } = Preamble::read(all)?;
-        let mut table = Cursor::at(all, tables);
-        let topics = table.table(topics, |cursor| Ok(cursor.u16()? as usize))?;
-        let partitions = table.table(partitions, |cursor| Ok(cursor.u32()? as usize))?;
-        let schemas = table.table(schemas, |cursor| match cursor.array()? {
+        let mut cursor = Cursor::over(all, tables, all.len());
+        let topics = table(&mut cursor, topics, |cursor| Ok(cursor.u16()? as usize))?;
+        let partitions = table(&mut cursor, partitions, |cursor| Ok(cursor.u32()? as usize))?;
+        let schemas = table(&mut cursor, schemas, |cursor| match *cursor.array()? {
             [SCHEMA_KIND_JSON] => Ok(cursor.u32()? as usize),
-            [kind] => Err(error(cursor.position - 1, format!("unknown schema kind {kind}"))),
+            [kind] => Err(Fault {
+                position: cursor.position() - 1,
+                what: What::SchemaKind(kind),
+            }),
         })?;
-        if table.position != all.len() {
+        if cursor.left() > 0 {
             return Err(error(
-                table.position,
-                format!("{} bytes after the tables", all.len() - table.position),
+                cursor.position(),
+                format!("{} bytes after the tables", cursor.left()),
             ));
         }
         let limits = Limits {
@@ -72,14 +75,14 @@ impl<B: AsRef<[u8]>> Batch<B> {
             partitions: partitions.len(),
             schemas: schemas.len(),
         };
-        let mut cursor = Cursor::at(&all[..tables], HEADER_BYTES);
+        let mut cursor = Cursor::over(all, HEADER_BYTES, tables);
         for _ in 0..records {
-            cursor.check_record(&limits)?;
+            limits.check(&mut cursor)?;
         }
-        if cursor.position != tables {
+        if cursor.left() > 0 {
             return Err(error(
-                cursor.position,
-                format!("{} bytes after the records", tables - cursor.position),
+                cursor.position(),
+                format!("{} bytes after the records", cursor.left()),
             ));
         }
         Ok(Self {
@@ -134,9 +137,8 @@ impl<B: AsRef<[u8]>> Batch<B> {
 
     /// Records in order.
     pub fn records(&self) -> Records<'_> {
-        let bytes = &self.bytes.as_ref()[..self.tables];
         Records {
-            cursor: Cursor::at(bytes, HEADER_BYTES),
+            cursor: Cursor::over(self.bytes.as_ref(), HEADER_BYTES, self.tables),
             left: self.records,
         }
     }
@@ -174,7 +176,7 @@ impl ExactSizeIterator for Records<'_> {}
 impl<'a> RecordRef<'a> {
     /// Its headers in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        let mut cursor = Cursor::at(self.headers, 0);
+        let mut cursor = Cursor::over(self.headers, 0, self.headers.len());
         (0..self.header_count).map(move |_| cursor.header().expect("parse checked the headers"))
     }
 
@@ -195,14 +197,14 @@ struct Preamble {
 
 impl Preamble {
     fn read(all: &[u8]) -> Result<Self, BatchError> {
-        let mut header = Cursor::at(all, 0);
+        let mut header = Cursor::over(all, 0, all.len());
         if all.len() < HEADER_BYTES || header.take(3)? != MAGIC {
             return Err(error(
                 0,
                 "not a record batch: it does not start with \"JFB\"".to_owned(),
             ));
         }
-        let [major] = header.array()?;
+        let [major] = *header.array()?;
         if major != MAJOR {
             return Err(error(
                 3,
@@ -245,194 +247,73 @@ struct Limits {
     schemas: usize,
 }
 
-#[derive(Debug, Clone)]
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
+/// Reads one of the tables.
+fn table(
+    cursor: &mut Cursor<'_>,
+    count: u16,
+    length: impl Fn(&mut Cursor<'_>) -> Result<usize, Fault>,
+) -> Result<Vec<Range<usize>>, Fault> {
+    // At least a u16 per entry must be there, so a declared count allocates nothing by itself.
+    let mut entries = Vec::with_capacity(usize::from(count).min(cursor.left() / 2));
+    for _ in 0..count {
+        let len = length(cursor)?;
+        let start = cursor.position();
+        cursor.text(len)?;
+        entries.push(start..cursor.position());
+    }
+    Ok(entries)
 }
 
-impl<'a> Cursor<'a> {
-    #[inline]
-    fn at(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
-    }
-
-    #[inline]
-    fn take(&mut self, count: usize) -> Result<&'a [u8], BatchError> {
-        match self.bytes.get(self.position..).and_then(|rest| rest.get(..count)) {
-            Some(taken) => {
-                self.position += count;
-                Ok(taken)
-            }
-            None => Err(self.short(count)),
-        }
-    }
-
-    #[cold]
-    fn short(&self, count: usize) -> BatchError {
-        let left = self.bytes.len().saturating_sub(self.position);
-        error(self.position, format!("{count} bytes wanted, {left} left"))
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BatchError> {
-        Ok(self
-            .take(N)?
-            .try_into()
-            .expect("take returns the count asked for"))
-    }
-
-    #[inline]
-    fn u16(&mut self) -> Result<u16, BatchError> {
-        Ok(u16::from_le_bytes(self.array()?))
-    }
-
-    #[inline]
-    fn u32(&mut self) -> Result<u32, BatchError> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    #[inline]
-    fn text(&mut self, len: usize) -> Result<&'a str, BatchError> {
-        let start = self.position;
-        std::str::from_utf8(self.take(len)?)
-            .map_err(|cause| error(start + cause.valid_up_to(), "text is not UTF-8".to_owned()))
-    }
-
-    #[inline]
-    fn sized(&mut self) -> Result<&'a [u8], BatchError> {
-        let len = self.u32()? as usize;
-        self.take(len)
-    }
-
-    fn table(
-        &mut self,
-        count: u16,
-        length: impl Fn(&mut Self) -> Result<usize, BatchError>,
-    ) -> Result<Vec<Range<usize>>, BatchError> {
-        // At least a u16 per entry must be there, so a declared count allocates nothing by itself.
-        let mut entries = Vec::with_capacity(usize::from(count).min((self.bytes.len() - self.position) / 2));
-        for _ in 0..count {
-            let len = length(self)?;
-            let start = self.position;
-            self.text(len)?;
-            entries.push(start..self.position);
-        }
-        Ok(entries)
-    }
-
-    #[inline]
-    fn value(&mut self) -> Result<Value<'a>, BatchError> {
-        match self.array()? {
-            [KIND_NULL] => Ok(Value::Null),
-            [KIND_BYTES] => Ok(Value::Bytes(self.sized()?)),
-            [KIND_UTF8] => {
-                let len = self.u32()? as usize;
-                Ok(Value::Utf8(self.text(len)?))
-            }
-            [KIND_JSON] => {
-                let len = self.u32()? as usize;
-                Ok(Value::Json(self.text(len)?))
-            }
-            [KIND_TYPED] => Ok(Value::Typed {
-                schema: self.u16()?,
-                data: self.sized()?,
-            }),
-            [kind] => Err(error(self.position - 1, format!("unknown value kind {kind}"))),
-        }
-    }
-
-    fn header(&mut self) -> Result<Header<'a>, BatchError> {
-        let len = usize::from(self.u16()?);
-        Ok(Header {
-            key: self.text(len)?,
-            value: self.value()?,
-        })
-    }
-
-    /// The record at the cursor. Table indices are not checked here.
-    #[inline]
-    fn record(&mut self) -> Result<RecordRef<'a>, BatchError> {
-        let length = self.u32()? as usize;
-        let end = self.position;
-        let body = self.take(length)?;
-        // Positions of errors stay those of the batch.
-        let mut inside = Cursor::at(&self.bytes[..end + body.len()], end);
-        let mut fixed = Cursor::at(inside.take(BODY_BYTES)?, 0);
-        let topic = fixed.u16()?;
-        let source_partition = fixed.u16()?;
-        let partition = i32::from_le_bytes(fixed.array()?);
-        let timestamp = i64::from_le_bytes(fixed.array()?);
-        let offset = i64::from_le_bytes(fixed.array()?);
-        let sequence = fixed.u32()?;
-        let header_count = fixed.u16()?;
-        let key = inside.value()?;
-        let value = inside.value()?;
-        let source_offset = match inside.u32()? {
-            NO_SOURCE_OFFSET => None,
-            len => Some(inside.text(len as usize)?),
-        };
-        Ok(RecordRef {
-            record: Record {
-                topic,
-                source_partition: (source_partition != NO_SOURCE_PARTITION).then_some(source_partition),
-                partition: (partition != -1).then_some(partition),
-                timestamp: (timestamp != i64::MIN).then_some(timestamp),
-                offset,
-                sequence,
-                key,
-                value,
-                source_offset,
-            },
-            headers: &inside.bytes[inside.position..],
-            header_count,
-        })
-    }
-
-    fn check_record(&mut self, limits: &Limits) -> Result<(), BatchError> {
-        let start = self.position;
-        let found = self.record()?;
+impl Limits {
+    /// Checks the record at the cursor and goes behind it.
+    fn check(&self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        let start = cursor.position();
+        let found = cursor.record()?;
         let record = &found.record;
-        limits.index(start, "topic", record.topic, limits.topics)?;
-        if let Some(index) = record.source_partition {
-            limits.index(start, "source partition", index, limits.partitions)?;
+        index(start, "topic", record.topic, self.topics)?;
+        if let Some(partition) = record.source_partition {
+            index(start, "source partition", partition, self.partitions)?;
         }
         if let Some(partition) = record.partition
             && partition < 0
         {
-            return Err(error(start, format!("negative partition {partition}")));
+            return Err(Fault {
+                position: start,
+                what: What::NegativePartition(partition),
+            });
         }
-        limits.value(start, &record.key)?;
-        limits.value(start, &record.value)?;
-        let headers_start = self.position - found.headers.len();
-        let mut headers = Cursor::at(&self.bytes[..self.position], headers_start);
+        self.value(start, &record.key)?;
+        self.value(start, &record.value)?;
+        let end = cursor.position();
+        let mut headers = Cursor::over(found.headers, 0, found.headers.len());
         for _ in 0..found.header_count {
-            let header = headers.header()?;
-            limits.value(start, &header.value)?;
+            let inside = |fault: Fault| Fault {
+                position: end - found.headers.len() + fault.position,
+                ..fault
+            };
+            self.value(start, &headers.header().map_err(inside)?.value)?;
         }
         Ok(())
     }
-}
-
-impl Limits {
-    #[inline]
-    fn index(&self, position: usize, what: &str, index: u16, len: usize) -> Result<(), BatchError> {
-        if usize::from(index) < len {
-            return Ok(());
-        }
-        Err(error(
-            position,
-            format!("{what} index {index} in a table of {len}"),
-        ))
-    }
 
     #[inline]
-    fn value(&self, position: usize, value: &Value<'_>) -> Result<(), BatchError> {
+    fn value(&self, position: usize, value: &Value<'_>) -> Result<(), Fault> {
         match value {
-            Value::Typed { schema, .. } => self.index(position, "schema", *schema, self.schemas),
+            Value::Typed { schema, .. } => index(position, "schema", *schema, self.schemas),
             _ => Ok(()),
         }
     }
+}
+
+#[inline]
+fn index(position: usize, table: &'static str, index: u16, len: usize) -> Result<(), Fault> {
+    if usize::from(index) < len {
+        return Ok(());
+    }
+    Err(Fault {
+        position,
+        what: What::Index { table, index, len },
+    })
 }
 
 #[cold]
