@@ -43,18 +43,31 @@ pub(crate) fn follow(started: Instant, processes: &mut [Process], source: &Path,
     let expected = fs::metadata(source).unwrap().len();
     let length = || fs::metadata(sink).map_or(0, |metadata| metadata.len());
     while length() == 0 {
-        assert!(processes.iter_mut().all(Process::is_running), "a process ended early");
-        assert!(started.elapsed() < Duration::from_secs(120), "no record in the sink file after two minutes");
+        assert!(
+            processes.iter_mut().all(Process::is_running),
+            "a process ended early"
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "no record in the sink file after two minutes"
+        );
         thread::sleep(Duration::from_millis(1));
     }
     let first_record = started.elapsed();
     let mut last_change = (Instant::now(), 0);
     while length() < expected {
-        assert!(processes.iter_mut().all(Process::is_running), "a process ended early");
+        assert!(
+            processes.iter_mut().all(Process::is_running),
+            "a process ended early"
+        );
         if length() != last_change.1 {
             last_change = (Instant::now(), length());
         }
-        assert!(last_change.0.elapsed() < Duration::from_secs(60), "the sink file stopped at {} bytes", length());
+        assert!(
+            last_change.0.elapsed() < Duration::from_secs(60),
+            "the sink file stopped at {} bytes",
+            length()
+        );
         thread::sleep(Duration::from_millis(5));
     }
     let transfer = started.elapsed() - first_record;
@@ -94,10 +107,17 @@ fn assert_same(source: &Path, sink: &Path) {
     loop {
         let count = files[0].read(&mut buffers[0]).unwrap();
         if count == 0 {
-            assert_eq!(files[1].read(&mut buffers[1]).unwrap(), 0, "the sink file is longer than the source");
+            assert_eq!(
+                files[1].read(&mut buffers[1]).unwrap(),
+                0,
+                "the sink file is longer than the source"
+            );
             return;
         }
         files[1].read_exact(&mut buffers[1][..count]).unwrap();
-        assert!(buffers[0][..count] == buffers[1][..count], "the sink file differs from the source");
+        assert!(
+            buffers[0][..count] == buffers[1][..count],
+            "the sink file differs from the source"
+        );
     }
 }

@@ -21,6 +21,7 @@ use std::{
     fs,
     io::{BufWriter, Write},
     path::Path,
+    process::Command,
     time::Instant,
 };
 
@@ -53,7 +54,10 @@ struct Options {
 fn main() {
     let options = Options::parse();
     let input = Scratch::new("bench-input");
-    println!("{} lines of {LINE_BYTES} bytes, {} runs each, alternating", options.lines, options.runs);
+    println!(
+        "{} lines of {LINE_BYTES} bytes, {} runs each, alternating",
+        options.lines, options.runs
+    );
     let source = write_input(&input, options.lines);
     let mut samples: Vec<(Case, Sample)> = Vec::new();
     for run in 1..=options.runs {
@@ -77,14 +81,24 @@ impl Options {
         let arguments: Vec<String> = std::env::args().collect();
         let value = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;
-            Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")).clone())
+            Some(
+                arguments
+                    .get(at + 1)
+                    .unwrap_or_else(|| panic!("{name} needs a value"))
+                    .clone(),
+            )
         };
         let choose = |name: &str, all: &[&'static str]| -> Vec<&'static str> {
             let wanted = value(name);
-            let chosen = |choice: &&str| wanted.as_ref().is_none_or(|wanted| wanted.split(',').any(|one| one == *choice));
+            let chosen = |choice: &&str| {
+                wanted
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.split(',').any(|one| one == *choice))
+            };
             all.iter().copied().filter(chosen).collect()
         };
-        let number = |name: &str, default| value(name).map_or(default, |value| value.parse().expect("a number"));
+        let number =
+            |name: &str, default| value(name).map_or(default, |value| value.parse().expect("a number"));
         Self {
             lines: number("--lines", 5_000_000),
             runs: number("--runs", 3),
@@ -99,7 +113,12 @@ fn write_input(scratch: &Scratch, lines: usize) -> std::path::PathBuf {
     let path = scratch.join("lines.txt");
     let mut file = BufWriter::new(fs::File::create(&path).unwrap());
     for number in 0..lines {
-        writeln!(file, "{number:012} {}", &TEXT[number % 20..number % 20 + LINE_BYTES - 14]).unwrap();
+        writeln!(
+            file,
+            "{number:012} {}",
+            &TEXT[number % 20..number % 20 + LINE_BYTES - 14]
+        )
+        .unwrap();
     }
     file.flush().unwrap();
     path
@@ -120,7 +139,11 @@ fn run_jackfield(source: &Path, case: Case, form: &str) -> Sample {
     worker.property("key.converter", converter_class(case));
     worker.property("value.converter", converter_class(case));
     worker.property("offset.flush.interval.ms", "10000");
-    let directories = format!("{},{}", scratch.path().display(), source.parent().unwrap().display());
+    let directories = format!(
+        "{},{}",
+        scratch.path().display(),
+        source.parent().unwrap().display()
+    );
     worker.property("plugin.wasm.directories", &directories);
     let connectors = connectors(&scratch, source, &[("plugin.form", form)]);
     let connectors: Vec<_> = connectors.iter().map(String::as_str).collect();
@@ -148,38 +171,80 @@ fn run_kafka(source: &Path, case: Case) -> Sample {
     let started = Instant::now();
     let broker = Process::start(
         "kafka",
-        kafka::java_as_in_scripts("-Xms1g -Xmx1g", "kafka.Kafka").arg(config),
+        java_as_in_scripts("-Xms1g -Xmx1g", "kafka.Kafka").arg(config),
         &scratch.join("kafka.log"),
     );
-    wait::until("kafka to accept connections", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    wait::until("kafka to accept connections", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
     let connect = Process::start(
         "connect",
-        kafka::java_as_in_scripts("-Xms256M -Xmx2G", "org.apache.kafka.connect.cli.ConnectStandalone")
-            .arg(worker)
-            .args(connectors.iter().map(|name| scratch.join(name)))
-            .current_dir(scratch.path()),
+        java_as_in_scripts(
+            "-Xms256M -Xmx2G",
+            "org.apache.kafka.connect.cli.ConnectStandalone",
+        )
+        .arg(worker)
+        .args(connectors.iter().map(|name| scratch.join(name)))
+        .current_dir(scratch.path()),
         &scratch.join("connect.log"),
     );
     measure::follow(started, &mut [broker, connect], source, &scratch.join("out.txt"))
 }
 
+/// `java` with the heap and the collector settings of Kafka's own start scripts, for measurements.
+fn java_as_in_scripts(heap: &str, main_class: &str) -> Command {
+    let jars = kafka::jars();
+    let mut command = Command::new("java");
+    command
+        .args(heap.split(' '))
+        .args([
+            "-server",
+            "-XX:+UseG1GC",
+            "-XX:MaxGCPauseMillis=20",
+            "-XX:InitiatingHeapOccupancyPercent=35",
+        ])
+        .args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"])
+        .arg(format!(
+            "-Dlog4j2.configurationFile={}",
+            jars.join("log4j2.properties").display()
+        ))
+        .arg("-cp")
+        .arg(format!("{}/*", jars.display()))
+        .arg(main_class);
+    command
+}
+
 /// Writes the two connectors' files and returns their names.
 fn connectors(scratch: &Scratch, source: &Path, extra: &[(&str, &str)]) -> Vec<String> {
     let write = |name: &str, properties: &[(&str, &str)]| {
-        let lines: Vec<_> =
-            properties.iter().chain(extra).map(|(key, value)| format!("{key}={value}\n")).collect();
-        scratch.write(&format!("{name}.properties"), format!("name={name}\n{}", lines.concat()));
+        let lines: Vec<_> = properties
+            .iter()
+            .chain(extra)
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
+        scratch.write(
+            &format!("{name}.properties"),
+            format!("name={name}\n{}", lines.concat()),
+        );
         format!("{name}.properties")
     };
     let out = scratch.join("out.txt");
     vec![
         write(
             "source",
-            &[("connector.class", "FileStreamSource"), ("file", source.to_str().unwrap()), ("topic", "bench")],
+            &[
+                ("connector.class", "FileStreamSource"),
+                ("file", source.to_str().unwrap()),
+                ("topic", "bench"),
+            ],
         ),
         write(
             "sink",
-            &[("connector.class", "FileStreamSink"), ("file", out.to_str().unwrap()), ("topics", "bench")],
+            &[
+                ("connector.class", "FileStreamSink"),
+                ("file", out.to_str().unwrap()),
+                ("topics", "bench"),
+            ],
         ),
     ]
 }

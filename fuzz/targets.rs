@@ -21,9 +21,15 @@ pub fn batch_reader(data: &[u8]) {
 fn good_batch() -> Vec<u8> {
     let mut builder = BatchBuilder::new();
     let topic = builder.topic("topic").expect("a short name");
-    let partition = builder.source_partition(r#"{"file":"a"}"#).expect("a small object");
+    let partition = builder
+        .source_partition(r#"{"file":"a"}"#)
+        .expect("a small object");
     let schema = builder.schema(r#"{"type":"int32"}"#).expect("a small schema");
-    let values = [Value::Utf8("text"), Value::Typed { schema, data: &[2] }, Value::Null];
+    let values = [
+        Value::Utf8("text"),
+        Value::Typed { schema, data: &[2] },
+        Value::Null,
+    ];
     for (sequence, value) in (0..).zip(values) {
         let record = Record {
             topic,
@@ -36,8 +42,13 @@ fn good_batch() -> Vec<u8> {
             value,
             source_offset: Some(r#"{"position":7}"#),
         };
-        let headers = [Header { key: "h", value: Value::Json("{}") }];
-        builder.push(&record, &headers[..usize::from(sequence == 1)]).expect("a good record");
+        let headers = [Header {
+            key: "h",
+            value: Value::Json("{}"),
+        }];
+        builder
+            .push(&record, &headers[..usize::from(sequence == 1)])
+            .expect("a good record");
     }
     builder.finish()
 }
@@ -77,11 +88,17 @@ fn read_batch(data: &[u8]) {
 
 /// Typed values: validation and decoding agree, and what was decoded encodes to something that decodes to the same.
 pub fn typed_decode(data: &[u8]) {
-    let Some((choice, data)) = data.split_first() else { return };
+    let Some((choice, data)) = data.split_first() else {
+        return;
+    };
     let schemas = typed_schemas();
     let schema = &schemas[usize::from(*choice) % schemas.len()];
     let decoded = typed::decode(schema, data);
-    assert_eq!(decoded.is_ok(), typed::validate(schema, data).is_ok(), "validate and decode agree on {data:?}");
+    assert_eq!(
+        decoded.is_ok(),
+        typed::validate(schema, data).is_ok(),
+        "validate and decode agree on {data:?}"
+    );
     let Ok(datum) = decoded else { return };
     let mut encoded = Vec::new();
     typed::encode(schema, &datum, &mut encoded).expect("what was decoded can be encoded");
@@ -91,15 +108,28 @@ pub fn typed_decode(data: &[u8]) {
 }
 
 fn typed_schemas() -> Vec<Schema> {
-    let field = |name: &str, schema: Schema| Field { name: name.to_owned(), schema };
+    let field = |name: &str, schema: Schema| Field {
+        name: name.to_owned(),
+        schema,
+    };
     let structure = Schema::structure(vec![
         field("id", Schema::new(Type::Int32)),
         field("name", Schema::new(Type::String).optional()),
         field("tags", Schema::array(Schema::new(Type::Int64))),
-        field("attributes", Schema::map(Schema::new(Type::String), Schema::new(Type::Float64).optional())),
+        field(
+            "attributes",
+            Schema::map(Schema::new(Type::String), Schema::new(Type::Float64).optional()),
+        ),
     ]);
     let mut schemas: Vec<Schema> = [
-        Type::Int8, Type::Int16, Type::Int32, Type::Int64, Type::Float32, Type::Float64, Type::Boolean, Type::String,
+        Type::Int8,
+        Type::Int16,
+        Type::Int32,
+        Type::Int64,
+        Type::Float32,
+        Type::Float64,
+        Type::Boolean,
+        Type::String,
         Type::Bytes,
     ]
     .into_iter()
@@ -112,7 +142,9 @@ fn typed_schemas() -> Vec<Schema> {
 
 /// A record batch: header, verification and every record, compressed or not.
 pub fn record_batch(data: &[u8]) {
-    let Ok(header) = BatchHeader::parse(data) else { return };
+    let Ok(header) = BatchHeader::parse(data) else {
+        return;
+    };
     assert!(header.size_bytes() >= records::BATCH_HEADER_BYTES);
     let verified = records::verify(data).is_ok();
     let bytes = Bytes::copy_from_slice(&data[..header.size_bytes().min(data.len())]);
@@ -122,10 +154,15 @@ pub fn record_batch(data: &[u8]) {
             let Ok(record) = record else { break };
             let size = record.key.map_or(0, |key| key.len()) + record.value.map_or(0, |value| value.len());
             read += size;
-            assert!(read <= MOST_DECOMPRESSED.max(data.len()), "records larger than what holds them");
+            assert!(
+                read <= MOST_DECOMPRESSED.max(data.len()),
+                "records larger than what holds them"
+            );
         }
     }
-    let batches = records::split_batches(Bytes::copy_from_slice(data)).map(|batch| batch.len()).sum::<usize>();
+    let batches = records::split_batches(Bytes::copy_from_slice(data))
+        .map(|batch| batch.len())
+        .sum::<usize>();
     assert!(batches <= data.len());
     if verified {
         assert!(header.size_bytes() <= data.len());

@@ -58,7 +58,7 @@ finish() {
   exit
 }
 
-scripts/tools.sh kcat=kcat java=default-jdk-headless mvn=maven git=git || exit 1
+scripts/tools.sh kcat=kcat curl=curl java=default-jdk-headless mvn=maven git=git || exit 1
 check format cargo fmt --all --check
 check build make build
 [ "$failed" -eq 0 ] || [ -x "$JF_PROGRAM" ] || finish

@@ -44,10 +44,18 @@ impl Worker {
         ] {
             command.arg("--set").arg(setting);
         }
-        let mut process = Process::start("jackfield standalone", &mut command, &scratch.join("standalone.log"));
+        let mut process = Process::start(
+            "jackfield standalone",
+            &mut command,
+            &scratch.join("standalone.log"),
+        );
         let rest = Rest::new(rest_port);
         rest.wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
-        Self { rest, kafka_port, process }
+        Self {
+            rest,
+            kafka_port,
+            process,
+        }
     }
 
     fn stop(mut self) {
@@ -117,7 +125,13 @@ fn every_key_of_the_commented_worker_file_is_known() {
     let text = fs::read_to_string(config("worker.properties")).unwrap();
     let setting = regex::Regex::new(r"(?m)^#([a-z][a-z0-9.]*=\S+)$").unwrap();
     let uncommented = setting.replace_all(&text, "$1").into_owned();
-    assert!(uncommented.lines().filter(|line| !line.starts_with('#') && line.contains('=')).count() > 10);
+    assert!(
+        uncommented
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains('='))
+            .count()
+            > 10
+    );
     for (name, text) in [("as-it-is", text), ("uncommented", uncommented)] {
         let file = scratch.write(&format!("{name}.properties"), text);
         Worker::start(&scratch, &[&file]).stop();
@@ -143,19 +157,28 @@ fn the_brokers_file_works() {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
     Wire::connect(port).create_topic("made", 1, &[]);
-    assert!(scratch.join("jackfield-data/broker/made-0").is_dir(), "log.dirs is obeyed");
+    assert!(
+        scratch.join("jackfield-data/broker/made-0").is_dir(),
+        "log.dirs is obeyed"
+    );
     assert_eq!(process.stop(Signal::INT).0.code(), Some(0));
 }
 
 #[test]
 fn every_file_of_config_is_loaded_by_a_test() {
     let known = [
-        "connect-standalone.properties", "connect-file-source.properties", "connect-file-sink.properties",
-        "worker.properties", "server.properties",
+        "connect-standalone.properties",
+        "connect-file-source.properties",
+        "connect-file-sink.properties",
+        "worker.properties",
+        "server.properties",
     ];
     for entry in fs::read_dir(config("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(known.contains(&name.as_str()), "config/{name} is loaded by no test");
+        assert!(
+            known.contains(&name.as_str()),
+            "config/{name} is loaded by no test"
+        );
     }
 }
 
@@ -166,13 +189,20 @@ fn mistakes_are_named() {
     let converters = "key.converter=org.apache.kafka.connect.json.JsonConverter\n\
                       value.converter=org.apache.kafka.connect.json.JsonConverter\n";
     for (mistake, said) in [
-        ("bootstrap.servers=kafka.example.org:9092", "kafka.example.org:9092"),
+        (
+            "bootstrap.servers=kafka.example.org:9092",
+            "kafka.example.org:9092",
+        ),
         ("offset.flush.intervall.ms=100", "offset.flush.interval.ms"),
         ("offset.flush.interval.ms=soon", "soon"),
     ] {
         let file = scratch.write("worker.properties", format!("{converters}{mistake}\n"));
-        let output =
-            Command::new(binary()).current_dir(scratch.path()).arg("standalone").arg(file).output().unwrap();
+        let output = Command::new(binary())
+            .current_dir(scratch.path())
+            .arg("standalone")
+            .arg(file)
+            .output()
+            .unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{mistake} was accepted");
         assert!(error.contains(said), "{mistake}: {error}");

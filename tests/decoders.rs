@@ -5,16 +5,27 @@ use proptest::prelude::*;
 use crate::harness::batches::{self, Codec, record};
 
 #[path = "../fuzz/targets.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "public for the fuzz targets, which are another package"
+)]
 mod targets;
 
 /// Good input for the decoders, to be damaged.
 fn good_batch(codec: u8) -> Vec<u8> {
     let codec = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd][usize::from(codec) % 5];
-    let records: Vec<_> = (0..5).map(|number| record(1_000 + number, format!("value {number}"))).collect();
+    let records: Vec<_> = (0..5)
+        .map(|number| record(1_000 + number, format!("value {number}")))
+        .collect();
     batches::batch(codec, None, &records)
 }
 
-fn damaged(mut data: Vec<u8>, damage: &[(prop::sample::Index, u8)], cut: prop::sample::Index, seal: bool) -> Vec<u8> {
+fn damaged(
+    mut data: Vec<u8>,
+    damage: &[(prop::sample::Index, u8)],
+    cut: prop::sample::Index,
+    seal: bool,
+) -> Vec<u8> {
     for (at, value) in damage {
         let at = at.index(data.len());
         data[at] = *value;

@@ -19,5 +19,6 @@ mod golden;
 mod harness;
 mod interop;
 mod protocol_hostile;
+mod readme;
 mod rest;
 mod tidy;

@@ -36,7 +36,9 @@ fn check_closes(port: u16, what: &str, data: &[u8]) {
     stream.write_all(data).ok();
     let mut answer = Vec::new();
     let end = stream.read_to_end(&mut answer);
-    let timed_out = end.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    let timed_out = end
+        .as_ref()
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
     assert!(!timed_out, "{what}: the connection was kept open");
     assert!(answer.is_empty(), "{what}: answered with {} bytes", answer.len());
 }
@@ -49,7 +51,13 @@ fn frame(body: &[u8]) -> Vec<u8> {
 
 /// A request header (version 1) with an empty client id.
 fn header(api: i16, version: i16) -> Vec<u8> {
-    [api.to_be_bytes().as_slice(), &version.to_be_bytes(), &7i32.to_be_bytes(), &0i16.to_be_bytes()].concat()
+    [
+        api.to_be_bytes().as_slice(),
+        &version.to_be_bytes(),
+        &7i32.to_be_bytes(),
+        &0i16.to_be_bytes(),
+    ]
+    .concat()
 }
 
 #[test]
@@ -68,19 +76,61 @@ fn malformed_frames_close_their_connection_and_nothing_else() {
         ("version of metadata above ours", frame(&header(3, 99))),
         ("negative version", frame(&header(3, -1))),
         ("metadata without a body", frame(&header(3, 8))),
-        ("2^31 topics in metadata", frame(&[header(3, 8), i32::MAX.to_be_bytes().to_vec()].concat())),
-        ("a topic name longer than the frame", frame(&[header(3, 8), vec![0, 0, 0, 1, 0x7f, 0xff]].concat())),
-        ("huge compact array", frame(&[header(3, 9), vec![0, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat())),
-        ("produce with huge arrays", frame(&[header(0, 8), vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]].concat())),
-        ("produce with huge records", frame(&[header(0, 8), b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01\0\x04kept\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff".to_vec()].concat())),
-        ("join group with huge metadata", frame(&[header(11, 5), vec![0, 1, b'g', 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0xff, 0xff, 0, 0, 0x7f, 0xff, 0xff, 0xff]].concat())),
+        (
+            "2^31 topics in metadata",
+            frame(&[header(3, 8), i32::MAX.to_be_bytes().to_vec()].concat()),
+        ),
+        (
+            "a topic name longer than the frame",
+            frame(&[header(3, 8), vec![0, 0, 0, 1, 0x7f, 0xff]].concat()),
+        ),
+        (
+            "huge compact array",
+            frame(&[header(3, 9), vec![0, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat()),
+        ),
+        (
+            "produce with huge arrays",
+            frame(
+                &[
+                    header(0, 8),
+                    vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff],
+                ]
+                .concat(),
+            ),
+        ),
+        (
+            "produce with huge records",
+            frame(
+                &[
+                    header(0, 8),
+                    b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01\0\x04kept\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff"
+                        .to_vec(),
+                ]
+                .concat(),
+            ),
+        ),
+        (
+            "join group with huge metadata",
+            frame(
+                &[
+                    header(11, 5),
+                    vec![
+                        0, 1, b'g', 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0xff, 0xff, 0, 0, 0x7f, 0xff, 0xff, 0xff,
+                    ],
+                ]
+                .concat(),
+            ),
+        ),
         ("http", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
         ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
     ];
     for (what, data) in &cases {
         check_closes(broker.port, what, data);
         let seen = bystander.topics();
-        assert!(seen.contains_key("kept"), "{what}: another connection is served as before");
+        assert!(
+            seen.contains_key("kept"),
+            "{what}: another connection is served as before"
+        );
     }
 }
 
@@ -93,12 +143,40 @@ fn a_version_that_is_too_new_gets_the_list_of_versions() {
     let answer = wire.receive().unwrap();
     assert_eq!(answer[..4], 7i32.to_be_bytes());
     assert_eq!(answer[4..6], 35i16.to_be_bytes(), "unsupported version");
-    let known = wire.call(3, &ApiVersionsRequest::default().with_client_software_name(text("t")).with_client_software_version(text("1")));
+    let known = wire.call(
+        3,
+        &ApiVersionsRequest::default()
+            .with_client_software_name(text("t"))
+            .with_client_software_version(text("1")),
+    );
     assert_eq!(known.error_code, 0);
-    let offered = |api: i16| known.api_keys.iter().find(|row| row.api_key == api).map(|row| (row.min_version, row.max_version));
-    assert_eq!(offered(0).map(|versions| versions.0), Some(0), "old librdkafka wants produce from 0");
-    for (api, least) in [(0, 11), (1, 17), (2, 9), (3, 12), (8, 9), (9, 9), (10, 6), (11, 9)] {
-        assert!(offered(api).unwrap().1 >= least, "api {api} up to the level of Kafka 3.9, is {:?}", offered(api));
+    let offered = |api: i16| {
+        known
+            .api_keys
+            .iter()
+            .find(|row| row.api_key == api)
+            .map(|row| (row.min_version, row.max_version))
+    };
+    assert_eq!(
+        offered(0).map(|versions| versions.0),
+        Some(0),
+        "old librdkafka wants produce from 0"
+    );
+    for (api, least) in [
+        (0, 11),
+        (1, 17),
+        (2, 9),
+        (3, 12),
+        (8, 9),
+        (9, 9),
+        (10, 6),
+        (11, 9),
+    ] {
+        assert!(
+            offered(api).unwrap().1 >= least,
+            "api {api} up to the level of Kafka 3.9, is {:?}",
+            offered(api)
+        );
     }
 }
 
@@ -117,7 +195,10 @@ fn declared_lengths_cost_no_memory() {
     // Answered after all of the above was accepted.
     Wire::connect(broker.port).call(8, &MetadataRequest::default().with_topics(None));
     let grown = resident(broker.process.id()).saturating_sub(before);
-    assert!(grown < 32 << 20, "{grown} bytes more after 100 declared frames of 100 MiB");
+    assert!(
+        grown < 32 << 20,
+        "{grown} bytes more after 100 declared frames of 100 MiB"
+    );
 }
 
 #[test]
@@ -139,10 +220,18 @@ fn bad_batches_are_refused_and_leave_no_trace() {
     let cases = [
         ("wrong crc", patched(good.len() - 1, b"!", false), 2),
         ("magic 1", patched(16, &[1], false), 43),
-        ("record count that lies", patched(57, &1_000_000i32.to_be_bytes(), true), 87),
+        (
+            "record count that lies",
+            patched(57, &1_000_000i32.to_be_bytes(), true),
+            87,
+        ),
         ("control batch", patched(21, &[0, 0x20], true), 87),
         ("unknown codec", patched(21, &[0, 7], true), 76),
-        ("too large", batches::batch(Codec::None, None, &[record(0, vec![b'x'; 200_000])]), 10),
+        (
+            "too large",
+            batches::batch(Codec::None, None, &[record(0, vec![b'x'; 200_000])]),
+            10,
+        ),
         ("two batches", twice, 87),
         ("cut batch", good[..good.len() - 3].to_vec(), 87),
     ];

@@ -17,7 +17,10 @@ fn with_name(config: &Value, name: &str) -> Value {
 /// Connect's error body: a code and a message, nothing else.
 fn check_error(answer: &Answer, status: u16, message: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
-    let body = answer.body.as_object().unwrap_or_else(|| panic!("an error body in {answer:?}"));
+    let body = answer
+        .body
+        .as_object()
+        .unwrap_or_else(|| panic!("an error body in {answer:?}"));
     assert_eq!(body.len(), 2, "{answer:?}");
     assert_eq!(body["error_code"], status, "{answer:?}");
     assert!(body["message"].as_str().unwrap().contains(message), "{answer:?}");
@@ -35,21 +38,37 @@ fn the_worker_describes_itself() {
     let (_scratch, worker) = started("rest-self");
     let rest = &worker.rest;
     let root = rest.get("/").body;
-    assert_eq!(root.as_object().unwrap().keys().collect::<Vec<_>>(), ["version", "commit", "kafka_cluster_id"]);
+    assert_eq!(
+        root.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["version", "commit", "kafka_cluster_id"]
+    );
     assert_eq!(root["kafka_cluster_id"].as_str().unwrap().len(), 22);
-    let health = wait::until("health", || Some(rest.get("/health")).filter(|answer| answer.status == 200));
+    let health = wait::until("health", || {
+        Some(rest.get("/health")).filter(|answer| answer.status == 200)
+    });
     assert_eq!(health.body["status"], "healthy");
     assert!(health.body["message"].is_string());
     let plugins = rest.get("/connector-plugins").body;
-    for (class, kind) in [("FileStreamSourceConnector", "source"), ("FileStreamSinkConnector", "sink")] {
+    for (class, kind) in [
+        ("FileStreamSourceConnector", "source"),
+        ("FileStreamSinkConnector", "sink"),
+    ] {
         let class = format!("org.apache.kafka.connect.file.{class}");
-        let row = plugins.as_array().unwrap().iter().find(|row| row["class"] == class).unwrap();
+        let row = plugins
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["class"] == class)
+            .unwrap();
         assert_eq!(row["type"], kind);
         assert!(row["version"].is_string());
     }
     let all = rest.get("/connector-plugins?connectorsOnly=false").body;
     for kind in ["source", "sink", "converter"] {
-        assert!(all.as_array().unwrap().iter().any(|row| row["type"] == kind), "{kind} in {all}");
+        assert!(
+            all.as_array().unwrap().iter().any(|row| row["type"] == kind),
+            "{kind} in {all}"
+        );
     }
     check_error(&rest.get("/nothing/here"), 404, "");
 }
@@ -62,17 +81,27 @@ fn a_connector_is_created_read_changed_and_deleted() {
     assert_eq!(rest.get("/connectors").body, json!([]));
     let created = rest.post("/connectors", &json!({"name": "a", "config": source("in.txt")}));
     assert_eq!(created.status, 201);
-    assert!(created.location.as_deref().unwrap().ends_with("/connectors/a"), "{created:?}");
+    assert!(
+        created.location.as_deref().unwrap().ends_with("/connectors/a"),
+        "{created:?}"
+    );
     assert_eq!(created.body["name"], "a");
     assert_eq!(created.body["type"], "source");
     assert_eq!(created.body["config"], with_name(&source("in.txt"), "a"));
-    check_error(&rest.post("/connectors", &json!({"name": "a", "config": source("in.txt")})), 409, "a");
+    check_error(
+        &rest.post("/connectors", &json!({"name": "a", "config": source("in.txt")})),
+        409,
+        "a",
+    );
 
     rest.wait_for_state("a", "RUNNING");
     let info = rest.get("/connectors/a").body;
     assert_eq!(info["tasks"], json!([{"connector": "a", "task": 0}]));
     assert_eq!(rest.get("/connectors").body, json!(["a"]));
-    assert_eq!(rest.get("/connectors/a/config").body, with_name(&source("in.txt"), "a"));
+    assert_eq!(
+        rest.get("/connectors/a/config").body,
+        with_name(&source("in.txt"), "a")
+    );
     let expanded = rest.get("/connectors?expand=status&expand=info").body;
     assert_eq!(expanded["a"]["info"], info);
     assert_eq!(expanded["a"]["status"]["name"], "a");
@@ -81,7 +110,10 @@ fn a_connector_is_created_read_changed_and_deleted() {
     assert_eq!(tasks[0]["config"]["file"], "in.txt");
 
     let status = rest.get("/connectors/a/status").body;
-    assert_eq!(status.as_object().unwrap().keys().collect::<Vec<_>>(), ["name", "connector", "tasks", "type"]);
+    assert_eq!(
+        status.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["name", "connector", "tasks", "type"]
+    );
     assert_eq!(status["connector"]["state"], "RUNNING");
     let worker_id = status["connector"]["worker_id"].as_str().unwrap();
     assert!(worker_id.starts_with("127.0.0.1:"), "{worker_id}");
@@ -91,10 +123,15 @@ fn a_connector_is_created_read_changed_and_deleted() {
     let mut changed = source("in.txt");
     changed["batch.size"] = json!("7");
     let put = rest.put("/connectors/a/config", &changed);
-    assert_eq!((put.status, &put.body["config"]["batch.size"]), (200, &json!("7")));
+    assert_eq!(
+        (put.status, &put.body["config"]["batch.size"]),
+        (200, &json!("7"))
+    );
     assert_eq!(rest.put("/connectors/b/config", &source("other.txt")).status, 201);
     assert_eq!(rest.delete("/connectors/a").status, 204);
-    wait::until("a to be gone", || (rest.get("/connectors/a").status == 404).then_some(()));
+    wait::until("a to be gone", || {
+        (rest.get("/connectors/a").status == 404).then_some(())
+    });
     assert_eq!(rest.get("/connectors").body, json!(["b"]));
 }
 
@@ -107,7 +144,12 @@ fn states_are_changed_and_restarts_asked_for() {
     assert_eq!(rest.post("/connectors", &body).status, 201);
     rest.wait_for_state("s", "STOPPED");
     assert_eq!(rest.get("/connectors/s/status").body["tasks"], json!([]));
-    for (path, status, state) in [("resume", 202, "RUNNING"), ("pause", 202, "PAUSED"), ("stop", 204, "STOPPED"), ("resume", 202, "RUNNING")] {
+    for (path, status, state) in [
+        ("resume", 202, "RUNNING"),
+        ("pause", 202, "PAUSED"),
+        ("stop", 204, "STOPPED"),
+        ("resume", 202, "RUNNING"),
+    ] {
         let answer = rest.bare("PUT", &format!("/connectors/s/{path}"));
         assert_eq!((answer.status, answer.body), (status, Value::Null), "{path}");
         rest.wait_for_state("s", state);
@@ -126,7 +168,13 @@ fn states_are_changed_and_restarts_asked_for() {
 fn errors_have_connects_codes_and_body() {
     let (_scratch, worker) = started("rest-errors");
     let rest = &worker.rest;
-    for path in ["/connectors/x", "/connectors/x/config", "/connectors/x/status", "/connectors/x/tasks", "/connectors/x/tasks/0/status"] {
+    for path in [
+        "/connectors/x",
+        "/connectors/x/config",
+        "/connectors/x/status",
+        "/connectors/x/tasks",
+        "/connectors/x/tasks/0/status",
+    ] {
         check_error(&rest.get(path), 404, "x");
     }
     check_error(&rest.delete("/connectors/x"), 404, "x");
@@ -134,8 +182,22 @@ fn errors_have_connects_codes_and_body() {
     check_error(&rest.bare("POST", "/connectors/x/restart"), 404, "x");
     check_error(&rest.bare("POST", "/connectors/x/tasks/0/restart"), 404, "x");
     // Each names what is wrong.
-    check_error(&rest.put("/connectors/bad/config", &json!({"connector.class": "NoSuchConnector"})), 400, "NoSuchConnector");
-    check_error(&rest.put("/connectors/bad/config", &json!({"connector.class": "FileStreamSource"})), 400, "topic");
+    check_error(
+        &rest.put(
+            "/connectors/bad/config",
+            &json!({"connector.class": "NoSuchConnector"}),
+        ),
+        400,
+        "NoSuchConnector",
+    );
+    check_error(
+        &rest.put(
+            "/connectors/bad/config",
+            &json!({"connector.class": "FileStreamSource"}),
+        ),
+        400,
+        "topic",
+    );
     let mut config = source("in.txt");
     config["tasks.max"] = json!("0");
     check_error(&rest.put("/connectors/bad/config", &config), 400, "tasks.max");
@@ -144,7 +206,10 @@ fn errors_have_connects_codes_and_body() {
     let sink = json!({"connector.class": "FileStreamSink", "file": "o", "topics": "a", "topics.regex": "b"});
     check_error(&rest.put("/connectors/bad/config", &sink), 400, "topics");
     let malformed = rest.send("POST", "/connectors", Some("{\"name\":")).unwrap();
-    assert!(malformed.status == 400 || malformed.status == 500, "{malformed:?}");
+    assert!(
+        malformed.status == 400 || malformed.status == 500,
+        "{malformed:?}"
+    );
     assert!(malformed.body["error_code"].is_number(), "{malformed:?}");
     assert_eq!(rest.get("/connectors").body, json!([]), "nothing was created");
 }

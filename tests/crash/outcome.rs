@@ -22,9 +22,15 @@ pub(crate) struct Outcome {
 pub(crate) fn check_pipeline(lines: usize, topic: &[String], sink: &[String]) -> Vec<String> {
     let mut problems = Vec::new();
     let present: BTreeSet<_> = topic.iter().map(String::as_str).collect();
-    let lost: Vec<_> = (0..lines).map(line).filter(|line| !present.contains(line.as_str())).collect();
+    let lost: Vec<_> = (0..lines)
+        .map(line)
+        .filter(|line| !present.contains(line.as_str()))
+        .collect();
     if let Some(first) = lost.first() {
-        problems.push(format!("{} lines of the source are not in the topic, the first is '{first}'", lost.len()));
+        problems.push(format!(
+            "{} lines of the source are not in the topic, the first is '{first}'",
+            lost.len()
+        ));
     }
     for (before, after) in topic.iter().zip(topic.iter().skip(1)) {
         if let (Some(before), Some(after)) = (number(before), number(after))
@@ -59,7 +65,11 @@ fn pipelines_are_judged() {
     let lines = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<Vec<_>>();
     let check = |topic: &[usize], sink: &[usize]| check_pipeline(3, &lines(topic), &lines(sink)).len();
     assert_eq!(check(&[0, 1, 2], &[0, 1, 2]), 0);
-    assert_eq!(check(&[0, 1, 0, 1, 2], &[0, 1, 0, 1, 2]), 0, "a restart may repeat");
+    assert_eq!(
+        check(&[0, 1, 0, 1, 2], &[0, 1, 0, 1, 2]),
+        0,
+        "a restart may repeat"
+    );
     assert_eq!(check(&[0, 2], &[0, 2]), 2, "lost, and seen as a jump");
     assert_eq!(check(&[0, 1], &[0, 1]), 1, "lost at the end");
     assert_eq!(check(&[0, 1, 2], &[0, 2]), 1, "the sink misses one");

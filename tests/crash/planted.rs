@@ -18,7 +18,15 @@ fn program() -> &'static Path {
         process::run(
             Command::new(env!("CARGO"))
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .args(["build", "--offline", "--release", "--features", "planted-bugs", "--bin", "jackfield-planted"])
+                .args([
+                    "build",
+                    "--offline",
+                    "--release",
+                    "--features",
+                    "planted-bugs",
+                    "--bin",
+                    "jackfield-planted",
+                ])
                 .arg("--target-dir")
                 .arg(&target),
         );
@@ -38,17 +46,35 @@ fn planted(bug: &str) -> Outcome {
 #[test]
 fn acknowledging_before_the_write_is_caught() {
     let outcome = planted("ack-before-write");
-    assert!(outcome.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Lost(_))), "{outcome:?}");
+    assert!(
+        outcome
+            .anomalies
+            .iter()
+            .any(|anomaly| matches!(anomaly, Anomaly::Lost(_))),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn committing_offsets_before_the_flush_is_caught() {
     let outcome = planted("offset-before-flush");
-    assert!(outcome.pipeline.iter().any(|problem| problem.contains("the sink file has")), "{outcome:?}");
+    assert!(
+        outcome
+            .pipeline
+            .iter()
+            .any(|problem| problem.contains("the sink file has")),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn forgetting_producer_state_is_caught() {
     let outcome = planted("forget-producer-state");
-    assert!(outcome.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Duplicate(_))), "{outcome:?}");
+    assert!(
+        outcome
+            .anomalies
+            .iter()
+            .any(|anomaly| matches!(anomaly, Anomaly::Duplicate(_))),
+        "{outcome:?}"
+    );
 }

@@ -47,7 +47,11 @@ impl ProducerContext for Callback {
         match result {
             Ok(message) => {
                 let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
-                self.0.history.lock().unwrap().acknowledge(value, (message.partition(), message.offset()));
+                self.0
+                    .history
+                    .lock()
+                    .unwrap()
+                    .acknowledge(value, (message.partition(), message.offset()));
                 self.0.acknowledged.fetch_add(1, Ordering::Release);
             }
             Err((error, _)) => self.0.refused.lock().unwrap().push(error.to_string()),

@@ -30,18 +30,32 @@ const PIPELINE_TOPIC: &str = "lines";
 pub(crate) fn run(name: &str, program: &Path, kills: usize) -> Outcome {
     let scratch = Scratch::new(name);
     let mut worker = Standalone::new(&scratch);
-    worker.property("key.converter", "org.apache.kafka.connect.storage.StringConverter");
-    worker.property("value.converter", "org.apache.kafka.connect.storage.StringConverter");
+    worker.property(
+        "key.converter",
+        "org.apache.kafka.connect.storage.StringConverter",
+    );
+    worker.property(
+        "value.converter",
+        "org.apache.kafka.connect.storage.StringConverter",
+    );
     worker.property("offset.flush.interval.ms", "100");
     // Small, so that the run rolls segments and recovery meets more than one.
     worker.property("broker.log.segment.bytes", "500000");
     let source = worker.connector(
         "lines-source",
-        &[("connector.class", "FileStreamSource"), ("file", "lines.txt"), ("topic", PIPELINE_TOPIC)],
+        &[
+            ("connector.class", "FileStreamSource"),
+            ("file", "lines.txt"),
+            ("topic", PIPELINE_TOPIC),
+        ],
     );
     let sink = worker.connector(
         "lines-sink",
-        &[("connector.class", "FileStreamSink"), ("file", "lines.out"), ("topics", PIPELINE_TOPIC)],
+        &[
+            ("connector.class", "FileStreamSink"),
+            ("file", "lines.out"),
+            ("topics", PIPELINE_TOPIC),
+        ],
     );
     let connectors = [source.as_str(), sink.as_str()];
     worker.start_binary(program, &connectors);
@@ -52,21 +66,33 @@ pub(crate) fn run(name: &str, program: &Path, kills: usize) -> Outcome {
     let writer = Writer::start(scratch.path());
     for _ in 0..kills {
         let before = ledger.acknowledged();
-        wait::until("acknowledgements after a start", || (ledger.acknowledged() > before + 200).then_some(()));
-        thread::sleep(Duration::from_millis(RandomState::new().build_hasher().finish() % 700));
+        wait::until("acknowledgements after a start", || {
+            (ledger.acknowledged() > before + 200).then_some(())
+        });
+        thread::sleep(Duration::from_millis(
+            RandomState::new().build_hasher().finish() % 700,
+        ));
         worker.kill_9();
         worker.start_binary(program, &connectors);
         read(&worker, &ledger);
     }
     let before = ledger.acknowledged();
-    wait::until("acknowledgements after the last start", || (ledger.acknowledged() > before).then_some(()));
+    wait::until("acknowledgements after the last start", || {
+        (ledger.acknowledged() > before).then_some(())
+    });
     producers.finish();
     read(&worker, &ledger);
     let lines = writer.finish();
     let pipeline = judge_pipeline(&worker, &scratch, lines);
     let anomalies = ledger.history.lock().unwrap().check(producers::order);
     let refused = ledger.refused.lock().unwrap().clone();
-    Outcome { acknowledged: ledger.acknowledged(), lines, anomalies, refused, pipeline }
+    Outcome {
+        acknowledged: ledger.acknowledged(),
+        lines,
+        anomalies,
+        refused,
+        pipeline,
+    }
 }
 
 /// Reads the producers' topic into the history.
@@ -85,7 +111,12 @@ fn read(worker: &Standalone, ledger: &Ledger) {
 /// Waits until the pipeline has come to rest after its last line (or will not get there), and judges it.
 fn judge_pipeline(worker: &Standalone, scratch: &Scratch, lines: usize) -> Vec<String> {
     let look = || {
-        let topic: Vec<String> = worker.wire().read_all(PIPELINE_TOPIC, 0).iter().map(|record| record.text()).collect();
+        let topic: Vec<String> = worker
+            .wire()
+            .read_all(PIPELINE_TOPIC, 0)
+            .iter()
+            .map(|record| record.text())
+            .collect();
         let sink = fs::read_to_string(scratch.join("lines.out")).unwrap_or_default();
         let sink: Vec<String> = sink.lines().map(ToOwned::to_owned).collect();
         (topic, sink)
@@ -113,7 +144,9 @@ impl Writer {
         let thread = thread::spawn(move || {
             let mut next = 0;
             while !stopped.load(Ordering::Acquire) {
-                let text: String = (next..next + 20).map(|number| outcome::line(number) + "\n").collect();
+                let text: String = (next..next + 20)
+                    .map(|number| outcome::line(number) + "\n")
+                    .collect();
                 file.write_all(text.as_bytes()).unwrap();
                 next += 20;
                 thread::sleep(Duration::from_millis(5));
@@ -133,7 +166,10 @@ impl Writer {
 #[test]
 fn ten_kills_lose_nothing_that_was_promised() {
     let outcome = run("crash", &binary(), 10);
-    println!("{} acknowledged records, {} lines", outcome.acknowledged, outcome.lines);
+    println!(
+        "{} acknowledged records, {} lines",
+        outcome.acknowledged, outcome.lines
+    );
     assert!(outcome.acknowledged > 2_000, "too little happened: {outcome:?}");
     assert_eq!(outcome.anomalies, []);
     assert_eq!(outcome.refused, Vec::<String>::new());

@@ -9,7 +9,14 @@ fn line_ends_and_text_are_kafkas(form: &str) {
     let first = "unix\ndos\r\n\nmac\rgr\u{fc}\u{df}e \u{20ac} \u{1f600}\r\n\u{0}\u{1}\ttab\n";
     pipeline.append(first);
     pipeline.start();
-    let expected = ["unix", "dos", "", "mac", "gr\u{fc}\u{df}e \u{20ac} \u{1f600}", "\u{0}\u{1}\ttab"];
+    let expected = [
+        "unix",
+        "dos",
+        "",
+        "mac",
+        "gr\u{fc}\u{df}e \u{20ac} \u{1f600}",
+        "\u{0}\u{1}\ttab",
+    ];
     pipeline.expect_sink(&(expected.join("\n") + "\n"));
     assert_eq!(pipeline.topic(), expected);
     // Positions are bytes: after text that is not ASCII a restart goes on at the right place.

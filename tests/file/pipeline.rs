@@ -38,7 +38,11 @@ impl Pipeline {
                 ("plugin.form", form),
             ],
         );
-        Self { worker, scratch, connectors: [source, sink] }
+        Self {
+            worker,
+            scratch,
+            connectors: [source, sink],
+        }
     }
 
     pub(crate) fn start(&mut self) {
@@ -49,7 +53,13 @@ impl Pipeline {
     /// Appends to the source file, creating it when missing.
     pub(crate) fn append(&self, text: &str) {
         let path = self.scratch.join("test.txt");
-        fs::File::options().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+        fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     /// What the sink file holds now.
@@ -63,8 +73,15 @@ impl Pipeline {
         wait::until(&format!("{} bytes in the sink file", expected.len()), || {
             last = self.sink();
             if last.len() > expected.len() {
-                assert_eq!(last.get(..2_000).unwrap_or(&last), expected.get(..2_000).unwrap_or(expected));
-                panic!("the sink file has {} bytes instead of {}", last.len(), expected.len());
+                assert_eq!(
+                    last.get(..2_000).unwrap_or(&last),
+                    expected.get(..2_000).unwrap_or(expected)
+                );
+                panic!(
+                    "the sink file has {} bytes instead of {}",
+                    last.len(),
+                    expected.len()
+                );
             }
             (last.len() == expected.len()).then_some(())
         });
@@ -78,7 +95,10 @@ impl Pipeline {
             .iter()
             .map(|record| {
                 let value: serde_json::Value = serde_json::from_str(&record.text()).unwrap();
-                assert_eq!(value["schema"], serde_json::json!({"type": "string", "optional": false}));
+                assert_eq!(
+                    value["schema"],
+                    serde_json::json!({"type": "string", "optional": false})
+                );
                 value["payload"].as_str().unwrap().to_owned()
             })
             .collect()
@@ -92,7 +112,10 @@ impl Pipeline {
             let stored = (0..partitions)
                 .flat_map(|partition| wire.read_all("connect-offsets", i32::try_from(partition).unwrap()))
                 .last()?;
-            assert_eq!(stored.key.as_deref(), Some(br#"["local-file-source",{"filename":"test.txt"}]"#.as_slice()));
+            assert_eq!(
+                stored.key.as_deref(),
+                Some(br#"["local-file-source",{"filename":"test.txt"}]"#.as_slice())
+            );
             (stored.text() == format!("{{\"position\":{position}}}")).then_some(())
         });
     }

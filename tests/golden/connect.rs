@@ -1,10 +1,6 @@
 //! `connect-configs`, `connect-offsets`, `connect-status` and the data topic: the same REST calls and lines leave the same records.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-};
+use std::{collections::BTreeMap, fs, io::Write};
 
 use regex::Regex;
 use rustix::process::Signal;
@@ -22,7 +18,10 @@ use crate::harness::{
 };
 
 fn drive(rest: &Rest, scratch: &Scratch, mut text_arrived: impl FnMut() -> bool) {
-    scratch.write("test.txt", "foo\nbar\n\n\"quoted\" \\ / \u{1} \u{7f} <tag> & '\tend\n");
+    scratch.write(
+        "test.txt",
+        "foo\nbar\n\n\"quoted\" \\ / \u{1} \u{7f} <tag> & '\tend\n",
+    );
     scratch.write("text.txt", "\u{e9} \u{1f600} \u{2028} \u{ffff} \u{80}\n");
     let text = json!({
         "connector.class": "FileStreamSource", "tasks.max": "1", "file": "text.txt", "topic": "connect-golden-text",
@@ -45,11 +44,21 @@ fn drive(rest: &Rest, scratch: &Scratch, mut text_arrived: impl FnMut() -> bool)
         });
     };
     lines(4);
-    for (path, state) in [("pause", "PAUSED"), ("resume", "RUNNING"), ("stop", "STOPPED"), ("resume", "RUNNING")] {
+    for (path, state) in [
+        ("pause", "PAUSED"),
+        ("resume", "RUNNING"),
+        ("stop", "STOPPED"),
+        ("resume", "RUNNING"),
+    ] {
         rest.bare("PUT", &format!("/connectors/golden-source/{path}"));
         rest.wait_for_state("golden-source", state);
     }
-    fs::File::options().append(true).open(scratch.join("test.txt")).unwrap().write_all(b"after\n").unwrap();
+    fs::File::options()
+        .append(true)
+        .open(scratch.join("test.txt"))
+        .unwrap()
+        .write_all(b"after\n")
+        .unwrap();
     lines(5);
     let mut changed = source.clone();
     changed["batch.size"] = Value::String("10".to_owned());
@@ -77,16 +86,27 @@ fn collect(wire: &mut Wire) -> BTreeMap<String, Vec<u8>> {
         files.insert(format!("{name}.txt"), (lines.join("\n") + "\n").into_bytes());
     };
     let mut read = |name: &str| -> Vec<(usize, ReadRecord)> {
-        let partitions = 0..*topics.get(name).unwrap_or_else(|| panic!("no topic {name} in {topics:?}"));
+        let partitions = 0..*topics
+            .get(name)
+            .unwrap_or_else(|| panic!("no topic {name} in {topics:?}"));
         partitions
             .flat_map(|partition| {
                 let records = wire.read_all(name, i32::try_from(partition).unwrap());
-                records.into_iter().map(move |record| (partition, record)).collect::<Vec<_>>()
+                records
+                    .into_iter()
+                    .map(move |record| (partition, record))
+                    .collect::<Vec<_>>()
             })
             .collect()
     };
-    add("connect-configs", read("connect-configs").iter().map(config).collect());
-    add("connect-offsets", read("connect-offsets").iter().filter_map(offset).collect());
+    add(
+        "connect-configs",
+        read("connect-configs").iter().map(config).collect(),
+    );
+    add(
+        "connect-offsets",
+        read("connect-offsets").iter().filter_map(offset).collect(),
+    );
     add("connect-status", statuses(&read("connect-status")));
     for name in ["connect-golden", "connect-golden-text"] {
         add(name, read(name).iter().map(plain).collect());
@@ -96,11 +116,17 @@ fn collect(wire: &mut Wire) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn plain((partition, record): &(usize, ReadRecord)) -> String {
-    format!("{partition} {} => {}", show(record.key.as_deref()), show(record.value.as_deref()))
+    format!(
+        "{partition} {} => {}",
+        show(record.key.as_deref()),
+        show(record.value.as_deref())
+    )
 }
 
 fn show(data: Option<&[u8]>) -> String {
-    data.map_or("null".to_owned(), |data| String::from_utf8(data.to_vec()).expect("UTF-8"))
+    data.map_or("null".to_owned(), |data| {
+        String::from_utf8(data.to_vec()).expect("UTF-8")
+    })
 }
 
 /// Properties are sorted: Java writes them in the order of a HashMap.
@@ -149,13 +175,20 @@ fn statuses(records: &[(usize, ReadRecord)]) -> Vec<String> {
 fn sink_offsets(records: &[(usize, ReadRecord)]) -> Vec<String> {
     let mut last = BTreeMap::new();
     for (_, record) in records {
-        let (Some(key), Some(value)) = (&record.key, &record.value) else { continue };
+        let (Some(key), Some(value)) = (&record.key, &record.value) else {
+            continue;
+        };
         if key[..2] == [0, 1] && key.windows(11).any(|window| window == b"golden-sink") {
             let [version, offset, epoch] = [&value[..2], &value[2..10], &value[10..14]].map(hex);
-            last.insert(hex(key), format!("version {version} offset {offset} leader epoch {epoch}"));
+            last.insert(
+                hex(key),
+                format!("version {version} offset {offset} leader epoch {epoch}"),
+            );
         }
     }
-    last.into_iter().map(|(key, value)| format!("{key} => {value}")).collect()
+    last.into_iter()
+        .map(|(key, value)| format!("{key} => {value}"))
+        .collect()
 }
 
 const ONE_PARTITION: &str = "offsets.topic.num.partitions=1";
@@ -172,7 +205,10 @@ fn connect_records_equal_kafkas() {
     } else {
         let mut worker = Standalone::new(&scratch);
         worker.property("offset.flush.interval.ms", "500");
-        worker.property(&format!("broker.{}", ONE_PARTITION.split_once('=').unwrap().0), "1");
+        worker.property(
+            &format!("broker.{}", ONE_PARTITION.split_once('=').unwrap().0),
+            "1",
+        );
         worker.start(&[]);
         drive(&worker.rest, &scratch, || text_arrived(worker.kafka_port));
         collect(&mut Wire::connect(worker.kafka_port))

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kafka_protocol::{
     messages::{
-        FindCoordinatorRequest, GroupId, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-        SyncGroupRequest,
+        FindCoordinatorRequest, GroupId, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+        OffsetCommitRequest, SyncGroupRequest,
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -73,7 +73,9 @@ fn join(wire: &mut Wire, mask: &mut Mask, id: &str, instance: Option<StrBytes>) 
         .with_protocols(vec![
             JoinGroupRequestProtocol::default()
                 .with_name(text("range"))
-                .with_metadata(Bytes::from_static(b"\0\x01\0\0\0\x01\0\x0dgolden-groups\xff\xff\xff\xff\0\0\0\0")),
+                .with_metadata(Bytes::from_static(
+                    b"\0\x01\0\0\0\x01\0\x0dgolden-groups\xff\xff\xff\xff\0\0\0\0",
+                )),
         ]);
     let mut joined = wire.call(5, &request);
     if joined.error_code == 79 {
@@ -84,7 +86,9 @@ fn join(wire: &mut Wire, mask: &mut Mask, id: &str, instance: Option<StrBytes>) 
     mask.id(joined.member_id.as_bytes());
     let assignment = SyncGroupRequestAssignment::default()
         .with_member_id(joined.member_id.clone())
-        .with_assignment(Bytes::from_static(b"\0\x01\0\0\0\x01\0\x0dgolden-groups\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff"));
+        .with_assignment(Bytes::from_static(
+            b"\0\x01\0\0\0\x01\0\x0dgolden-groups\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff",
+        ));
     let request = SyncGroupRequest::default()
         .with_group_id(group(id))
         .with_generation_id(joined.generation_id)
@@ -96,11 +100,18 @@ fn join(wire: &mut Wire, mask: &mut Mask, id: &str, instance: Option<StrBytes>) 
 }
 
 fn leave(wire: &mut Wire, id: &str, joined: &JoinGroupResponse, instance: Option<StrBytes>) {
-    let member =
-        MemberIdentity::default().with_member_id(joined.member_id.clone()).with_group_instance_id(instance);
-    let request = LeaveGroupRequest::default().with_group_id(group(id)).with_members(vec![member]);
+    let member = MemberIdentity::default()
+        .with_member_id(joined.member_id.clone())
+        .with_group_instance_id(instance);
+    let request = LeaveGroupRequest::default()
+        .with_group_id(group(id))
+        .with_members(vec![member]);
     let response = wire.call(3, &request);
-    assert_eq!((response.error_code, response.members[0].error_code), (0, 0), "leaving {id}");
+    assert_eq!(
+        (response.error_code, response.members[0].error_code),
+        (0, 0),
+        "leaving {id}"
+    );
 }
 
 fn drive(port: u16) -> String {
@@ -109,7 +120,9 @@ fn drive(port: u16) -> String {
     wire.create_topic(TOPIC, 2, &[]);
     mask.id(&wire.topic_id(TOPIC));
     wait::until("the coordinator", || {
-        let request = FindCoordinatorRequest::default().with_key(text("simple")).with_key_type(0);
+        let request = FindCoordinatorRequest::default()
+            .with_key(text("simple"))
+            .with_key_type(0);
         (wire.call(2, &request).error_code == 0).then_some(())
     });
     wait::until("the coordinator to have loaded", || {
@@ -117,9 +130,13 @@ fn drive(port: u16) -> String {
             .with_group_id(group("empty"))
             .with_generation_id_or_member_epoch(-1)
             .with_topics(vec![
-                OffsetCommitRequestTopic::default().with_name(topic(TOPIC)).with_partitions(vec![
-                    OffsetCommitRequestPartition::default().with_committed_offset(1).with_committed_leader_epoch(-1),
-                ]),
+                OffsetCommitRequestTopic::default()
+                    .with_name(topic(TOPIC))
+                    .with_partitions(vec![
+                        OffsetCommitRequestPartition::default()
+                            .with_committed_offset(1)
+                            .with_committed_leader_epoch(-1),
+                    ]),
             ]);
         (wire.call(7, &request).topics[0].partitions[0].error_code == 0).then_some(())
     });
@@ -132,7 +149,10 @@ fn drive(port: u16) -> String {
     let fixed = join(&mut wire, &mut mask, "static", instance.clone());
     commit(&mut wire, "static", Some((&fixed, instance.clone())), 200);
     leave(&mut wire, "static", &fixed, instance);
-    wire.read_all("__consumer_offsets", 0).iter().map(|record| mask.record(record) + "\n").collect()
+    wire.read_all("__consumer_offsets", 0)
+        .iter()
+        .map(|record| mask.record(record) + "\n")
+        .collect()
 }
 
 #[test]
@@ -145,5 +165,8 @@ fn group_records_equal_kafkas() {
         let broker = Broker::start(&scratch, &[ONE_PARTITION]);
         drive(broker.port)
     };
-    expected::check("groups", &BTreeMap::from([("__consumer_offsets.txt".to_owned(), records.into_bytes())]));
+    expected::check(
+        "groups",
+        &BTreeMap::from([("__consumer_offsets.txt".to_owned(), records.into_bytes())]),
+    );
 }

@@ -21,23 +21,39 @@ struct Sequence(u64);
 
 impl Sequence {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
 
 /// Records of batch `number`: keys, nulls, headers, and timestamps that sometimes run backwards.
 fn records(number: u64, numbers: &mut Sequence) -> Vec<NewRecord> {
-    let count = if number % 7 == 0 { 1 } else { 1 + numbers.below(12) };
+    let count = if number.is_multiple_of(7) {
+        1
+    } else {
+        1 + numbers.below(12)
+    };
     (0..count)
         .map(|index| NewRecord {
             timestamp: START_MS + i64::try_from(number * 1_000 + numbers.below(3_000)).unwrap(),
             key: (index % 3 == 1).then(|| format!("key-{index}").into_bytes()),
             value: (index % 5 != 4).then(|| {
                 let length = usize::try_from(numbers.below(180)).unwrap();
-                format!("batch {number} record {index} ").into_bytes().into_iter().cycle().take(length).collect()
+                format!("batch {number} record {index} ")
+                    .into_bytes()
+                    .into_iter()
+                    .cycle()
+                    .take(length)
+                    .collect()
             }),
-            headers: if index % 4 == 3 { vec![("h", Some(vec![7])), ("empty", None)] } else { Vec::new() },
+            headers: if index % 4 == 3 {
+                vec![("h", Some(vec![7])), ("empty", None)]
+            } else {
+                Vec::new()
+            },
         })
         .collect()
 }
@@ -48,7 +64,11 @@ fn feed(port: u16, segment_bytes_key: &str) -> Vec<i64> {
     wire.create_topic(
         TOPIC,
         1,
-        &[(segment_bytes_key, "9000"), ("index.interval.bytes", "1000"), ("retention.ms", "-1")],
+        &[
+            (segment_bytes_key, "9000"),
+            ("index.interval.bytes", "1000"),
+            ("retention.ms", "-1"),
+        ],
     );
     let producers = [wire.init_producer_id(), wire.init_producer_id()];
     let mut sequences = [0; 2];
@@ -63,7 +83,8 @@ fn feed(port: u16, segment_bytes_key: &str) -> Vec<i64> {
             _ => Codec::None,
         };
         // A new version of a compressor may write other bytes; then the files are generated anew.
-        let producer = (number % 3 != 0 && codec == Codec::None).then(|| usize::try_from(number % 2).unwrap());
+        let producer =
+            (number % 3 != 0 && codec == Codec::None).then(|| usize::try_from(number % 2).unwrap());
         let batch = batches::batch(
             codec,
             producer.map(|which| Producer {
@@ -96,14 +117,23 @@ fn collect(data: &Path, producers: &[i64]) -> BTreeMap<String, Vec<u8>> {
         }
         files.insert(name, content);
     }
-    for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"] {
+    for name in [
+        "recovery-point-offset-checkpoint",
+        "replication-offset-checkpoint",
+        "log-start-offset-checkpoint",
+    ] {
         let content = fs::read_to_string(data.join(name)).unwrap();
         let mut lines = content.lines();
         let version = lines.next().unwrap();
         let entries: usize = lines.next().unwrap().parse().unwrap();
         assert_eq!(entries, lines.clone().count(), "{name} counts its entries");
-        let ours: Vec<_> = lines.filter(|line| line.starts_with(&format!("{TOPIC} "))).collect();
-        files.insert(name.to_owned(), format!("{version}\n{}\n", ours.join("\n")).into_bytes());
+        let ours: Vec<_> = lines
+            .filter(|line| line.starts_with(&format!("{TOPIC} ")))
+            .collect();
+        files.insert(
+            name.to_owned(),
+            format!("{version}\n{}\n", ours.join("\n")).into_bytes(),
+        );
     }
     files
 }
@@ -114,7 +144,11 @@ fn mask_log(content: &mut [u8], producers: &[i64]) {
     while let Some(length) = batches::batch_length(&content[at..]) {
         let batch = &mut content[at..at + length];
         let stored = u32::from_be_bytes(batch[17..21].try_into().unwrap());
-        assert_eq!(stored, crc32c::crc32c(&batch[21..]), "crc of the batch at byte {at}");
+        assert_eq!(
+            stored,
+            crc32c::crc32c(&batch[21..]),
+            "crc of the batch at byte {at}"
+        );
         mask_id(&mut batch[43..51], producers);
         batches::seal(batch);
         at += length;
@@ -125,7 +159,11 @@ fn mask_log(content: &mut [u8], producers: &[i64]) {
 /// version i16, crc u32 over what follows, count i32, entries of 46 bytes that start with the producer id.
 fn mask_snapshot(content: &mut [u8], producers: &[i64]) {
     let stored = u32::from_be_bytes(content[2..6].try_into().unwrap());
-    assert_eq!(stored, crc32c::crc32c(&content[6..]), "crc of a producer snapshot");
+    assert_eq!(
+        stored,
+        crc32c::crc32c(&content[6..]),
+        "crc of a producer snapshot"
+    );
     for entry in content[10..].chunks_exact_mut(46) {
         mask_id(&mut entry[..8], producers);
     }
@@ -136,7 +174,10 @@ fn mask_snapshot(content: &mut [u8], producers: &[i64]) {
 fn mask_id(field: &mut [u8], producers: &[i64]) {
     let id = i64::from_be_bytes((&*field).try_into().unwrap());
     if id >= 0 {
-        let order = producers.iter().position(|known| *known == id).expect("a known producer id");
+        let order = producers
+            .iter()
+            .position(|known| *known == id)
+            .expect("a known producer id");
         field.copy_from_slice(&i64::try_from(order).unwrap().to_be_bytes());
     }
 }

@@ -12,7 +12,10 @@ pub(crate) struct Mask {
 
 impl Mask {
     pub(crate) fn new() -> Self {
-        Self { from_ms: now_ms(), ids: Vec::new() }
+        Self {
+            from_ms: now_ms(),
+            ids: Vec::new(),
+        }
     }
 
     /// Masks this id from now on.
@@ -33,7 +36,9 @@ impl Mask {
         let mut out = String::new();
         let mut at = 0;
         while at < data.len() {
-            let number = data.get(at..at + 8).map(|bytes| i64::from_be_bytes(bytes.try_into().unwrap()));
+            let number = data
+                .get(at..at + 8)
+                .map(|bytes| i64::from_be_bytes(bytes.try_into().unwrap()));
             if number.is_some_and(|number| (self.from_ms..=until_ms).contains(&number)) {
                 out.push_str("[time-of-the-run]");
                 at += 8;
@@ -52,9 +57,14 @@ impl Mask {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the wall clock of the run is what is masked")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the wall clock of the run is what is masked"
+)]
 fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     i64::try_from(now.as_millis()).unwrap()
 }
 

@@ -27,7 +27,8 @@ enum Same {
 }
 use Same::{All, Status};
 
-const SOURCE: &str = r#"{"connector.class":"FileStreamSource","topic":"t","file":"test.txt","tasks.max":"1"}"#;
+const SOURCE: &str =
+    r#"{"connector.class":"FileStreamSource","topic":"t","file":"test.txt","tasks.max":"1"}"#;
 
 /// Requests in order: method, path, body (`SOURCE` stands for a good config, `TYPE|` for another content type), connector
 /// and state to wait for afterwards.
@@ -130,7 +131,10 @@ fn answers_are_kafka_connects() {
         worker.start(&[]);
         ask_all(&worker.rest)
     };
-    expected::check("rest", &BTreeMap::from([("answers.txt".to_owned(), answers.into_bytes())]));
+    expected::check(
+        "rest",
+        &BTreeMap::from([("answers.txt".to_owned(), answers.into_bytes())]),
+    );
 }
 
 fn ask_all(rest: &Rest) -> String {
@@ -168,8 +172,13 @@ fn ask(port: u16, method: &str, path: &str, body: &str, kind: &str) -> String {
 fn normalized(answer: &str, port: u16, same: Same) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
-    let location = lines.filter_map(|line| line.split_once(": ")).find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a status line");
+    let location = lines
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("location"));
     let mut text = format!("  {status}");
     if let Some((_, location)) = location {
         write!(text, " {location}").unwrap();

@@ -53,7 +53,11 @@ impl ReadRecord {
 
 /// A record with a value only.
 pub(crate) fn record(timestamp: i64, value: impl Into<Vec<u8>>) -> NewRecord {
-    NewRecord { timestamp, value: Some(value.into()), ..NewRecord::default() }
+    NewRecord {
+        timestamp,
+        value: Some(value.into()),
+        ..NewRecord::default()
+    }
 }
 
 /// Writes one batch as a producer sends it.
@@ -77,7 +81,11 @@ pub(crate) fn batch(codec: Codec, producer: Option<Producer>, records: &[NewReco
     }
     let body = compress(codec, &body);
     let count = i32::try_from(records.len()).unwrap();
-    let producer = producer.unwrap_or(Producer { id: -1, epoch: -1, sequence: -1 });
+    let producer = producer.unwrap_or(Producer {
+        id: -1,
+        epoch: -1,
+        sequence: -1,
+    });
     let mut out = Vec::with_capacity(HEADER + body.len());
     out.extend(0i64.to_be_bytes());
     out.extend(i32::try_from(HEADER - 12 + body.len()).unwrap().to_be_bytes());
@@ -126,7 +134,12 @@ pub(crate) fn read(data: &[u8]) -> Vec<ReadRecord> {
     for batch in split(data) {
         let number = |at: usize| i64::from_be_bytes(batch[at..at + 8].try_into().unwrap());
         let stored = u32::from_be_bytes(batch[17..21].try_into().unwrap());
-        assert_eq!(stored, crc32c::crc32c(&batch[CRC_START..]), "crc of the batch at offset {}", number(0));
+        assert_eq!(
+            stored,
+            crc32c::crc32c(&batch[CRC_START..]),
+            "crc of the batch at offset {}",
+            number(0)
+        );
         if batch[22] & 0x20 != 0 {
             continue;
         }
@@ -136,7 +149,11 @@ pub(crate) fn read(data: &[u8]) -> Vec<ReadRecord> {
         for _ in 0..count {
             records.push(cursor.record(number(0), number(27)));
         }
-        assert!(cursor.0.is_empty(), "bytes after the last record of the batch at offset {}", number(0));
+        assert!(
+            cursor.0.is_empty(),
+            "bytes after the last record of the batch at offset {}",
+            number(0)
+        );
     }
     records
 }
@@ -157,7 +174,13 @@ impl<'a> Cursor<'a> {
             self.nullable();
         }
         assert_eq!(self.0.len(), after, "length of the record at offset {offset}");
-        ReadRecord { offset, timestamp, key, value, headers }
+        ReadRecord {
+            offset,
+            timestamp,
+            key,
+            value,
+            headers,
+        }
     }
 
     fn take(&mut self, count: usize) -> &'a [u8] {
@@ -167,7 +190,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn nullable(&mut self) -> Option<Vec<u8>> {
-        usize::try_from(self.varint()).ok().map(|length| self.take(length).to_vec())
+        usize::try_from(self.varint())
+            .ok()
+            .map(|length| self.take(length).to_vec())
     }
 
     fn varint(&mut self) -> i64 {
@@ -186,10 +211,10 @@ impl<'a> Cursor<'a> {
 fn varint(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
+        out.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
         rest >>= 7;
     }
-    out.push(rest as u8);
+    out.push(u8::try_from(rest).unwrap());
 }
 
 fn nullable(out: &mut Vec<u8>, data: Option<&[u8]>) {
@@ -235,18 +260,26 @@ fn decompress(codec: u8, data: &[u8]) -> Vec<u8> {
     match codec {
         0 => out.extend(data),
         1 => {
-            flate2::read::MultiGzDecoder::new(data).read_to_end(&mut out).unwrap();
+            flate2::read::MultiGzDecoder::new(data)
+                .read_to_end(&mut out)
+                .unwrap();
         }
         2 => {
             let mut rest = data.get(16..).expect("snappy-java's header");
             while !rest.is_empty() {
                 let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
-                out.extend(snap::raw::Decoder::new().decompress_vec(&rest[4..4 + length]).unwrap());
+                out.extend(
+                    snap::raw::Decoder::new()
+                        .decompress_vec(&rest[4..4 + length])
+                        .unwrap(),
+                );
                 rest = &rest[4 + length..];
             }
         }
         3 => {
-            lz4_flex::frame::FrameDecoder::new(data).read_to_end(&mut out).unwrap();
+            lz4_flex::frame::FrameDecoder::new(data)
+                .read_to_end(&mut out)
+                .unwrap();
         }
         4 => out = zstd::decode_all(data).unwrap(),
         other => panic!("unknown codec {other}"),
@@ -263,7 +296,10 @@ fn batches_round_trip() {
         written[1].headers = vec![("h", None)];
         let read = read(&batch(codec, None, &written));
         assert_eq!(read.len(), 2, "{codec:?}");
-        assert_eq!((read[0].offset, read[0].timestamp, read[0].text()), (0, 1_000, "one".to_owned()));
+        assert_eq!(
+            (read[0].offset, read[0].timestamp, read[0].text()),
+            (0, 1_000, "one".to_owned())
+        );
         assert_eq!((read[1].offset, read[1].timestamp, read[1].headers), (1, 900, 1));
         assert_eq!(read[1].value.as_ref().map(Vec::len), Some(70_000));
     }

@@ -86,7 +86,11 @@ impl History {
     fn check_offsets(&self, found: &mut BTreeSet<Anomaly>) {
         let mut values: HashMap<Place, &String> = HashMap::new();
         let acknowledged = self.acknowledged.iter().map(|(value, place)| (*place, value));
-        let read = self.reads.iter().flat_map(|(read, _)| read).map(|(place, value)| (*place, value));
+        let read = self
+            .reads
+            .iter()
+            .flat_map(|(read, _)| read)
+            .map(|(place, value)| (*place, value));
         for (place, value) in acknowledged.chain(read) {
             let first = values.entry(place).or_insert(value);
             if *first != value {
@@ -113,7 +117,10 @@ mod tests {
             history.acknowledge((*value).to_owned(), (0, *offset));
         }
         for read in reads {
-            let read = read.iter().map(|(offset, value)| ((0, *offset), (*value).to_owned())).collect();
+            let read = read
+                .iter()
+                .map(|(offset, value)| ((0, *offset), (*value).to_owned()))
+                .collect();
             history.read(read, acknowledged.len());
         }
         history.check(order)
@@ -123,9 +130,19 @@ mod tests {
     fn a_good_history_passes() {
         let sent = ["a-0", "a-1", "b-0", "a-2"];
         // a-2 was never answered and may be there …
-        assert_eq!(check(&sent, &[(0, "a-0"), (1, "b-0"), (2, "a-1")], &[&[(0, "a-0"), (1, "b-0"), (2, "a-1"), (3, "a-2")]]), []);
+        assert_eq!(
+            check(
+                &sent,
+                &[(0, "a-0"), (1, "b-0"), (2, "a-1")],
+                &[&[(0, "a-0"), (1, "b-0"), (2, "a-1"), (3, "a-2")]]
+            ),
+            []
+        );
         // … or not.
-        assert_eq!(check(&sent, &[(0, "a-0")], &[&[(0, "a-0")], &[(0, "a-0"), (1, "a-1")]]), []);
+        assert_eq!(
+            check(&sent, &[(0, "a-0")], &[&[(0, "a-0")], &[(0, "a-0"), (1, "a-1")]]),
+            []
+        );
         // What is acknowledged after a read need not be in it.
         let mut history = History::default();
         history.attempt("a-0");
@@ -138,12 +155,25 @@ mod tests {
     #[test]
     fn each_anomaly_is_found() {
         let lost = Anomaly::Lost("a-1".into());
-        assert_eq!(check(&["a-0", "a-1"], &[(0, "a-0"), (1, "a-1")], &[&[(0, "a-0")]]), [lost]);
+        assert_eq!(
+            check(&["a-0", "a-1"], &[(0, "a-0"), (1, "a-1")], &[&[(0, "a-0")]]),
+            [lost]
+        );
         let two = check(&["a-0", "b-0"], &[], &[&[(0, "a-0")], &[(0, "b-0")]]);
         assert_eq!(two, [Anomaly::TwoValues((0, 0), "a-0".into(), "b-0".into())]);
-        let twice = check(&["a-0", "a-1"], &[], &[&[(0, "a-0"), (1, "a-1"), (2, "a-0"), (3, "a-1")]]);
-        assert_eq!(twice, [Anomaly::Duplicate("a-0".into()), Anomaly::Duplicate("a-1".into())]);
-        assert_eq!(check(&[], &[], &[&[(0, "a-0")]]), [Anomaly::Unknown("a-0".into())]);
+        let twice = check(
+            &["a-0", "a-1"],
+            &[],
+            &[&[(0, "a-0"), (1, "a-1"), (2, "a-0"), (3, "a-1")]],
+        );
+        assert_eq!(
+            twice,
+            [Anomaly::Duplicate("a-0".into()), Anomaly::Duplicate("a-1".into())]
+        );
+        assert_eq!(
+            check(&[], &[], &[&[(0, "a-0")]]),
+            [Anomaly::Unknown("a-0".into())]
+        );
         let reordered = check(&["a-0", "a-1"], &[], &[&[(0, "a-1"), (1, "a-0")]]);
         assert_eq!(reordered, [Anomaly::Reordered("a-0".into())]);
         // An acknowledged offset that now holds another value is both lost and two values.

@@ -30,14 +30,19 @@ appender.e.layout.pattern = [%d] %p %m (%c)%n
 ";
 
 /// Directory with Kafka's jars; fetched on first use.
-#[allow(clippy::disallowed_methods, reason = "the tests' cache directory is found through the environment")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the tests' cache directory is found through the environment"
+)]
 pub(crate) fn jars() -> &'static Path {
     static JARS: OnceLock<PathBuf> = OnceLock::new();
     JARS.get_or_init(|| {
         let cache = std::env::var("XDG_CACHE_HOME")
             .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
             .expect("HOME is set");
-        let jars = PathBuf::from(cache).join("jackfield-tests").join(format!("kafka-{VERSION}"));
+        let jars = PathBuf::from(cache)
+            .join("jackfield-tests")
+            .join(format!("kafka-{VERSION}"));
         if !jars.exists() {
             let part = jars.with_extension(format!("{}.part", std::process::id()));
             let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml");
@@ -52,7 +57,9 @@ pub(crate) fn jars() -> &'static Path {
             );
             fs::write(part.join("log4j2.properties"), LOG4J).unwrap();
             // Another process may have been faster; its result is as good.
-            fs::rename(&part, &jars).or_else(|_| fs::remove_dir_all(&part)).unwrap();
+            fs::rename(&part, &jars)
+                .or_else(|_| fs::remove_dir_all(&part))
+                .unwrap();
         }
         jars
     })
@@ -63,23 +70,16 @@ pub(crate) fn java(main_class: &str) -> Command {
     let jars = jars();
     let mut command = Command::new("java");
     command
-        .args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
-        .arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.properties").display()))
-        .arg("-cp")
-        .arg(format!("{}/*", jars.display()))
-        .arg(main_class);
-    command
-}
-
-/// `java` with the heap and the collector settings of Kafka's own start scripts, for measurements.
-pub(crate) fn java_as_in_scripts(heap: &str, main_class: &str) -> Command {
-    let jars = jars();
-    let mut command = Command::new("java");
-    command
-        .args(heap.split(' '))
-        .args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"])
-        .args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"])
-        .arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.properties").display()))
+        .args([
+            "-Xmx256M",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+        ])
+        .arg(format!(
+            "-Dlog4j2.configurationFile={}",
+            jars.join("log4j2.properties").display()
+        ))
         .arg("-cp")
         .arg(format!("{}/*", jars.display()))
         .arg(main_class);
@@ -119,13 +119,20 @@ impl RealKafka {
     pub(crate) fn start(scratch: &Scratch, properties: &[&str]) -> Self {
         let port = free_port();
         let config = Self::format(scratch, port, properties);
-        let mut process =
-            Process::start("kafka", java("kafka.Kafka").arg(&config), &scratch.join("kafka.log"));
+        let mut process = Process::start(
+            "kafka",
+            java("kafka.Kafka").arg(&config),
+            &scratch.join("kafka.log"),
+        );
         wait::until("kafka to accept connections", || {
             assert!(process.is_running(), "kafka ended early");
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        Self { port, process, data: scratch.join("kafka-data") }
+        Self {
+            port,
+            process,
+            data: scratch.join("kafka-data"),
+        }
     }
 
     /// Writes `server.properties` for a broker on `port`, formats its directory and returns the file.
@@ -160,7 +167,6 @@ impl RealKafka {
 #[derive(Debug)]
 pub(crate) struct RealConnect {
     pub(crate) rest: Rest,
-    pub(crate) port: u16,
     pub(crate) process: Process,
 }
 
@@ -183,11 +189,13 @@ impl RealConnect {
         );
         let mut process = Process::start(
             "connect",
-            java("org.apache.kafka.connect.cli.ConnectDistributed").arg(config).current_dir(scratch.path()),
+            java("org.apache.kafka.connect.cli.ConnectDistributed")
+                .arg(config)
+                .current_dir(scratch.path()),
             &scratch.join("connect.log"),
         );
         let rest = Rest::new(port);
         rest.wait_until_up(|| assert!(process.is_running(), "connect ended early"));
-        Self { rest, port, process }
+        Self { rest, process }
     }
 }

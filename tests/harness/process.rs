@@ -31,7 +31,11 @@ impl Process {
             .stderr(error)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
-        Self { name: name.to_owned(), child, log: log.to_owned() }
+        Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -68,11 +72,6 @@ impl Process {
         });
         (status, started.elapsed())
     }
-
-    /// Waits for a process that ends by itself.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait::until(&format!("{} to end", self.name), || self.child.try_wait().unwrap())
-    }
 }
 
 impl Drop for Process {
@@ -81,8 +80,16 @@ impl Drop for Process {
         self.child.wait().ok();
         if thread::panicking() {
             let log = self.log();
-            let from = log.char_indices().rev().nth(8_000).map_or(0, |(position, _)| position);
-            println!("--- log of {} ---\n{}\n--- end of log ---", self.name, &log[from..]);
+            let from = log
+                .char_indices()
+                .rev()
+                .nth(8_000)
+                .map_or(0, |(position, _)| position);
+            println!(
+                "--- log of {} ---\n{}\n--- end of log ---",
+                self.name,
+                &log[from..]
+            );
         }
     }
 }

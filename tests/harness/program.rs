@@ -20,18 +20,28 @@ use super::{
 };
 
 /// Cargo's target directory.
-#[allow(clippy::disallowed_methods, reason = "the build directory is found through the environment, in one place")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the build directory is found through the environment, in one place"
+)]
 pub(crate) fn target_directory() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
 /// The release program that `make build` leaves; `JF_PROGRAM` names another.
-#[allow(clippy::disallowed_methods, reason = "the program under test is found through the environment, in one place")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the program under test is found through the environment, in one place"
+)]
 pub(crate) fn binary() -> PathBuf {
     let path = std::env::var_os("JF_PROGRAM")
         .map_or_else(|| target_directory().join("release/jackfield"), PathBuf::from);
-    assert!(path.exists(), "{} is missing; `make build` makes it", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing; `make build` makes it",
+        path.display()
+    );
     path
 }
 
@@ -52,13 +62,18 @@ impl Broker {
     /// As [`Broker::start`], with program and port given.
     pub(crate) fn start_binary(binary: &Path, scratch: &Scratch, port: u16, properties: &[&str]) -> Self {
         let data = scratch.join("data");
-        let mut lines =
-            vec![format!("listeners=PLAINTEXT://127.0.0.1:{port}"), format!("log.dirs={}", data.display())];
+        let mut lines = vec![
+            format!("listeners=PLAINTEXT://127.0.0.1:{port}"),
+            format!("log.dirs={}", data.display()),
+        ];
         lines.extend(properties.iter().map(ToString::to_string));
         let config = scratch.write("server.properties", lines.join("\n"));
         let mut process = Process::start(
             "jackfield broker",
-            Command::new(binary).current_dir(scratch.path()).args(["broker", "--config"]).arg(config),
+            Command::new(binary)
+                .current_dir(scratch.path())
+                .args(["broker", "--config"])
+                .arg(config),
             &scratch.join("broker.log"),
         );
         wait::until("the broker to accept connections", || {
@@ -104,8 +119,14 @@ impl Standalone {
             ("data.dir", scratch.join("data").display().to_string()),
             ("plugin.path", plugins.display().to_string()),
             ("plugin.wasm.directories", scratch.path().display().to_string()),
-            ("key.converter", "org.apache.kafka.connect.json.JsonConverter".to_owned()),
-            ("value.converter", "org.apache.kafka.connect.json.JsonConverter".to_owned()),
+            (
+                "key.converter",
+                "org.apache.kafka.connect.json.JsonConverter".to_owned(),
+            ),
+            (
+                "value.converter",
+                "org.apache.kafka.connect.json.JsonConverter".to_owned(),
+            ),
             ("offset.flush.interval.ms", "500".to_owned()),
         ] {
             worker.property(key, &value);
@@ -121,8 +142,15 @@ impl Standalone {
     /// Writes a connector's properties file and returns its name.
     pub(crate) fn connector(&self, name: &str, properties: &[(&str, &str)]) -> String {
         let file = format!("{name}.properties");
-        let lines: Vec<_> = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-        fs::write(self.directory.join(&file), format!("name={name}\n{}", lines.concat())).unwrap();
+        let lines: Vec<_> = properties
+            .iter()
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
+        fs::write(
+            self.directory.join(&file),
+            format!("name={name}\n{}", lines.concat()),
+        )
+        .unwrap();
         file
     }
 
@@ -134,7 +162,8 @@ impl Standalone {
     /// As [`Standalone::start`], with the program given.
     pub(crate) fn start_binary(&mut self, binary: &Path, connectors: &[&str]) {
         let mut process = self.launch(binary, connectors);
-        self.rest.wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
+        self.rest
+            .wait_until_up(|| assert!(process.is_running(), "the worker ended early"));
         wait::until("the embedded broker to accept connections", || {
             TcpStream::connect(("127.0.0.1", self.kafka_port)).ok()
         });
@@ -143,7 +172,11 @@ impl Standalone {
 
     /// Starts the process and waits for nothing.
     pub(crate) fn launch(&self, binary: &Path, connectors: &[&str]) -> Process {
-        let lines: Vec<_> = self.properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let lines: Vec<_> = self
+            .properties
+            .iter()
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
         fs::write(self.directory.join("worker.properties"), lines.concat()).unwrap();
         Process::start(
             "jackfield standalone",

@@ -33,15 +33,24 @@ impl Rest {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Self { port, base: format!("http://127.0.0.1:{port}"), agent: Agent::new_with_config(config) }
+        Self {
+            port,
+            base: format!("http://127.0.0.1:{port}"),
+            agent: Agent::new_with_config(config),
+        }
     }
 
     /// Any method; a body is sent as JSON.
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&str>) -> Result<Answer, ureq::Error> {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
         let response = match body {
             Some(body) => {
-                let request = request.header("content-type", "application/json").body(body.to_owned()).unwrap();
+                let request = request
+                    .header("content-type", "application/json")
+                    .body(body.to_owned())
+                    .unwrap();
                 self.agent.run(request)?
             }
             None => self.agent.run(request.body(()).unwrap())?,
@@ -74,7 +83,9 @@ impl Rest {
     pub(crate) fn wait_until_up(&self, mut alive: impl FnMut()) {
         wait::until("REST to answer", || {
             alive();
-            self.send("GET", "/", None).ok().filter(|answer| answer.status == 200)
+            self.send("GET", "/", None)
+                .ok()
+                .filter(|answer| answer.status == 200)
         });
     }
 
@@ -98,7 +109,15 @@ impl Answer {
             .get("location")
             .map(|value| value.to_str().expect("an ASCII location").to_owned());
         let text = response.body_mut().read_to_string()?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Ok(Self { status, location, body })
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
+        Ok(Self {
+            status,
+            location,
+            body,
+        })
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn within<T>(what: &str, deadline: Duration, mut probe: impl FnMut() 
         if let Some(seen) = probe() {
             return seen;
         }
-        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
+        assert!(
+            started.elapsed() < deadline,
+            "waited {deadline:?} in vain for: {what}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -18,7 +18,7 @@ use kafka_protocol::{
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
     },
-    protocol::{Decodable, Encodable, Request, StrBytes, encode_request_header_into_buffer},
+    protocol::{Decodable, Request, StrBytes, encode_request_header_into_buffer},
 };
 
 use super::{
@@ -48,7 +48,10 @@ impl Wire {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, correlation: 0 }
+        Self {
+            stream,
+            correlation: 0,
+        }
     }
 
     /// Sends a request and waits for its answer.
@@ -60,7 +63,11 @@ impl Wire {
         let header = ResponseHeader::decode(&mut body, api.response_header_version(version)).unwrap();
         assert_eq!(header.correlation_id, self.correlation, "answers come in order");
         let response = R::Response::decode(&mut body, version).unwrap();
-        assert!(body.is_empty(), "{} bytes after the answer to {api:?} v{version}", body.len());
+        assert!(
+            body.is_empty(),
+            "{} bytes after the answer to {api:?} v{version}",
+            body.len()
+        );
         response
     }
 
@@ -99,39 +106,60 @@ impl Wire {
         let configs = configs
             .iter()
             .map(|(key, value)| {
-                CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
+                CreatableTopicConfig::default()
+                    .with_name(text(key))
+                    .with_value(Some(text(value)))
             })
             .collect();
-        let request = CreateTopicsRequest::default().with_timeout_ms(30_000).with_topics(vec![
-            CreatableTopic::default()
-                .with_name(topic(name))
-                .with_num_partitions(partitions)
-                .with_replication_factor(1)
-                .with_configs(configs),
-        ]);
+        let request = CreateTopicsRequest::default()
+            .with_timeout_ms(30_000)
+            .with_topics(vec![
+                CreatableTopic::default()
+                    .with_name(topic(name))
+                    .with_num_partitions(partitions)
+                    .with_replication_factor(1)
+                    .with_configs(configs),
+            ]);
         let response = self.call(5, &request);
         let result = &response.topics[0];
-        assert_eq!(result.error_code, 0, "creating {name}: {:?}", result.error_message);
+        assert_eq!(
+            result.error_code, 0,
+            "creating {name}: {:?}",
+            result.error_message
+        );
     }
 
     /// Producer id and epoch for an idempotent producer.
     pub(crate) fn init_producer_id(&mut self) -> (i64, i16) {
-        let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(60_000);
         wait::until("a producer id", || {
             let response = self.call(2, &request);
             // 14, 15: the coordinator is still loading or not there yet, which a fresh Kafka answers for a moment.
-            assert!([0, 14, 15].contains(&response.error_code), "error {}", response.error_code);
+            assert!(
+                [0, 14, 15].contains(&response.error_code),
+                "error {}",
+                response.error_code
+            );
             (response.error_code == 0).then_some((response.producer_id.0, response.producer_epoch))
         })
     }
 
     /// Produces one batch with acks=all: error code and base offset.
     pub(crate) fn try_produce(&mut self, name: &str, partition: i32, batch: Vec<u8>) -> (i16, i64) {
-        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![
-            TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![
-                PartitionProduceData::default().with_index(partition).with_records(Some(batch.into())),
-            ]),
-        ]);
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(30_000)
+            .with_topic_data(vec![
+                TopicProduceData::default()
+                    .with_name(topic(name))
+                    .with_partition_data(vec![
+                        PartitionProduceData::default()
+                            .with_index(partition)
+                            .with_records(Some(batch.into())),
+                    ]),
+            ]);
         let response = self.call(9, &request);
         let result = &response.responses[0].partition_responses[0];
         (result.error_code, result.base_offset)
@@ -146,11 +174,17 @@ impl Wire {
 
     /// Log end offset (-1) or log start offset (-2).
     pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
-        let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![
-            ListOffsetsTopic::default().with_name(topic(name)).with_partitions(vec![
-                ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp),
-            ]),
-        ]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![
+                ListOffsetsTopic::default()
+                    .with_name(topic(name))
+                    .with_partitions(vec![
+                        ListOffsetsPartition::default()
+                            .with_partition_index(partition)
+                            .with_timestamp(timestamp),
+                    ]),
+            ]);
         let response = self.call(5, &request);
         let result = &response.topics[0].partitions[0];
         assert_eq!(result.error_code, 0, "listing offsets of {name}-{partition}");
@@ -165,13 +199,17 @@ impl Wire {
             .with_min_bytes(0)
             .with_max_bytes(64 << 20)
             .with_session_epoch(-1)
-            .with_topics(vec![FetchTopic::default().with_topic(topic(name)).with_partitions(vec![
-                FetchPartition::default()
-                    .with_partition(partition)
-                    .with_current_leader_epoch(-1)
-                    .with_fetch_offset(offset)
-                    .with_partition_max_bytes(64 << 20),
-            ])]);
+            .with_topics(vec![
+                FetchTopic::default()
+                    .with_topic(topic(name))
+                    .with_partitions(vec![
+                        FetchPartition::default()
+                            .with_partition(partition)
+                            .with_current_leader_epoch(-1)
+                            .with_fetch_offset(offset)
+                            .with_partition_max_bytes(64 << 20),
+                    ]),
+            ]);
         let response = self.call(11, &request);
         assert_eq!(response.error_code, 0);
         let result = &response.responses[0].partitions[0];
@@ -187,8 +225,14 @@ impl Wire {
         while next < end {
             let data = self.fetch(name, partition, next);
             let batches = batches::split(&data);
-            let last = batches.last().unwrap_or_else(|| panic!("no batch of {name}-{partition} at {next} of {end}"));
-            records.extend(batches::read(&data).into_iter().filter(|record| record.offset >= next));
+            let last = batches
+                .last()
+                .unwrap_or_else(|| panic!("no batch of {name}-{partition} at {next} of {end}"));
+            records.extend(
+                batches::read(&data)
+                    .into_iter()
+                    .filter(|record| record.offset >= next),
+            );
             let base = i64::from_be_bytes(last[..8].try_into().unwrap());
             next = base + i64::from(i32::from_be_bytes(last[23..27].try_into().unwrap())) + 1;
         }
@@ -214,4 +258,3 @@ impl Wire {
             .collect()
     }
 }
-

@@ -26,12 +26,24 @@ fn bootstrap(command: &mut Command, port: u16) -> &mut Command {
 fn topics_creates_lists_describes_and_deletes() {
     let scratch = Scratch::new("kafka-topics");
     let broker = Broker::start(&scratch, &[]);
-    let topics = |arguments: &[&str]| process::run(bootstrap(&mut kafka::topics(), broker.port).args(arguments));
-    let created = topics(&["--create", "--topic", "made", "--partitions", "3", "--config", "retention.ms=3600000"]);
+    let topics =
+        |arguments: &[&str]| process::run(bootstrap(&mut kafka::topics(), broker.port).args(arguments));
+    let created = topics(&[
+        "--create",
+        "--topic",
+        "made",
+        "--partitions",
+        "3",
+        "--config",
+        "retention.ms=3600000",
+    ]);
     assert!(created.contains("Created topic made."), "{created}");
     assert_eq!(topics(&["--list"]).lines().collect::<Vec<_>>(), ["made"]);
     let described = topics(&["--describe", "--topic", "made"]);
-    assert!(described.contains("PartitionCount: 3\tReplicationFactor: 1"), "{described}");
+    assert!(
+        described.contains("PartitionCount: 3\tReplicationFactor: 1"),
+        "{described}"
+    );
     assert!(described.contains("retention.ms=3600000"), "{described}");
     assert_eq!(described.matches("Isr: ").count(), 3, "{described}");
     topics(&["--delete", "--topic", "made"]);
@@ -51,10 +63,13 @@ fn console_producer_and_consumer_exchange_lines() {
         .unwrap();
     producer.stdin.take().unwrap().write_all(sent.as_bytes()).unwrap();
     assert!(producer.wait().unwrap().success());
-    let received = process::run(
-        bootstrap(&mut kafka::console_consumer(), broker.port)
-            .args(["--topic", "console", "--from-beginning", "--max-messages", "500"]),
-    );
+    let received = process::run(bootstrap(&mut kafka::console_consumer(), broker.port).args([
+        "--topic",
+        "console",
+        "--from-beginning",
+        "--max-messages",
+        "500",
+    ]));
     assert!(received == sent, "received: {received}");
 }
 
@@ -63,9 +78,17 @@ fn seen(output: &Path) -> BTreeMap<usize, BTreeSet<i32>> {
     let mut rounds: BTreeMap<usize, BTreeSet<i32>> = BTreeMap::new();
     for line in fs::read_to_string(output).unwrap_or_default().lines() {
         // "Partition:1<tab>round 7"
-        let Some((partition, round)) = line.split_once("\tround ") else { continue };
+        let Some((partition, round)) = line.split_once("\tround ") else {
+            continue;
+        };
         let partition = partition.strip_prefix("Partition:").unwrap().parse().unwrap();
-        assert!(rounds.entry(round.parse().unwrap()).or_default().insert(partition), "{line} was read twice");
+        assert!(
+            rounds
+                .entry(round.parse().unwrap())
+                .or_default()
+                .insert(partition),
+            "{line} was read twice"
+        );
     }
     rounds
 }
@@ -83,8 +106,13 @@ fn two_console_consumers_of_a_group_split_three_partitions() {
             let process = Process::start(
                 "console consumer",
                 bootstrap(&mut kafka::console_consumer(), broker.port).args([
-                    "--topic", "split", "--group", "pair", "--from-beginning",
-                    "--formatter-property", "print.partition=true",
+                    "--topic",
+                    "split",
+                    "--group",
+                    "pair",
+                    "--from-beginning",
+                    "--formatter-property",
+                    "print.partition=true",
                 ]),
                 &output,
             );
@@ -96,7 +124,11 @@ fn two_console_consumers_of_a_group_split_three_partitions() {
     let split = wait::until("both consumers to read different partitions of one round", || {
         for partition in 0..3 {
             let value = format!("round {round}");
-            wire.produce("split", partition, batches::batch(Codec::None, None, &[record(1_700_000_000_000, value)]));
+            wire.produce(
+                "split",
+                partition,
+                batches::batch(Codec::None, None, &[record(1_700_000_000_000, value)]),
+            );
         }
         round += 1;
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -111,18 +143,37 @@ fn two_console_consumers_of_a_group_split_three_partitions() {
 }
 
 /// What `kafka-dump-log` says when it finds nothing wrong does not contain any of these.
-const COMPLAINTS: [&str; 9] =
-    ["isvalid: false", "Mismatches", "mismatch", "Exception", "Error", "corrupt", "Could not", "Found", "not found"];
+const COMPLAINTS: [&str; 9] = [
+    "isvalid: false",
+    "Mismatches",
+    "mismatch",
+    "Exception",
+    "Error",
+    "corrupt",
+    "Could not",
+    "Found",
+    "not found",
+];
 
 fn dump(files: &[String]) -> Vec<String> {
     let output = kafka::dump_log()
-        .args(["--deep-iteration", "--print-data-log", "--files", &files.join(",")])
+        .args([
+            "--deep-iteration",
+            "--print-data-log",
+            "--files",
+            &files.join(","),
+        ])
         .output()
         .unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     let dumped = text.lines().filter(|line| line.starts_with("Dumping ")).count();
     assert_eq!(dumped, files.len(), "every file is dumped:\n{text}");
-    text.lines().filter(|line| COMPLAINTS.iter().any(|word| line.contains(word))).map(ToOwned::to_owned).collect()
+    text.lines()
+        .filter(|line| COMPLAINTS.iter().any(|word| line.contains(word)))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 #[test]
@@ -130,21 +181,39 @@ fn dump_log_has_no_complaint_about_our_segments() {
     let scratch = Scratch::new("kafka-dump");
     let mut broker = Broker::start(&scratch, &[]);
     let mut wire = Wire::connect(broker.port);
-    wire.create_topic("dumped", 1, &[("segment.bytes", "20000"), ("index.interval.bytes", "1000"), ("retention.ms", "-1")]);
+    wire.create_topic(
+        "dumped",
+        1,
+        &[
+            ("segment.bytes", "20000"),
+            ("index.interval.bytes", "1000"),
+            ("retention.ms", "-1"),
+        ],
+    );
     let (id, epoch) = wire.init_producer_id();
     for number in 0..200 {
         let codec = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd][number % 5];
         let time = 1_700_000_000_000 + i64::try_from(number).unwrap() * 10;
-        let records: Vec<_> = (0..3).map(|index| record(time + index, "x".repeat(100 + number))).collect();
+        let records: Vec<_> = (0..3)
+            .map(|index| record(time + index, "x".repeat(100 + number)))
+            .collect();
         let sequence = i32::try_from(number * 3).unwrap();
-        wire.produce("dumped", 0, batches::batch(codec, Some(Producer { id, epoch, sequence }), &records));
+        wire.produce(
+            "dumped",
+            0,
+            batches::batch(codec, Some(Producer { id, epoch, sequence }), &records),
+        );
     }
     broker.stop();
     let directory = broker.data.join("dumped-0");
     let mut files: Vec<String> = fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().path().display().to_string())
-        .filter(|path| [".log", ".index", ".timeindex", ".snapshot"].iter().any(|end| path.ends_with(end)))
+        .filter(|path| {
+            [".log", ".index", ".timeindex", ".snapshot"]
+                .iter()
+                .any(|end| path.ends_with(end))
+        })
         .collect();
     files.sort();
     assert!(files.len() > 8, "several segments: {files:?}");
@@ -156,5 +225,8 @@ fn dump_log_has_no_complaint_about_our_segments() {
     let last = content.len() - 1;
     content[last] ^= 1;
     fs::write(&segment, content).unwrap();
-    assert!(!dump(&[segment.display().to_string()]).is_empty(), "the flipped byte was not seen");
+    assert!(
+        !dump(&[segment.display().to_string()]).is_empty(),
+        "the flipped byte was not seen"
+    );
 }

@@ -5,11 +5,17 @@ use std::{fs, process::Command};
 use crate::harness::{process, program::Broker, scratch::Scratch, wire::Wire};
 
 fn kcat(port: u16, arguments: &[&str]) -> String {
-    process::run(Command::new("kcat").args(["-b", &format!("127.0.0.1:{port}")]).args(arguments))
+    process::run(
+        Command::new("kcat")
+            .args(["-b", &format!("127.0.0.1:{port}")])
+            .args(arguments),
+    )
 }
 
 fn lines(prefix: &str, count: usize) -> String {
-    (0..count).map(|line| format!("{prefix} line {line} with some text that compresses\n")).collect()
+    (0..count)
+        .map(|line| format!("{prefix} line {line} with some text that compresses\n"))
+        .collect()
 }
 
 /// Codec number in the attributes of the first batch of a partition, as stored.
@@ -28,11 +34,32 @@ fn every_codec_goes_in_and_comes_out() {
         let topic = format!("codec-{codec}");
         kcat(
             broker.port,
-            &["-P", "-t", &topic, "-p", "0", "-z", codec, "-X", "acks=all", "-l", file.to_str().unwrap()],
+            &[
+                "-P",
+                "-t",
+                &topic,
+                "-p",
+                "0",
+                "-z",
+                codec,
+                "-X",
+                "acks=all",
+                "-l",
+                file.to_str().unwrap(),
+            ],
         );
-        assert_eq!(usize::from(stored_codec(&mut wire, &topic)), number, "{codec} is stored as it was sent");
+        assert_eq!(
+            usize::from(stored_codec(&mut wire, &topic)),
+            number,
+            "{codec} is stored as it was sent"
+        );
         let received = kcat(broker.port, &["-C", "-q", "-t", &topic, "-o", "beginning", "-e"]);
-        assert!(received == sent, "{codec}: {} bytes sent, {} received", sent.len(), received.len());
+        assert!(
+            received == sent,
+            "{codec}: {} bytes sent, {} received",
+            sent.len(),
+            received.len()
+        );
     }
 }
 
@@ -43,11 +70,44 @@ fn keys_headers_and_positions_come_back() {
     let file = scratch.write("in", "k1:v1\nk2:v2\nk3:\n");
     kcat(
         broker.port,
-        &["-P", "-t", "format", "-p", "0", "-K:", "-Z", "-H", "h=1", "-H", "other=zwei", "-l", file.to_str().unwrap()],
+        &[
+            "-P",
+            "-t",
+            "format",
+            "-p",
+            "0",
+            "-K:",
+            "-Z",
+            "-H",
+            "h=1",
+            "-H",
+            "other=zwei",
+            "-l",
+            file.to_str().unwrap(),
+        ],
     );
-    let received = kcat(broker.port, &["-C", "-q", "-t", "format", "-o", "beginning", "-e", "-f", "%p %o %k=%s (%S) %h\n"]);
-    assert_eq!(received, "0 0 k1=v1 (2) h=1,other=zwei\n0 1 k2=v2 (2) h=1,other=zwei\n0 2 k3= (-1) h=1,other=zwei\n");
-    let last = kcat(broker.port, &["-C", "-q", "-t", "format", "-o", "-1", "-e", "-f", "%o\n"]);
+    let received = kcat(
+        broker.port,
+        &[
+            "-C",
+            "-q",
+            "-t",
+            "format",
+            "-o",
+            "beginning",
+            "-e",
+            "-f",
+            "%p %o %k=%s (%S) %h\n",
+        ],
+    );
+    assert_eq!(
+        received,
+        "0 0 k1=v1 (2) h=1,other=zwei\n0 1 k2=v2 (2) h=1,other=zwei\n0 2 k3= (-1) h=1,other=zwei\n"
+    );
+    let last = kcat(
+        broker.port,
+        &["-C", "-q", "-t", "format", "-o", "-1", "-e", "-f", "%o\n"],
+    );
     assert_eq!(last, "2\n");
     let listed = kcat(broker.port, &["-L", "-t", "format"]);
     assert!(listed.contains("topic \"format\" with 1 partitions"), "{listed}");
@@ -56,8 +116,24 @@ fn keys_headers_and_positions_come_back() {
 #[test]
 fn a_group_goes_on_where_it_stopped() {
     let scratch = Scratch::new("kcat-group");
-    let broker = Broker::start(&scratch, &["group.initial.rebalance.delay.ms=0", "num.partitions=3"]);
-    let consume = || kcat(broker.port, &["-q", "-e", "-X", "auto.offset.reset=earliest", "-G", "readers", "grouped"]);
+    let broker = Broker::start(
+        &scratch,
+        &["group.initial.rebalance.delay.ms=0", "num.partitions=3"],
+    );
+    let consume = || {
+        kcat(
+            broker.port,
+            &[
+                "-q",
+                "-e",
+                "-X",
+                "auto.offset.reset=earliest",
+                "-G",
+                "readers",
+                "grouped",
+            ],
+        )
+    };
     let sorted = |text: &str| {
         let mut lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
         lines.sort();
@@ -65,10 +141,16 @@ fn a_group_goes_on_where_it_stopped() {
     };
     let first = lines("first", 300);
     let file = scratch.write("first", &first);
-    kcat(broker.port, &["-P", "-t", "grouped", "-l", file.to_str().unwrap()]);
+    kcat(
+        broker.port,
+        &["-P", "-t", "grouped", "-l", file.to_str().unwrap()],
+    );
     assert_eq!(sorted(&consume()), sorted(&first));
     let second = lines("second", 300);
     fs::write(&file, &second).unwrap();
-    kcat(broker.port, &["-P", "-t", "grouped", "-l", file.to_str().unwrap()]);
+    kcat(
+        broker.port,
+        &["-P", "-t", "grouped", "-l", file.to_str().unwrap()],
+    );
     assert_eq!(sorted(&consume()), sorted(&second), "only what is new");
 }
