@@ -39,6 +39,8 @@ pub(crate) fn run(name: &str, program: &Path, kills: usize) -> Outcome {
         "org.apache.kafka.connect.storage.StringConverter",
     );
     worker.property("offset.flush.interval.ms", "100");
+    // The program with planted bugs lies where no plugins of its own are.
+    worker.property("plugin.native.allow", "*");
     // Small, so that the run rolls segments and recovery meets more than one.
     worker.property("broker.log.segment.bytes", "500000");
     let source = worker.connector(
