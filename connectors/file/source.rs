@@ -423,7 +423,7 @@ fn write_offset(out: &mut String, position: u64) {
     }
     out.clear();
     out.push_str("{\"position\":");
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+    out.push_str(std::str::from_utf8(&digits[at..]).expect("digits are ASCII"));
     out.push('}');
 }
 

@@ -441,6 +441,83 @@ fn a_bad_config_is_refused_with_kafkas_words() {
     }
 }
 
+/// Input that ends in an error, after two reads.
+struct Failing(Vec<&'static [u8]>);
+
+impl Read for Failing {
+    fn read(&mut self, space: &mut [u8]) -> std::io::Result<usize> {
+        let Some(bytes) = self.0.pop() else {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        };
+        space[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+}
+
+#[test]
+fn standard_input_has_no_positions_and_wakes_the_task() {
+    let host = LocalHost::new();
+    let settings = BTreeMap::from([("topic".to_owned(), "t".to_owned())]);
+    let config = Config::resolve(&FileStreamSource::config_def(), settings).unwrap();
+    let input = Failing(vec![b"lf\nlast", b"one\nha"]);
+    let mut source = FileStreamSource {
+        input: Input::Stdin(crate::stdin::Stdin::reading(
+            input,
+            host.source_context().wake_handle(),
+        )),
+        config: SourceConfig::read(&config).unwrap(),
+        context: host.source_context(),
+        partition: r#"{"filename":null}"#.to_owned(),
+        buffer: LineBuffer::new(),
+        position: 0,
+        unfinished_since: None,
+        offset: String::new(),
+    };
+    let mut now = Instant::now();
+    let mut found = Vec::new();
+    // Each poll comes when the reader woke the task; the error is read last.
+    for wakes in 1..=3 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while host.wakes() < wakes {
+            assert!(Instant::now() < deadline, "{wakes} wakes");
+            std::thread::yield_now();
+        }
+    }
+    let error = loop {
+        let mut builder = BatchBuilder::new();
+        match source.poll_at(
+            now,
+            PollLimits {
+                max_records: 1,
+                max_bytes: 1,
+            },
+            &mut builder,
+        ) {
+            Ok(_) => {
+                let batch = Batch::parse(builder.finish()).unwrap();
+                for record in batch.records() {
+                    assert_eq!(record.record.source_offset, Some(r#"{"position":null}"#));
+                    assert_eq!(batch.source_partition(0), r#"{"filename":null}"#);
+                    let Value::Utf8(text) = record.record.value else {
+                        panic!("text")
+                    };
+                    found.push(text.to_owned());
+                }
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(found, ["one", "half"]);
+    assert!(error.message.contains("cannot read standard input"), "{error}");
+    // After the end nothing more comes but the unfinished line.
+    for expected in [0, 1] {
+        let mut builder = BatchBuilder::new();
+        source.poll_at(now, LIMITS, &mut builder).unwrap();
+        assert_eq!(builder.len(), expected);
+        now += Duration::from_millis(5_000);
+    }
+}
+
 /// What Kafka's rules make of a text, computed the simple way: lines and the positions behind them.
 fn lines_of(text: &str) -> (Vec<Seen>, usize) {
     let bytes = text.as_bytes();

@@ -3,7 +3,7 @@
 use std::{
     io::Read,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
 };
@@ -20,43 +20,51 @@ pub(crate) enum Input {
 }
 
 /// Read ahead by the thread, taken by whichever task reads standard input now.
+#[derive(Debug)]
 struct Shared {
     chunks: Mutex<Receiver<Result<Vec<u8>, std::io::Error>>>,
     task: Mutex<Option<WakeHandle>>,
 }
 
-static SHARED: OnceLock<Shared> = OnceLock::new();
+static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
 
 /// Standard input of the process, as long as one task uses it.
 #[derive(Debug)]
-pub(crate) struct Stdin(());
+pub(crate) struct Stdin {
+    shared: Arc<Shared>,
+}
 
 impl Stdin {
     /// Starts reading, or takes over what an earlier task left.
     pub(crate) fn open(wake: WakeHandle) -> Result<Self, ConnectError> {
         let mut sender = None;
         let shared = SHARED.get_or_init(|| {
-            let (chunk_sender, chunks) = sync_channel(CHUNKS_AHEAD);
+            let (shared, chunk_sender) = Shared::new();
             sender = Some(chunk_sender);
-            Shared {
-                chunks: Mutex::new(chunks),
-                task: Mutex::new(None),
-            }
+            shared
         });
-        *shared.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+        shared.wakes(wake);
         if let Some(sender) = sender {
-            std::thread::Builder::new()
-                .name("jackfield-stdin".to_owned())
-                .spawn(move || read_all(&sender, &shared.task))
-                .map_err(|cause| ConnectError::fatal(format!("cannot start a thread: {cause}")))?;
+            read_ahead(std::io::stdin(), sender, shared)?;
         }
-        Ok(Self(()))
+        Ok(Self {
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Reads something else the same way.
+    #[cfg(test)]
+    pub(crate) fn reading(input: impl Read + Send + 'static, wake: WakeHandle) -> Self {
+        let (shared, sender) = Shared::new();
+        shared.wakes(wake);
+        read_ahead(input, sender, &shared).unwrap();
+        Self { shared }
     }
 
     /// What was read meanwhile; never waits.
     pub(crate) fn read(&self) -> Result<Input, ConnectError> {
-        let shared = SHARED.get().expect("open initialised it");
-        match shared
+        match self
+            .shared
             .chunks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -71,9 +79,44 @@ impl Stdin {
     }
 }
 
-/// Ends with the input; the thread is not joined, because a read of standard input cannot be interrupted.
-fn read_all(sender: &SyncSender<Result<Vec<u8>, std::io::Error>>, task: &Mutex<Option<WakeHandle>>) {
-    let mut input = std::io::stdin().lock();
+impl Shared {
+    fn new() -> (Arc<Self>, SyncSender<Result<Vec<u8>, std::io::Error>>) {
+        let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+        (
+            Arc::new(Self {
+                chunks: Mutex::new(chunks),
+                task: Mutex::new(None),
+            }),
+            sender,
+        )
+    }
+
+    /// From now on this task is woken.
+    fn wakes(&self, wake: WakeHandle) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+}
+
+/// Starts the thread. It is not joined, because a read of standard input cannot be interrupted.
+fn read_ahead(
+    input: impl Read + Send + 'static,
+    sender: SyncSender<Result<Vec<u8>, std::io::Error>>,
+    shared: &Arc<Shared>,
+) -> Result<(), ConnectError> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("jackfield-stdin".to_owned())
+        .spawn(move || read_all(input, &sender, &shared.task))
+        .map(drop)
+        .map_err(|cause| ConnectError::fatal(format!("cannot start a thread: {cause}")))
+}
+
+/// Reads until the input ends or fails.
+fn read_all(
+    mut input: impl Read,
+    sender: &SyncSender<Result<Vec<u8>, std::io::Error>>,
+    task: &Mutex<Option<WakeHandle>>,
+) {
     loop {
         let mut chunk = vec![0; CHUNK_BYTES];
         let read = match input.read(&mut chunk) {
