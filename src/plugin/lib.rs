@@ -1,12 +1,36 @@
 //! Plugin host: manifest discovery, policy, native loader (libloading), WASM loader (wasmtime).
 //!
-//! SEAM: signatures below are the contract other crates code against; the owner fills and refines them.
+//! [`Plugins::discover`] reads the manifests on `plugin.path` and runs no plugin code; [`Plugins::load`] loads a class in
+//! one of its forms; a loaded class starts tasks. Both forms look the same from outside, validate what a plugin hands
+//! over once ([`receive`]), and carry errors over with their kind.
+//!
+//! Which form a class runs in: `plugin.form` of the connector config decides. Without it a package that may run as native
+//! code ([`NativePolicy`]) runs in its `default-form` (native when it has no wish), every other package as WASM. Native
+//! code that is not allowed is never loaded, whoever asks for it.
+//!
+//! This crate must not know what a connector does, nor topics, converters or REST.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
 use tokio::sync::Notify;
+
+mod discover;
+mod limits;
+pub mod manifest;
+mod native;
+mod plugins;
+mod receive;
+mod services;
+mod wasm;
+mod watch;
+
+pub use plugins::Plugins;
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]
@@ -15,12 +39,38 @@ pub struct PluginConfig {
     pub plugin_path: Vec<PathBuf>,
     /// Directory for compiled WASM code, ours alone.
     pub cache_dir: PathBuf,
-    /// Directories granted to WASM plugins (`plugin.wasm.directories`), read-write, at the same path inside.
+    /// Directories granted to WASM plugins (`plugin.wasm.directories`), at the same path inside.
     pub wasm_directories: Vec<PathBuf>,
+    /// Which packages may run native code.
+    pub native: NativePolicy,
+}
+
+/// Which packages may run native code in this process: those named by the operator, and the shipped ones. A package is
+/// a shipped one when its name starts with `jackfield-` and it lies in a directory of the program itself; a name alone
+/// proves nothing, because a package writes its own.
+#[derive(Debug, Clone, Default)]
+pub struct NativePolicy {
+    /// Roots that come with the program.
+    pub own_directories: Vec<PathBuf>,
+    /// `plugin.native.allow`: package names; `*` = all.
+    pub allow: Vec<String>,
+}
+
+impl NativePolicy {
+    /// Whether the package in this directory may run native code.
+    pub(crate) fn allows(&self, package: &str, directory: &Path) -> bool {
+        if self.allow.iter().any(|name| name == "*" || name == package) {
+            return true;
+        }
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let directory = real(directory);
+        package.starts_with("jackfield-") && self.own_directories.iter().any(|own| directory.starts_with(real(own)))
+    }
 }
 
 /// Source or sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "Connect's names")]
 pub enum Kind {
     Source,
@@ -28,7 +78,8 @@ pub enum Kind {
 }
 
 /// `plugin.form`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the design's names")]
 pub enum Form {
     Native,
@@ -60,10 +111,6 @@ pub struct BadPackage {
     /// What is wrong and what to do.
     pub reason: String,
 }
-
-/// Everything found on `plugin.path`. Discovery reads manifests and runs no plugin code.
-#[derive(Debug)]
-pub struct Plugins {}
 
 /// Host services a running task may use.
 #[derive(Debug, Clone)]
@@ -138,7 +185,9 @@ pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
     ) -> Result<Box<dyn HostedSink>, ConnectError>;
 }
 
-/// A running source task. Calls come one at a time. After any `fatal` error it is discarded.
+/// A running source task. Calls come one at a time and are awaited to their end: a call that is dropped leaves a WASM
+/// task in an unknown state, which discards it. After any `fatal` error only `stop` makes sense, everything else repeats
+/// the error.
 #[async_trait]
 pub trait HostedSource: Send {
     /// Never waits.
@@ -171,7 +220,7 @@ pub struct RecordError {
     pub message: String,
 }
 
-/// A running sink task. Calls come one at a time.
+/// A running sink task. The rules are those of [`HostedSource`].
 #[async_trait]
 pub trait HostedSink: Send {
     /// Partitions were assigned, at these committed positions.
@@ -192,26 +241,20 @@ pub trait HostedSink: Send {
 #[error("{0}")]
 pub struct LookupError(pub String);
 
-impl Plugins {
-    /// Reads the manifests of all packages on `plugin.path`. A bad package is listed in [`Plugins::bad`], never fatal.
-    pub fn discover(_config: PluginConfig) -> Self {
-        todo!()
+impl std::fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+        })
     }
-    /// Usable connector classes, sorted by class.
-    pub fn list(&self) -> Vec<PluginInfo> {
-        todo!()
-    }
-    /// Packages that cannot be used.
-    pub fn bad(&self) -> Vec<BadPackage> {
-        todo!()
-    }
-    /// Loads a class by full name or alias (also without the `Connector` suffix). `form` = `plugin.form` of the connector
-    /// config; `None` = native when the package is shipped by us and has it, else WASM. Loaded classes are kept.
-    pub async fn load(
-        &self,
-        _class: &str,
-        _form: Option<Form>,
-    ) -> Result<Arc<dyn ConnectorPlugin>, LookupError> {
-        todo!()
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Native => "native",
+            Self::Wasm => "wasm",
+        })
     }
 }

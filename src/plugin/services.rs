@@ -1,0 +1,171 @@
+//! What the host does for a running task, the same for both forms: log lines, stored offsets, wake-ups, path watching.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use jackfield_api::LogLevel;
+
+use crate::{
+    TaskServices,
+    watch::{Watch, Watcher},
+};
+
+/// Longest log line of a plugin that is kept.
+const MAX_LINE_BYTES: usize = 8 * 1024;
+/// Log lines a task may write at once, and per second after that.
+const LOG_BURST: f64 = 1_000.0;
+const LOG_PER_SECOND: f64 = 100.0;
+/// Paths one task may watch.
+const MAX_WATCHES: usize = 1_000;
+
+/// The host as one task sees it.
+#[derive(Debug)]
+pub(crate) struct HostTask {
+    services: TaskServices,
+    watcher: Arc<Watcher>,
+    watches: Mutex<Vec<Watch>>,
+    log: Mutex<LogBudget>,
+}
+
+#[derive(Debug)]
+struct LogBudget {
+    lines: f64,
+    at: Instant,
+    dropped: u64,
+}
+
+impl HostTask {
+    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>) -> Arc<Self> {
+        Arc::new(Self {
+            services,
+            watcher,
+            watches: Mutex::default(),
+            log: Mutex::new(LogBudget { lines: LOG_BURST, at: Instant::now(), dropped: 0 }),
+        })
+    }
+
+    pub(crate) fn connector(&self) -> &str {
+        &self.services.connector
+    }
+
+    pub(crate) fn task(&self) -> u32 {
+        self.services.task
+    }
+
+    pub(crate) fn wake(&self) {
+        self.services.wake.notify_one();
+    }
+
+    pub(crate) fn stored_offset(&self, source_partition: &str) -> Option<String> {
+        self.services.stored_offsets.read(source_partition)
+    }
+
+    /// Wakes the task from now on when the file changes. False = too many paths.
+    pub(crate) fn watch_path(&self, path: &Path) -> bool {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if watches.iter().any(|watch| watch.path() == path) {
+            return true;
+        }
+        if watches.len() >= MAX_WATCHES {
+            return false;
+        }
+        watches.push(self.watcher.watch(path, Arc::clone(&self.services.wake)));
+        true
+    }
+
+    /// Ends all watching; what comes too late from a plugin's own thread is harmless.
+    pub(crate) fn unwatch(&self) {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Writes a plugin's log line within the task's budget.
+    pub(crate) fn log(&self, level: LogLevel, message: &str) {
+        let dropped = {
+            let mut budget = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let earned = now.duration_since(budget.at).as_secs_f64() * LOG_PER_SECOND;
+            budget.at = now;
+            budget.lines = (budget.lines + earned).min(LOG_BURST);
+            if budget.lines < 1.0 {
+                budget.dropped += 1;
+                return;
+            }
+            budget.lines -= 1.0;
+            std::mem::take(&mut budget.dropped)
+        };
+        let (connector, task) = (self.connector(), self.task());
+        if dropped > 0 {
+            tracing::warn!(connector, task, lines = dropped, "plugin log lines dropped: too many");
+        }
+        write_line(level, connector, task, message);
+    }
+}
+
+/// The most verbose level anything is kept at.
+pub(crate) fn log_level() -> LogLevel {
+    use tracing::level_filters::LevelFilter;
+    match LevelFilter::current() {
+        LevelFilter::OFF | LevelFilter::ERROR => LogLevel::Error,
+        LevelFilter::WARN => LogLevel::Warn,
+        LevelFilter::INFO => LogLevel::Info,
+        LevelFilter::DEBUG => LogLevel::Debug,
+        _ => LogLevel::Trace,
+    }
+}
+
+/// Writes a log line that belongs to no task.
+pub(crate) fn log_outside(level: LogLevel, message: &str) {
+    write_line(level, "", 0, message);
+}
+
+fn write_line(level: LogLevel, connector: &str, task: u32, message: &str) {
+    let message = &*printable(message);
+    match level {
+        LogLevel::Error => tracing::error!(target: "plugin", connector, task, message),
+        LogLevel::Warn => tracing::warn!(target: "plugin", connector, task, message),
+        LogLevel::Info => tracing::info!(target: "plugin", connector, task, message),
+        LogLevel::Debug => tracing::debug!(target: "plugin", connector, task, message),
+        LogLevel::Trace => tracing::trace!(target: "plugin", connector, task, message),
+    }
+}
+
+/// A line that cannot forge other lines: shortened, control characters escaped.
+pub(crate) fn printable(message: &str) -> std::borrow::Cow<'_, str> {
+    let mut end = message.len().min(MAX_LINE_BYTES);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = message[..end].trim_end();
+    if end == message.len() && !kept.contains(char::is_control) {
+        return kept.into();
+    }
+    let mut line = String::with_capacity(kept.len() + 16);
+    for character in kept.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    if end < message.len() {
+        line.push('…');
+    }
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_short_and_printable() {
+        assert_eq!(printable("plain line\n"), "plain line");
+        assert_eq!(printable("a\nERROR forged\x1b[0m"), "a\\nERROR forged\\u{1b}[0m");
+        let long = printable(&"ä".repeat(MAX_LINE_BYTES)).into_owned();
+        assert_eq!(long.chars().count(), MAX_LINE_BYTES / 2 + 1);
+        assert!(long.ends_with("ä…"));
+    }
+}

@@ -1,0 +1,323 @@
+//! What a component instance can reach: its imports, its WASI world, its limits.
+
+use std::{
+    path::{Component as Part, Path, PathBuf},
+    sync::Arc,
+};
+
+use jackfield_api::LogLevel;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::{
+    bindings::jackfield::plugin::{context, log, types},
+    output::LogStream,
+    ticker::TICK,
+};
+use crate::{
+    limits::{Limits, MAX_HANDLES, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES},
+    manifest::DirectoryAccess,
+    services::{HostTask, log_level, log_outside},
+};
+
+/// Data of one store.
+pub(super) struct State {
+    task: Option<Arc<HostTask>>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    stdout: LogStream,
+    stderr: LogStream,
+    directories: Arc<Directories>,
+    access: DirectoryAccess,
+    /// A path outside of the granted directories the plugin wanted to watch.
+    denied: Option<PathBuf>,
+    limiter: Limiter,
+    /// Ticks of computing in this call, and how many there may be.
+    ticks: u32,
+    max_ticks: u32,
+}
+
+/// The granted directories (`plugin.wasm.directories`), absolute.
+#[derive(Debug)]
+pub(super) struct Directories {
+    granted: Vec<PathBuf>,
+    /// The worker's current directory, when it is granted: relative paths mean the same inside as outside.
+    current: Option<PathBuf>,
+}
+
+/// Memory and tables over the whole store.
+struct Limiter {
+    memory_bytes: usize,
+    max_memory_bytes: usize,
+    table_elements: usize,
+    /// What was wanted when memory was refused.
+    refused_bytes: Option<usize>,
+}
+
+impl Directories {
+    /// Checks that they are there.
+    pub(super) fn new(configured: &[PathBuf]) -> Result<Self, String> {
+        let mut granted = Vec::with_capacity(configured.len());
+        for directory in configured {
+            let wrong = |what: &dyn std::fmt::Display| {
+                format!(
+                    "plugin.wasm.directories: {}: {what}; create the directory or correct the key",
+                    directory.display()
+                )
+            };
+            let metadata = std::fs::metadata(directory).map_err(|cause| wrong(&cause))?;
+            if !metadata.is_dir() {
+                return Err(wrong(&"not a directory"));
+            }
+            granted.push(std::path::absolute(directory).map_err(|cause| wrong(&cause))?);
+        }
+        let current = std::env::current_dir().ok().filter(|current| {
+            let real = |path: &Path| path.canonicalize().ok();
+            let current = real(current);
+            current.is_some_and(|current| {
+                granted.iter().any(|directory| real(directory).is_some_and(|real| current.starts_with(real)))
+            })
+        });
+        Ok(Self { granted, current })
+    }
+
+    /// The absolute path when it lies in a granted directory.
+    fn grant(&self, path: &Path) -> Option<PathBuf> {
+        if path.components().any(|part| part == Part::ParentDir) {
+            return None;
+        }
+        if path.is_relative() {
+            return Some(self.current.as_ref()?.join(path));
+        }
+        self.granted.iter().any(|directory| path.starts_with(directory)).then(|| path.to_owned())
+    }
+
+    /// For messages.
+    fn describe(&self) -> String {
+        if self.granted.is_empty() {
+            return "none".to_owned();
+        }
+        let names: Vec<_> = self.granted.iter().map(|directory| directory.display().to_string()).collect();
+        names.join(", ")
+    }
+}
+
+impl State {
+    /// A store for one task, or for questions when there is no task. Nothing is open to it but what is granted here.
+    pub(super) fn store(
+        engine: &Engine,
+        task: Option<Arc<HostTask>>,
+        directories: &Arc<Directories>,
+        access: DirectoryAccess,
+        limits: &Limits,
+    ) -> Result<Store<Self>, String> {
+        let stdout = LogStream::new(LogLevel::Info, task.clone());
+        let stderr = LogStream::new(LogLevel::Warn, task.clone());
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).allow_tcp(false).allow_udp(false);
+        let permissions = match access {
+            DirectoryAccess::None => None,
+            DirectoryAccess::Read => Some(FsPerms::ReadOnly),
+            DirectoryAccess::ReadWrite => Some(FsPerms::ReadWrite),
+        };
+        if let Some(permissions) = permissions {
+            let inside = directories.granted.iter().map(|directory| (directory, directory.display().to_string()));
+            let current = directories.current.iter().map(|directory| (directory, ".".to_owned()));
+            for (directory, name) in inside.chain(current) {
+                wasi.preopened_dir(directory, name, permissions).map_err(|cause| {
+                    format!("plugin.wasm.directories: {} cannot be opened: {cause:#}", directory.display())
+                })?;
+            }
+        }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let max_ticks = limits.cpu.as_millis().div_ceil(TICK.as_millis());
+        let state = Self {
+            task,
+            wasi: wasi.build(),
+            table,
+            stdout,
+            stderr,
+            directories: Arc::clone(directories),
+            access,
+            denied: None,
+            limiter: Limiter {
+                memory_bytes: 0,
+                max_memory_bytes: limits.memory_bytes,
+                table_elements: 0,
+                refused_bytes: None,
+            },
+            ticks: 0,
+            max_ticks: u32::try_from(max_ticks).unwrap_or(u32::MAX),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.epoch_deadline_callback(|mut context| {
+            let state = context.data_mut();
+            state.ticks += 1;
+            Ok(if state.ticks > state.max_ticks { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+        });
+        Ok(store)
+    }
+
+    /// Before each call.
+    pub(super) fn begin_call(store: &mut Store<Self>) {
+        store.data_mut().ticks = 0;
+        store.set_epoch_deadline(1);
+    }
+
+    /// After each call: what the plugin wanted and may not have.
+    pub(super) fn take_denied(&mut self) -> Option<String> {
+        let path = self.denied.take()?;
+        let path = path.display();
+        Some(match self.access {
+            DirectoryAccess::None => format!(
+                "{path} cannot be used: the package does not ask for directories in its plugin.toml; use \
+                 plugin.form=native if it has that form"
+            ),
+            DirectoryAccess::Read | DirectoryAccess::ReadWrite => format!(
+                "{path} is outside of the directories WASM plugins may use ({}): add its directory to \
+                 plugin.wasm.directories, or use plugin.form=native",
+                self.directories.describe()
+            ),
+        })
+    }
+
+    /// What may explain an error of the plugin about a file.
+    pub(super) fn file_hint(&self) -> String {
+        format!("directories WASM plugins may use (plugin.wasm.directories): {}", self.directories.describe())
+    }
+
+    /// What the plugin last wrote to stderr, and which limit it ran into.
+    pub(super) fn explain_trap(&mut self) -> String {
+        let mut explained = String::new();
+        if self.ticks > self.max_ticks {
+            let seconds = TICK.as_secs_f32() * (self.max_ticks as f32);
+            explained.push_str(&format!("; it computed for more than {seconds} s in one call"));
+        }
+        if let Some(wanted) = self.limiter.refused_bytes {
+            const MIB: usize = 1024 * 1024;
+            let max = self.limiter.max_memory_bytes / MIB;
+            explained.push_str(&format!("; it wanted {} MiB of memory, the limit is {max} MiB", wanted.div_ceil(MIB)));
+        }
+        let (stdout, stderr) = (self.stdout.take_kept(), self.stderr.take_kept());
+        let said = if stderr.is_empty() { stdout } else { stderr };
+        if !said.is_empty() {
+            explained.push_str("; it said: ");
+            explained.push_str(&said);
+        }
+        explained
+    }
+
+    pub(super) fn task(&self) -> Option<&Arc<HostTask>> {
+        self.task.as_ref()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for State {}
+
+impl log::Host for State {
+    fn max_level(&mut self) -> log::Level {
+        match log_level() {
+            LogLevel::Error => log::Level::Error,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Trace => log::Level::Trace,
+        }
+    }
+
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Error => LogLevel::Error,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Trace => LogLevel::Trace,
+        };
+        match &self.task {
+            Some(task) => task.log(level, &message),
+            None => log_outside(level, &message),
+        }
+    }
+}
+
+impl context::Host for State {
+    fn connector_name(&mut self) -> String {
+        self.task.as_ref().map_or_else(String::new, |task| task.connector().to_owned())
+    }
+
+    fn task_id(&mut self) -> u32 {
+        self.task.as_ref().map_or(0, |task| task.task())
+    }
+
+    fn stored_offset(&mut self, source_partition: String) -> Option<String> {
+        self.task.as_ref()?.stored_offset(&source_partition)
+    }
+
+    fn watch_path(&mut self, path: String) -> bool {
+        let Some(task) = &self.task else { return false };
+        let granted = match self.access {
+            DirectoryAccess::None => None,
+            DirectoryAccess::Read | DirectoryAccess::ReadWrite => self.directories.grant(Path::new(&path)),
+        };
+        match granted {
+            Some(path) => task.watch_path(&path),
+            None => {
+                self.denied = Some(path.into());
+                false
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.max_memory_bytes {
+            self.refused_bytes = Some(total);
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > MAX_TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
