@@ -65,7 +65,7 @@ check build make build
 check lints cargo clippy --release --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS='-D warnings' check documentation cargo doc --release --workspace --no-deps --quiet
 if cargo deny --version > /dev/null 2>&1; then
-  check dependencies cargo deny --all-features check
+  check dependencies cargo deny --all-features check bans licenses sources
 fi
 check 'build of the tests' cargo test --release --workspace --no-run
 [ -x "$JF_PROGRAM" ] || finish
