@@ -39,4 +39,13 @@ mod text;
 pub use sink::FileStreamSink;
 pub use source::FileStreamSource;
 
+/// What to look at when a component does not find a file.
+fn grant_hint() -> &'static str {
+    if cfg!(target_family = "wasm") {
+        " (a WASM plugin sees only the directories of plugin.wasm.directories)"
+    } else {
+        ""
+    }
+}
+
 jackfield_api::export_plugin!(sources: [FileStreamSource], sinks: [FileStreamSink]);

@@ -42,11 +42,9 @@ impl Output {
                 ErrorKind::PermissionDenied => {
                     "; the worker's user needs write access to the file and its directory"
                 }
-                _ if cfg!(target_family = "wasm") => {
-                    "; a WASM plugin sees only the directories of plugin.wasm.directories"
-                }
                 _ => "",
             };
+            let hint = format!("{hint}{}", crate::grant_hint());
             ConnectError::config(format!("cannot write {path}: {cause}{hint}"))
         };
         let file = match OpenOptions::new().append(true).create_new(true).open(path) {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{ErrorKind, Read, Seek, SeekFrom},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -284,11 +285,18 @@ impl FileStreamSource {
         else {
             return Ok(true);
         };
-        let failed = |cause| ConnectError::fatal(format!("cannot open {path}: {cause}{}", grant_hint()));
+        let failed =
+            |cause| ConnectError::fatal(format!("cannot open {path}: {cause}{}", crate::grant_hint()));
         // Looked at first: opening a named pipe would wait for its writer.
         let metadata = match std::fs::metadata(&*path) {
             Ok(metadata) => metadata,
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                if cfg!(target_family = "wasm") && !directory_is_visible(path) {
+                    return Err(ConnectError::config(format!(
+                        "the directory of {path} is not there{}",
+                        crate::grant_hint()
+                    )));
+                }
                 if !*reported {
                     self.context.log(
                         LogLevel::Warn,
@@ -436,17 +444,18 @@ fn read(file: &mut File, space: &mut [u8]) -> std::io::Result<usize> {
     }
 }
 
+/// A component cannot tell a directory that is missing from one that was not granted, and the latter never appears.
+fn directory_is_visible(path: &str) -> bool {
+    let directory = match Path::new(path).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    directory.is_dir()
+}
+
 /// Whether the text ends in the middle of a character that may still become complete.
 fn cut_character(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
-}
-
-fn grant_hint() -> &'static str {
-    if cfg!(target_family = "wasm") {
-        " (a WASM plugin sees only the directories of plugin.wasm.directories)"
-    } else {
-        ""
-    }
 }
 
 #[cfg(test)]
