@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("api", &["batch"]),
     ("log", &["protocol", "env"]),
     ("broker", &["log", "protocol", "tasks", "env"]),
-    ("cluster", &["broker", "protocol"]),
+    ("cluster", &["broker", "protocol", "tasks"]),
     ("plugin", &["api", "batch", "tasks", "env"]),
     ("worker", &["cluster", "plugin", "api", "batch", "tasks", "env"]),
     ("rest", &["worker", "cluster"]),

@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
-use crate::{group_error_codes::code_of, groups::Groups};
+use crate::{error_codes::code_of, groups::Groups};
 
 /// Handles the request.
 pub(crate) fn handle(groups: &Groups, request: &HeartbeatRequest) -> HeartbeatResponse {

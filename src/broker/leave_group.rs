@@ -6,7 +6,7 @@ use kafka_protocol::{
 };
 
 use crate::{
-    group_error_codes::code_of,
+    error_codes::code_of,
     groups::{Groups, LeavingMember},
 };
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use jackfield_env::Env;
-use jackfield_log::{LogManager, PartitionLog, TopicId};
+use jackfield_log::{LogManager, TopicId};
 
 /// Broker configs by Kafka's keys (`server.properties`), checked: unknown keys refused with a suggestion, keys of
 /// Kafka's without effect here accepted with a notice.
@@ -65,6 +65,14 @@ impl Broker {
     }
     /// Cluster id.
     pub fn cluster_id(&self) -> String {
+        todo!()
+    }
+    /// Addresses clients reach the broker at: the bound ones, before [`Broker::listen`] the configured ones.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        todo!()
+    }
+    /// The outside world.
+    pub fn env(&self) -> &Env {
         todo!()
     }
 }
@@ -141,9 +149,10 @@ impl Topics {
 }
 
 pub mod groups;
+pub use jackfield_log::{AppendError, AppendOrigin, PartitionLog, ReadError};
 
+pub mod error_codes;
 mod find_coordinator;
-mod group_error_codes;
 mod heartbeat;
 mod join_group;
 mod leave_group;

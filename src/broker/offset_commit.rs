@@ -6,7 +6,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::{
-    group_error_codes::code_of,
+    error_codes::code_of,
     groups::{CommitRequest, GroupError, GroupPartition, Groups, OffsetToCommit},
 };
 

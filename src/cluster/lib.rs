@@ -1,14 +1,16 @@
 //! The worker's port to a Kafka cluster: one trait in terms of what the worker needs.
 //!
 //! `embedded` calls the broker core in process with built record batches: no request encoding, no socket.
-//! The worker sees this trait only.
-//!
-//! SEAM: signatures below are the contract other crates code against; the owner fills and refines them.
+//! The worker sees this trait only, and this crate knows nothing of connectors.
+
+pub mod embedded;
+mod range_assignor;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use embedded::EmbeddedCluster;
 use futures::future::BoxFuture;
 pub use jackfield_protocol::records::{
     Compression, Record, RecordBatchBuilder, partition_for_key, records, split_batches,

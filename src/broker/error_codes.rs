@@ -1,8 +1,51 @@
-//! Kafka's error codes of what the group coordinator refuses.
+//! Kafka's error codes: the one place where refusals get their numbers.
 
+use jackfield_log::{AppendError, ReadError};
 use kafka_protocol::error::ResponseError;
 
-use crate::groups::GroupError;
+use crate::{CreateTopicError, groups::GroupError};
+
+/// A producer that was replaced by a newer one.
+pub const PRODUCER_FENCED: i16 = 90;
+
+/// Code of a refused append.
+pub fn of_append(error: &AppendError) -> i16 {
+    match error {
+        AppendError::Corrupt(_) => ResponseError::CorruptMessage,
+        AppendError::InvalidRecord(_) => ResponseError::InvalidRecord,
+        AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
+        AppendError::InvalidTimestamp(_) => ResponseError::InvalidTimestamp,
+        AppendError::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
+        AppendError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+        AppendError::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
+        AppendError::DuplicateSequence(_) => ResponseError::DuplicateSequenceNumber,
+        AppendError::Storage(_) => ResponseError::KafkaStorageError,
+    }
+    .code()
+}
+
+/// Code of a refused read.
+pub fn of_read(error: &ReadError) -> i16 {
+    match error {
+        ReadError::OutOfRange { .. } => ResponseError::OffsetOutOfRange,
+        ReadError::Storage(_) => ResponseError::KafkaStorageError,
+        ReadError::Damaged(_) => ResponseError::CorruptMessage,
+    }
+    .code()
+}
+
+/// Code of a topic that could not be created.
+pub fn of_create_topic(error: &CreateTopicError) -> i16 {
+    match error {
+        CreateTopicError::AlreadyExists(_) => ResponseError::TopicAlreadyExists,
+        CreateTopicError::InvalidName(_) => ResponseError::InvalidTopicException,
+        CreateTopicError::InvalidPartitions(_) => ResponseError::InvalidPartitions,
+        CreateTopicError::InvalidReplicationFactor(_) => ResponseError::InvalidReplicationFactor,
+        CreateTopicError::InvalidConfig(_) => ResponseError::InvalidConfig,
+        CreateTopicError::Storage(_) => ResponseError::KafkaStorageError,
+    }
+    .code()
+}
 
 impl GroupError {
     /// Kafka's error code.
