@@ -147,6 +147,10 @@ impl Files for FaultyFiles {
         Ok(self.wrap(self.inner.open(path, create)?))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(self.wrap(self.inner.open_dir(path)?))
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.inner.read(path)
     }

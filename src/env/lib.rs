@@ -65,6 +65,8 @@ pub struct Entry {
 pub trait Files: Send + Sync + std::fmt::Debug {
     /// Opens for reading and writing, creating the file when `create`.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>>;
+    /// Opens a directory so that it can be made durable together with files by [`Files::sync_data_many`].
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory.

@@ -105,6 +105,13 @@ impl Files for RealFiles {
         }))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile {
+            path: path.to_owned(),
+            file: fs::File::open(path)?,
+        }))
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
     }

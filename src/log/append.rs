@@ -1,0 +1,275 @@
+//! Appending: validation outside the lock, sequence checks, stamping, one write.
+//!
+//! Validation follows Kafka's `LogValidator` for batches of magic 2.
+
+use bytes::BytesMut;
+use jackfield_protocol::records::{self, BatchError, BatchHeader};
+
+use crate::{
+    AppendError, LogConfig, partition_log::PartitionLog, producer_state::Check, segment, state::State,
+};
+
+/// Who appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A client: all validation applies.
+    Client,
+    /// A coordinator of this broker (internal topics, control batches allowed).
+    Coordinator,
+}
+
+/// Result of an append. It is acknowledged when the high watermark has passed `last_offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// First offset (of the original append when it was a duplicate).
+    pub base_offset: i64,
+    /// Last offset.
+    pub last_offset: i64,
+    /// Log append time, -1 under CreateTime.
+    pub log_append_time: i64,
+    /// Log start offset at that time.
+    pub log_start_offset: i64,
+}
+
+/// Decompressing for validation stops here; no topic takes larger batches.
+const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
+
+impl From<BatchError> for AppendError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Codec(codec) => Self::UnsupportedCompression(codec),
+            other => Self::Corrupt(other.to_string()),
+        }
+    }
+}
+
+/// Checks every batch of `data` and returns their headers.
+fn validate(
+    data: &[u8],
+    origin: AppendOrigin,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Vec<BatchHeader>, AppendError> {
+    let mut headers = Vec::with_capacity(1);
+    let mut position = 0;
+    while position < data.len() {
+        let header = records::verify(&data[position..])?;
+        let size = header.size_bytes();
+        check_header(&header, origin, config, now_ms)?;
+        if origin == AppendOrigin::Client {
+            check_records(&data[position..position + size], &header, config)?;
+        }
+        headers.push(header);
+        position += size;
+    }
+    if headers.is_empty() {
+        return Err(AppendError::InvalidRecord("no record batch".to_owned()));
+    }
+    Ok(headers)
+}
+
+fn check_header(
+    header: &BatchHeader,
+    origin: AppendOrigin,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<(), AppendError> {
+    let invalid = |message: String| Err(AppendError::InvalidRecord(message));
+    header.compression()?;
+    if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
+        return invalid(format!(
+            "record count {} does not fit last offset delta {}",
+            header.record_count, header.last_offset_delta
+        ));
+    }
+    if header.has_producer_id() && !header.is_control() && header.base_sequence < 0 {
+        return invalid(format!(
+            "base sequence {} with a producer id",
+            header.base_sequence
+        ));
+    }
+    if origin == AppendOrigin::Coordinator {
+        return Ok(());
+    }
+    if header.is_control() {
+        return invalid("clients may not write control batches".to_owned());
+    }
+    if header.size_bytes() > config.max_message_bytes {
+        return Err(AppendError::TooLarge {
+            size: header.size_bytes(),
+            max: config.max_message_bytes,
+        });
+    }
+    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
+    if !config.log_append_time && header.max_timestamp > latest {
+        return Err(AppendError::InvalidTimestamp(header.max_timestamp));
+    }
+    if header.is_log_append_time() && !config.log_append_time {
+        return invalid("clients may not set the timestamp type to LogAppendTime".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks single records where the topic's settings ask for it.
+fn check_records(batch: &[u8], header: &BatchHeader, config: &LogConfig) -> Result<(), AppendError> {
+    let bounded = !config.log_append_time && config.message_timestamp_before_max_ms != i64::MAX;
+    if !config.compact && !bounded {
+        return Ok(());
+    }
+    let earliest = header
+        .max_timestamp
+        .saturating_sub(config.message_timestamp_before_max_ms);
+    records::for_each(batch, MAX_DECOMPRESSED_BYTES, |record| {
+        if config.compact && record.key.is_none() {
+            let index = record.offset - header.base_offset;
+            return Err(AppendError::InvalidRecord(format!(
+                "record {index} has no key, which a compacted topic requires"
+            )));
+        }
+        if bounded && record.timestamp < earliest {
+            return Err(AppendError::InvalidTimestamp(record.timestamp));
+        }
+        Ok(())
+    })
+}
+
+impl PartitionLog {
+    /// Validates and appends one or more whole batches, stamping offsets and leader epoch in place. Returns when
+    /// the bytes are written; they are acknowledged when [`PartitionLog::high_watermark`] passes them
+    /// ([`PartitionLog::committed`] waits for that). The file write is short and blocking.
+    ///
+    /// # Errors
+    /// [`AppendError`]: nothing was appended.
+    pub fn append(&self, mut batches: BytesMut, origin: AppendOrigin) -> Result<Appended, AppendError> {
+        let now_ms = self.env.clock.now_ms();
+        let config = self.config();
+        let mut headers = validate(&batches, origin, &config, now_ms)?;
+        let mut state = self.lock();
+        self.check_online(&state)?;
+        if let Some(duplicate) = self.check_producers(&state, &headers)? {
+            return Ok(duplicate);
+        }
+        let log_append_time = if config.log_append_time { now_ms } else { -1 };
+        let base_offset = state.log_end_offset;
+        let epoch = state.epochs.last().map_or(0, |(epoch, _)| *epoch);
+        stamp_all(&mut batches, &mut headers, base_offset, epoch, log_append_time);
+        let last_offset = headers.last().map_or(base_offset, BatchHeader::last_offset);
+        let max_timestamp = headers
+            .iter()
+            .map(|header| header.max_timestamp)
+            .max()
+            .unwrap_or(-1);
+        if state
+            .active()
+            .must_roll(&config, batches.len(), max_timestamp, last_offset, now_ms)
+        {
+            self.roll(&mut state)
+                .map_err(|error| self.storage_error("rolling the segment", &error))?;
+        }
+        self.write(&mut state, &batches)?;
+        for header in &headers {
+            state.active().account(header, config.index_interval_bytes);
+            state.producers.record(header);
+        }
+        state.log_end_offset = last_offset + 1;
+        self.submit_or_advance(state);
+        Ok(Appended {
+            base_offset,
+            last_offset,
+            log_append_time,
+            log_start_offset: self.log_start_offset(),
+        })
+    }
+
+    /// Sequence checks of idempotent producers; the original append when the batch is a duplicate.
+    fn check_producers(
+        &self,
+        state: &State,
+        headers: &[BatchHeader],
+    ) -> Result<Option<Appended>, AppendError> {
+        let [header] = headers else { return Ok(None) };
+        if !header.has_producer_id() || header.is_control() {
+            return Ok(None);
+        }
+        match state.producers.check(header)? {
+            Check::Append => Ok(None),
+            Check::Duplicate {
+                base_offset,
+                last_offset,
+            } => Ok(Some(Appended {
+                base_offset,
+                last_offset,
+                log_append_time: -1,
+                log_start_offset: self.log_start_offset(),
+            })),
+        }
+    }
+
+    /// Writes at the end of the active segment. A failed write leaves nothing behind.
+    fn write(&self, state: &mut State, batches: &[u8]) -> Result<(), AppendError> {
+        let active = state.active();
+        let (file, size) = (std::sync::Arc::clone(&active.file), active.size);
+        if let Err(error) = file.write_all_at(batches, size) {
+            // What was written of it lies behind the end; recovery would cut it too.
+            if let Err(cut) = file.set_len(size) {
+                tracing::warn!(file = %file.path().display(), error = %cut, "torn write could not be cut");
+            }
+            return Err(self.storage_error("write", &error));
+        }
+        state.touch(file);
+        Ok(())
+    }
+
+    /// Starts a new segment at the log end offset.
+    pub(crate) fn roll(&self, state: &mut State) -> std::io::Result<()> {
+        let files = &*self.env.files;
+        let (dir, base_offset) = (state.dir.clone(), state.log_end_offset);
+        for file in state.active().write_indexes(files, &dir)? {
+            state.touch(file);
+        }
+        let snapshot = files.open(&segment::path(&dir, base_offset, "snapshot"), true)?;
+        snapshot.set_len(0)?;
+        snapshot.write_all_at(&state.producers.encode(), 0)?;
+        state.touch(snapshot);
+        let fresh = segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms())?;
+        state.touch(files.open_dir(&dir)?);
+        state.segments.push(fresh);
+        Ok(())
+    }
+
+    /// Maps a failed file operation: a full disk is the producer's to retry, everything else takes the directory offline.
+    pub(crate) fn storage_error(&self, what: &str, error: &std::io::Error) -> AppendError {
+        let message = format!("{what} in {}-{} failed: {error}", self.topic(), self.partition());
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            tracing::warn!(topic = self.topic(), partition = self.partition(), error = %error, "disk is full");
+        } else {
+            self.fail(message.clone());
+        }
+        AppendError::Storage(message)
+    }
+}
+
+/// Gives consecutive offsets to all batches, and the append time when the topic wants it.
+fn stamp_all(
+    data: &mut [u8],
+    headers: &mut [BatchHeader],
+    base_offset: i64,
+    epoch: i32,
+    log_append_time: i64,
+) {
+    let mut rest = data;
+    let mut next = base_offset;
+    for header in headers {
+        let (batch, tail) = rest.split_at_mut(header.size_bytes());
+        if log_append_time >= 0 {
+            records::stamp_log_append_time(batch, log_append_time);
+            header.max_timestamp = log_append_time;
+            header.attributes |= 0x08;
+        }
+        records::stamp(batch, next, epoch);
+        header.base_offset = next;
+        header.partition_leader_epoch = epoch;
+        next = header.last_offset() + 1;
+        rest = tail;
+    }
+}

@@ -1,0 +1,72 @@
+//! What can go wrong: one enum per operation.
+
+/// Why an append was refused. The broker maps each to a Kafka error code.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum AppendError {
+    #[error("batch is corrupt: {0}")]
+    Corrupt(String),
+    #[error("batch is invalid: {0}")]
+    InvalidRecord(String),
+    #[error("batch of {size} bytes exceeds max.message.bytes {max}")]
+    TooLarge { size: usize, max: usize },
+    #[error("timestamp {0} is out of bounds")]
+    InvalidTimestamp(i64),
+    #[error("unsupported compression codec {0}")]
+    UnsupportedCompression(i16),
+    #[error("out of order sequence for producer {producer_id}: expected {expected}, got {got}")]
+    OutOfOrderSequence {
+        producer_id: i64,
+        expected: i32,
+        got: i32,
+    },
+    #[error("producer epoch {got} is older than {current}")]
+    InvalidProducerEpoch { current: i16, got: i16 },
+    #[error("sequence {0} was already appended and is no longer remembered")]
+    DuplicateSequence(i32),
+    #[error("log directory is offline: {0}")]
+    Storage(String),
+}
+
+/// A read could not be served.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum ReadError {
+    #[error("offset {offset} is out of range [{start}, {end}]")]
+    OutOfRange { offset: i64, start: i64, end: i64 },
+    #[error("log directory is offline: {0}")]
+    Storage(String),
+    #[error("segment is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Opening the log directories failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or directory.
+        path: String,
+        /// Its error.
+        source: std::io::Error,
+    },
+    /// Another process uses the directory.
+    #[error("log directory {0} is in use by another process: stop it, or choose another log.dirs")]
+    Locked(String),
+    /// The directory does not belong here or cannot be understood.
+    #[error("{path}: {message}")]
+    Invalid {
+        /// File or directory.
+        path: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,237 @@
+//! The log of one partition: identity, positions, waiting. Appending, reading and recovery are in their own files.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use jackfield_env::Env;
+use tokio::sync::Notify;
+
+use crate::{
+    AppendError, Durability, LogConfig, TopicId,
+    commit::{Committer, DirectoryHealth},
+    state::{End, State, Unsynced},
+};
+
+/// Waiters beyond which those that gave up are swept out.
+const SWEEP_WAITERS: usize = 32;
+
+/// The log of one partition.
+#[derive(Debug)]
+pub struct PartitionLog {
+    topic: Arc<str>,
+    partition: i32,
+    topic_id: TopicId,
+    /// The log directory (not the partition's).
+    pub(crate) log_dir: PathBuf,
+    pub(crate) env: Env,
+    durability: Durability,
+    health: Arc<DirectoryHealth>,
+    committer: Arc<Committer>,
+    state: Mutex<State>,
+    // Copies of the state's positions, readable without its lock.
+    high_watermark: AtomicI64,
+    log_end_offset: AtomicI64,
+    log_start_offset: AtomicI64,
+    waiters: Mutex<Vec<Weak<Notify>>>,
+    me: Weak<Self>,
+}
+
+/// What all logs of a directory share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) log_dir: PathBuf,
+    pub(crate) env: Env,
+    pub(crate) durability: Durability,
+    pub(crate) health: Arc<DirectoryHealth>,
+    pub(crate) committer: Arc<Committer>,
+}
+
+impl PartitionLog {
+    pub(crate) fn new(
+        topic: &str,
+        partition: i32,
+        topic_id: TopicId,
+        shared: Shared,
+        state: State,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            topic: topic.into(),
+            partition,
+            topic_id,
+            log_dir: shared.log_dir,
+            env: shared.env,
+            durability: shared.durability,
+            health: shared.health,
+            committer: shared.committer,
+            high_watermark: AtomicI64::new(state.committed.offset),
+            log_end_offset: AtomicI64::new(state.log_end_offset),
+            log_start_offset: AtomicI64::new(state.log_start_offset),
+            state: Mutex::new(state),
+            waiters: Mutex::new(Vec::new()),
+            me: Weak::clone(me),
+        })
+    }
+
+    /// Topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Partition index.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Topic id.
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// Current leader epoch.
+    pub fn leader_epoch(&self) -> i32 {
+        self.lock().epochs.last().map_or(0, |(epoch, _)| *epoch)
+    }
+
+    /// First offset kept.
+    pub fn log_start_offset(&self) -> i64 {
+        self.log_start_offset.load(Ordering::Acquire)
+    }
+
+    /// Next offset to be written.
+    pub fn log_end_offset(&self) -> i64 {
+        self.log_end_offset.load(Ordering::Acquire)
+    }
+
+    /// Offset below which everything is acknowledged and readable.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark.load(Ordering::Acquire)
+    }
+
+    /// Settings in force.
+    pub fn config(&self) -> LogConfig {
+        self.lock().config.clone()
+    }
+
+    /// Replaces the settings.
+    pub fn set_config(&self, config: LogConfig) {
+        self.lock().config = config;
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.lock().segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Waits until everything up to and including `offset` is acknowledged under the configured durability.
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`] when the log went offline or was deleted before.
+    pub async fn committed(&self, offset: i64) -> Result<(), AppendError> {
+        if self.high_watermark() > offset {
+            return Ok(());
+        }
+        loop {
+            let waiter = Arc::new(Notify::new());
+            self.notify_on_advance(&waiter);
+            if self.high_watermark() > offset {
+                return Ok(());
+            }
+            self.check_online(&self.lock())?;
+            waiter.notified().await;
+        }
+    }
+
+    /// Registers `waiter` to be notified once, when the high watermark next moves or the log goes away. A waiter that
+    /// was dropped is forgotten.
+    pub fn notify_on_advance(&self, waiter: &Arc<Notify>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiters.len() >= SWEEP_WAITERS && waiters.len().is_power_of_two() {
+            waiters.retain(|known| known.strong_count() > 0);
+        }
+        waiters.push(Arc::downgrade(waiter));
+    }
+
+    fn wake(&self) {
+        let waiters = std::mem::take(&mut *self.waiters.lock().unwrap_or_else(PoisonError::into_inner));
+        for waiter in waiters.iter().filter_map(Weak::upgrade) {
+            waiter.notify_one();
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn offline(&self) -> Option<String> {
+        self.health.offline()
+    }
+
+    pub(crate) fn check_online(&self, state: &State) -> Result<(), AppendError> {
+        if state.deleted {
+            return Err(AppendError::Storage(format!(
+                "{}-{} was deleted",
+                self.topic, self.partition
+            )));
+        }
+        self.offline()
+            .map_or(Ok(()), |reason| Err(AppendError::Storage(reason)))
+    }
+
+    /// After an append: publishes the new end, and hands the log to the commit thread, or acknowledges at once where
+    /// the page cache is promised only.
+    pub(crate) fn submit_or_advance(&self, mut state: MutexGuard<'_, State>) {
+        self.log_end_offset.store(state.log_end_offset, Ordering::Release);
+        let submit = !std::mem::replace(&mut state.queued, true);
+        let end = state.end();
+        drop(state);
+        if submit && let Some(me) = self.me.upgrade() {
+            self.committer.submit(me);
+        }
+        if self.durability == Durability::Os {
+            self.advance(end);
+        }
+    }
+
+    /// What the next commit round has to make durable.
+    pub(crate) fn take_unsynced(&self) -> Unsynced {
+        let mut state = self.lock();
+        state.queued = false;
+        Unsynced {
+            files: std::mem::take(&mut state.unsynced),
+            end: state.end(),
+        }
+    }
+
+    /// Everything before `end` is acknowledged.
+    pub(crate) fn advance(&self, end: End) {
+        let mut state = self.lock();
+        if end.offset > state.committed.offset || end.segment > state.committed.segment {
+            state.committed = end;
+            self.high_watermark.store(end.offset, Ordering::Release);
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Publishes a moved log start.
+    pub(crate) fn publish_start(&self, offset: i64) {
+        self.log_start_offset.store(offset, Ordering::Release);
+    }
+
+    /// Takes the whole log directory offline.
+    pub(crate) fn fail(&self, reason: String) {
+        self.health.fail(reason);
+        self.wake();
+    }
+
+    /// Refuses everything from now on; waiters hear of it.
+    pub(crate) fn mark_deleted(&self) {
+        self.lock().deleted = true;
+        self.wake();
+    }
+}

@@ -1,0 +1,265 @@
+//! One segment: a `.log` file with its indexes, and the bookkeeping that decides index entries and rolls.
+//!
+//! The rules are those of Kafka's `LogSegment`: an index entry goes in front of the first batch that finds more than
+//! `index.interval.bytes` written since the last one. The segment knows neither locks nor acknowledgement.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jackfield_env::{File, Files};
+use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
+
+use crate::{
+    LogConfig,
+    index::{Indexes, OffsetEntry},
+};
+
+/// How much is read at once while verifying a segment.
+const VERIFY_BYTES: usize = 256 * 1024;
+/// How much is read at once while looking at headers: small batches share a read, large ones are jumped over.
+const HEADER_BYTES: usize = 8 * 1024;
+
+/// A segment of a log.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base_offset: i64,
+    pub(crate) file: Arc<dyn File>,
+    /// Bytes of whole batches.
+    pub(crate) size: u64,
+    pub(crate) indexes: Indexes,
+    pub(crate) max_timestamp: i64,
+    pub(crate) offset_of_max_timestamp: i64,
+    /// Largest timestamp of the first batch, which decides rolls by age.
+    pub(crate) first_timestamp: Option<i64>,
+    pub(crate) created_ms: i64,
+    bytes_since_index: u64,
+}
+
+/// Path of a segment's file.
+pub(crate) fn path(dir: &Path, base_offset: i64, suffix: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}.{suffix}"))
+}
+
+/// Base offset of a segment or snapshot file name with this suffix.
+pub(crate) fn base_offset_of(name: &str, suffix: &str) -> Option<i64> {
+    let stem = name.strip_suffix(suffix)?.strip_suffix('.')?;
+    (stem.len() == 20).then(|| stem.parse().ok()).flatten()
+}
+
+impl Segment {
+    /// Opens or creates the `.log` file; `size` is the file's length. Indexes are empty.
+    pub(crate) fn open(files: &dyn Files, dir: &Path, base_offset: i64, now_ms: i64) -> io::Result<Self> {
+        let file = files.open(&path(dir, base_offset, "log"), true)?;
+        let size = file.len()?;
+        Ok(Self {
+            base_offset,
+            file,
+            size,
+            indexes: Indexes::default(),
+            max_timestamp: -1,
+            offset_of_max_timestamp: -1,
+            first_timestamp: None,
+            created_ms: now_ms,
+            bytes_since_index: 0,
+        })
+    }
+
+    /// Whether `batch` would not fit: by size, age of the first batch, index size or relative offsets.
+    pub(crate) fn must_roll(
+        &self,
+        config: &LogConfig,
+        bytes: usize,
+        max_timestamp: i64,
+        last_offset: i64,
+        now_ms: i64,
+    ) -> bool {
+        let age = match self.first_timestamp {
+            Some(first) if max_timestamp >= 0 && first >= 0 => max_timestamp - first,
+            _ => now_ms - self.created_ms,
+        };
+        let index_entries = config.segment_index_bytes / 8;
+        let time_entries = config.segment_index_bytes / 12;
+        self.size + bytes as u64 > config.segment_bytes && self.size > 0
+            || self.size > 0 && age > config.segment_ms
+            || self.indexes.offsets.len() as u64 >= index_entries
+            || self.indexes.times.len() as u64 + 1 >= time_entries
+            || last_offset - self.base_offset > i64::from(i32::MAX)
+    }
+
+    /// Accounts for a batch that lies at the end of the segment.
+    pub(crate) fn account(&mut self, header: &BatchHeader, index_interval_bytes: u64) {
+        let last_offset = header.last_offset();
+        if header.max_timestamp > self.max_timestamp {
+            self.max_timestamp = header.max_timestamp;
+            self.offset_of_max_timestamp = last_offset;
+        }
+        self.first_timestamp.get_or_insert(header.max_timestamp);
+        if self.bytes_since_index > index_interval_bytes {
+            self.indexes.offsets.push(OffsetEntry {
+                offset: last_offset,
+                position: self.size,
+            });
+            self.indexes
+                .maybe_append_time(self.max_timestamp, self.offset_of_max_timestamp);
+            self.bytes_since_index = 0;
+        }
+        self.size += header.size_bytes() as u64;
+        self.bytes_since_index += header.size_bytes() as u64;
+    }
+
+    /// Writes both index files with the closing time index entry; returns the files, to be made durable.
+    pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
+        self.indexes
+            .maybe_append_time(self.max_timestamp, self.offset_of_max_timestamp);
+        let (offsets, times) = self.indexes.encode(self.base_offset);
+        let mut written = Vec::with_capacity(2);
+        for (suffix, content) in [("index", offsets), ("timeindex", times)] {
+            let file = files.open(&path(dir, self.base_offset, suffix), true)?;
+            file.set_len(0)?;
+            file.write_all_at(&content, 0)?;
+            written.push(file);
+        }
+        Ok(written)
+    }
+
+    /// Loads the index files of a cleanly closed segment; `false` when they are missing or do not fit.
+    pub(crate) fn load_indexes(&mut self, files: &dyn Files, dir: &Path) -> bool {
+        let read = |suffix| files.read(&path(dir, self.base_offset, suffix)).ok();
+        let (Some(offsets), Some(times)) = (read("index"), read("timeindex")) else {
+            return false;
+        };
+        let Some(indexes) = Indexes::decode(&offsets, &times, self.base_offset, self.size) else {
+            return false;
+        };
+        if self.size > 0 && indexes.times.is_empty() {
+            return false;
+        }
+        self.indexes = indexes;
+        if let Some(last) = self.indexes.times.last() {
+            self.max_timestamp = last.timestamp;
+            self.offset_of_max_timestamp = last.offset;
+        }
+        true
+    }
+
+    /// Reads the first batch's timestamp after [`Segment::load_indexes`], and continues the bookkeeping of the tail:
+    /// returns the offset behind the last batch.
+    pub(crate) fn load_tail(&mut self) -> Result<i64, WalkError> {
+        let end = self.size;
+        let from = self.indexes.offsets.last().map_or(0, |entry| entry.position);
+        let mut next = self.base_offset;
+        walk(&*self.file, from, end, Check::Header, |_, header| {
+            next = header.last_offset() + 1;
+            true
+        })?;
+        if end > 0 {
+            walk(&*self.file, 0, end, Check::Header, |_, header| {
+                self.first_timestamp = Some(header.max_timestamp);
+                false
+            })?;
+        }
+        self.bytes_since_index = end - from;
+        Ok(next)
+    }
+}
+
+/// How closely a walk looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Headers only.
+    Header,
+    /// The CRC of every batch.
+    Crc,
+}
+
+/// Where and why a walk over batches stopped early.
+#[derive(Debug)]
+pub(crate) struct WalkError {
+    /// Position of the batch that could not be read: everything before it is good.
+    pub(crate) position: u64,
+    /// Why.
+    pub(crate) message: String,
+}
+
+/// Calls `visit(position, header)` for each batch in bytes `from..end` of a segment file until it returns `false`.
+pub(crate) fn walk(
+    file: &dyn File,
+    from: u64,
+    end: u64,
+    check: Check,
+    mut visit: impl FnMut(u64, &BatchHeader) -> bool,
+) -> Result<(), WalkError> {
+    let chunk = if check == Check::Crc {
+        VERIFY_BYTES
+    } else {
+        HEADER_BYTES
+    };
+    let mut position = from;
+    let mut buffer = Vec::new();
+    let mut buffer_at = from;
+    while position < end {
+        let fail = |message: String| WalkError { position, message };
+        let wanted = |need: usize, buffer: &mut Vec<u8>, buffer_at: &mut u64| -> io::Result<bool> {
+            let inside = position - *buffer_at;
+            if (buffer.len() as u64).saturating_sub(inside) >= need as u64 {
+                return Ok(true);
+            }
+            *buffer_at = position;
+            let len = usize::try_from(end - position)
+                .unwrap_or(usize::MAX)
+                .min(chunk.max(need));
+            fill(file, buffer, position, len)?;
+            Ok(buffer.len() >= need)
+        };
+        let have = wanted(BATCH_HEADER_BYTES, &mut buffer, &mut buffer_at)
+            .map_err(|error| fail(error.to_string()))?;
+        if !have {
+            return Err(fail(format!(
+                "{} bytes left, less than a batch header",
+                end - position
+            )));
+        }
+        let start = usize::try_from(position - buffer_at).unwrap_or(usize::MAX);
+        let header = BatchHeader::parse(&buffer[start..]).map_err(|error| fail(error.to_string()))?;
+        let size = header.size_bytes();
+        if size as u64 > end - position {
+            return Err(fail(format!(
+                "batch of {size} bytes is cut at {}",
+                end - position
+            )));
+        }
+        if check == Check::Crc {
+            wanted(size, &mut buffer, &mut buffer_at).map_err(|error| fail(error.to_string()))?;
+            let start = usize::try_from(position - buffer_at).unwrap_or(usize::MAX);
+            records::verify(&buffer[start..]).map_err(|error| fail(error.to_string()))?;
+        }
+        if !visit(position, &header) {
+            return Ok(());
+        }
+        position += size as u64;
+        let inside = usize::try_from(position - buffer_at).unwrap_or(usize::MAX);
+        if inside > buffer.len() {
+            buffer.clear();
+            buffer_at = position;
+        }
+    }
+    Ok(())
+}
+
+/// Fills `buffer` with up to `len` bytes from `position`.
+fn fill(file: &dyn File, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<()> {
+    buffer.resize(len, 0);
+    let mut filled = 0;
+    while filled < len {
+        let read = file.read_at(&mut buffer[filled..], position + filled as u64)?;
+        if read == 0 {
+            break;
+        }
+        filled += read;
+    }
+    buffer.truncate(filled);
+    Ok(())
+}

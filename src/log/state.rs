@@ -1,0 +1,102 @@
+//! What a partition's log holds behind its lock.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jackfield_env::File;
+
+use crate::{LogConfig, producer_state::ProducerStates, segment::Segment};
+
+/// A place in the log: the offset behind the last record, and where that is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) offset: i64,
+    /// Base offset of the segment.
+    pub(crate) segment: i64,
+    /// Bytes of that segment.
+    pub(crate) position: u64,
+}
+
+/// Everything written since the last commit round.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    pub(crate) files: Vec<Arc<dyn File>>,
+    pub(crate) end: End,
+}
+
+/// Where a sequential reader will go on, so that it need not search.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadHint {
+    pub(crate) offset: i64,
+    pub(crate) segment: i64,
+    pub(crate) position: u64,
+}
+
+/// Readers whose next position is remembered.
+const READ_HINTS: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: LogConfig,
+    /// In offset order, never empty; the last one is active.
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) producers: ProducerStates,
+    /// Leader epochs and their start offsets.
+    pub(crate) epochs: Vec<(i32, i64)>,
+    pub(crate) unsynced: Vec<Arc<dyn File>>,
+    /// Whether the log waits for a commit round.
+    pub(crate) queued: bool,
+    /// What is durable, and so readable.
+    pub(crate) committed: End,
+    pub(crate) log_start_offset: i64,
+    pub(crate) log_end_offset: i64,
+    pub(crate) hints: Vec<ReadHint>,
+    pub(crate) deleted: bool,
+}
+
+impl State {
+    pub(crate) fn active(&mut self) -> &mut Segment {
+        self.segments.last_mut().expect("a log has at least one segment")
+    }
+
+    /// The place behind the last record.
+    pub(crate) fn end(&self) -> End {
+        let active = self.segments.last().expect("a log has at least one segment");
+        End {
+            offset: self.log_end_offset,
+            segment: active.base_offset,
+            position: active.size,
+        }
+    }
+
+    /// Notes that `file` has bytes that are not durable.
+    pub(crate) fn touch(&mut self, file: Arc<dyn File>) {
+        if !self.unsynced.iter().any(|known| Arc::ptr_eq(known, &file)) {
+            self.unsynced.push(file);
+        }
+    }
+
+    /// Readable bytes of a segment.
+    pub(crate) fn readable(&self, segment: &Segment) -> u64 {
+        match segment.base_offset.cmp(&self.committed.segment) {
+            std::cmp::Ordering::Less => segment.size,
+            std::cmp::Ordering::Equal => self.committed.position,
+            std::cmp::Ordering::Greater => 0,
+        }
+    }
+
+    /// Index of the segment that holds `offset`.
+    pub(crate) fn segment_of(&self, offset: i64) -> usize {
+        self.segments
+            .partition_point(|segment| segment.base_offset <= offset)
+            .saturating_sub(1)
+    }
+
+    pub(crate) fn remember(&mut self, hint: ReadHint) {
+        self.hints.retain(|known| known.offset != hint.offset);
+        if self.hints.len() == READ_HINTS {
+            self.hints.remove(0);
+        }
+        self.hints.push(hint);
+    }
+}
