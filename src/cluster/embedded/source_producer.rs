@@ -62,7 +62,12 @@ impl ProducerState {
     /// Waits until everything queued is stored, or has failed.
     pub(crate) async fn finished(&self) {
         // The sender lives in `self`, so the wait ends with the value and no other way.
-        let _ended = self.finished.subscribe().wait_for(|finished| *finished).await;
+        let mut ended = self.finished.subscribe();
+        while !*ended.borrow_and_update() {
+            if ended.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
