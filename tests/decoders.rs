@@ -59,3 +59,12 @@ proptest! {
         targets::record_batch(&damaged(good_batch(codec), &damage, cut, seal));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_partitions_are_recovered(flags in any::<u8>(), damage in prop::collection::vec(any::<u8>(), 0..12)) {
+        targets::index_recovery(&[vec![flags], damage].concat());
+    }
+}
