@@ -6,11 +6,13 @@
 
 mod classic;
 mod cleanup;
+mod commits;
 mod config;
 pub mod consumer_protocol;
 mod coordinator;
 mod error;
 mod loader;
+mod members;
 mod offsets;
 mod placement;
 mod records;
@@ -23,7 +25,8 @@ pub use classic::{
     effects::{JoinRefused, JoinRequest, Joined, JoinedMember, LeavingMember, SyncRequest, Synced},
     member::Protocol,
 };
+pub use commits::{CommitRequest, FetchedOffset, GroupPartition, OffsetToCommit};
 pub use config::GroupsConfig;
-pub use coordinator::{CommitRequest, FetchedOffset, GroupPartition, Groups, OFFSETS_TOPIC, OffsetToCommit};
+pub use coordinator::{Groups, OFFSETS_TOPIC};
 pub use error::GroupError;
 pub use loader::LoadError;

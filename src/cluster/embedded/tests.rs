@@ -594,7 +594,9 @@ async fn a_newer_producer_fences_the_older_after_its_offsets_are_stored() {
     assert_eq!(acknowledged.await.unwrap(), [1]);
     // Another id is another task.
     rig.cluster.source_producer("q").await.unwrap();
-    new.append_atomic(vec![batch("t", 0, &["d"])], Vec::new())
+    let acknowledged = new
+        .append_atomic(vec![batch("t", 0, &["d"])], Vec::new())
         .await
         .unwrap();
+    assert_eq!(acknowledged.await.unwrap(), [2]);
 }

@@ -325,10 +325,7 @@ fn a_rebalance_waits_for_a_pending_member_until_it_is_gone() {
     };
     rig.join(pending);
     let (first, second) = (rig.join(request("c-1")), rig.join(request("c-2")));
-    assert_eq!(
-        (rig.join_reply(first), rig.join_reply(second.clone())),
-        (None, None)
-    );
+    assert_eq!((rig.join_reply(first), rig.join_reply(second)), (None, None));
     rig.advance(6_000);
     assert_eq!(rig.joined(first).generation, 2);
     assert_eq!(rig.joined(second).generation, 2);

@@ -1,0 +1,203 @@
+//! Requests of members: join, sync, heartbeat, leave.
+
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    classic::{
+        effects::{Effects, JoinRefused, JoinRequest, Joined, LeavingMember, SyncRequest, Synced, Ticket},
+        group::ClassicGroup,
+    },
+    coordinator::Groups,
+    error::GroupError,
+    shard::{Entry, Gated, Waiter},
+};
+
+impl Groups {
+    /// Joins a group; waits for the rebalance. Dropping the future is a requester that went away: its member stays
+    /// until its session ends.
+    ///
+    /// # Errors
+    /// As Kafka refuses joins.
+    pub async fn join(&self, request: JoinRequest) -> Result<Joined, JoinRefused> {
+        let (group_id, member_id) = (request.group_id.clone(), request.member_id.clone());
+        let refused = |error| JoinRefused {
+            error,
+            member_id: member_id.clone(),
+        };
+        let sessions = self.inner.config.min_session_timeout_ms..=self.inner.config.max_session_timeout_ms;
+        if group_id.is_empty() {
+            return Err(refused(GroupError::InvalidGroupId));
+        }
+        if !sessions.contains(&request.session_timeout_ms) {
+            return Err(refused(GroupError::InvalidSessionTimeout));
+        }
+        self.ensure_offsets_topic().await.map_err(refused)?;
+        let (sender, receiver) = oneshot::channel();
+        let _parked = self.start_join(request, sender).map_err(refused)?;
+        let Gated { value, after_offset } = receiver
+            .await
+            .map_err(|_| refused(GroupError::CoordinatorNotAvailable))?;
+        self.durable(&group_id, after_offset).await.map_err(refused)?;
+        value
+    }
+
+    fn start_join(
+        &self,
+        request: JoinRequest,
+        sender: oneshot::Sender<Gated<Result<Joined, JoinRefused>>>,
+    ) -> Result<Parked<'_>, GroupError> {
+        let group_id = request.group_id.clone();
+        let now = self.now();
+        let mut shard = self.open_shard(&group_id)?;
+        let is_new = !shard.groups.contains_key(&group_id);
+        if is_new {
+            if !request.member_id.is_empty() {
+                return Err(GroupError::UnknownMemberId);
+            }
+            shard
+                .groups
+                .insert(group_id.clone(), Entry::new(ClassicGroup::new(&group_id, now)));
+        }
+        let ticket = shard.park(Waiter::Join(sender));
+        let fresh_id = self.random_uuid().to_string();
+        shard.step(&group_id, now, |group, settings| {
+            let mut effects = group.join(request, &fresh_id, ticket, now, settings);
+            if is_new && effects.records.is_empty() {
+                effects.records.push(group.record_of_new_group());
+            }
+            ((), effects)
+        });
+        drop(shard);
+        self.deadlines_changed();
+        Ok(Parked {
+            groups: self,
+            shard: self.shard_of(&group_id),
+            ticket,
+        })
+    }
+
+    fn random_uuid(&self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        self.inner.env.random.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    /// Hands in the leader's assignment, or waits for it.
+    ///
+    /// # Errors
+    /// As Kafka refuses syncs.
+    pub async fn sync(&self, request: SyncRequest) -> Result<Synced, GroupError> {
+        let group_id = request.group_id.clone();
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let _parked = self.start_sync(request, sender)?;
+        let Gated { value, after_offset } =
+            receiver.await.map_err(|_| GroupError::CoordinatorNotAvailable)?;
+        self.durable(&group_id, after_offset).await?;
+        value
+    }
+
+    fn start_sync(
+        &self,
+        request: SyncRequest,
+        sender: oneshot::Sender<Gated<Result<Synced, GroupError>>>,
+    ) -> Result<Parked<'_>, GroupError> {
+        let group_id = request.group_id.clone();
+        let now = self.now();
+        let mut shard = self.open_shard(&group_id)?;
+        let ticket = shard.park(Waiter::Sync(sender));
+        let parked = Parked {
+            groups: self,
+            shard: self.shard_of(&group_id),
+            ticket,
+        };
+        let stepped = shard.step(&group_id, now, |group, _| ((), group.sync(request, ticket, now)));
+        drop(shard);
+        self.deadlines_changed();
+        stepped.map(|()| parked).ok_or(GroupError::UnknownMemberId)
+    }
+
+    /// Tells that a member lives.
+    ///
+    /// # Errors
+    /// `RebalanceInProgress` when the member is to join again; otherwise as Kafka refuses heartbeats.
+    pub fn heartbeat(
+        &self,
+        group_id: &str,
+        member_id: &str,
+        group_instance_id: Option<&str>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        let now = self.now();
+        let stepped = self.open_shard(group_id)?.step(group_id, now, |group, _| {
+            (
+                group.heartbeat(member_id, group_instance_id, generation, now),
+                Effects::default(),
+            )
+        });
+        stepped.unwrap_or(Err(GroupError::UnknownMemberId))
+    }
+
+    /// Takes members out of the group; one result per member.
+    ///
+    /// # Errors
+    /// As Kafka refuses the whole request.
+    pub async fn leave(
+        &self,
+        group_id: &str,
+        members: &[LeavingMember],
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        let (left, after_offset) = self.start_leave(group_id, members)?;
+        self.durable(group_id, after_offset).await?;
+        left
+    }
+
+    #[allow(
+        clippy::type_complexity,
+        reason = "a result per member inside the request's result"
+    )]
+    fn start_leave(
+        &self,
+        group_id: &str,
+        members: &[LeavingMember],
+    ) -> Result<(Result<Vec<Result<(), GroupError>>, GroupError>, i64), GroupError> {
+        let now = self.now();
+        let mut shard = self.open_shard(group_id)?;
+        let left = shard.step(group_id, now, |group, settings| {
+            group.leave(members, now, settings)
+        });
+        let after_offset = shard.groups.get(group_id).map_or(-1, |entry| entry.newest_record);
+        drop(shard);
+        self.deadlines_changed();
+        let nobody = || Ok(members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect());
+        Ok((left.unwrap_or_else(nobody), after_offset))
+    }
+
+    /// Follows a group's rebalances: the value changes whenever the group's state does, so that members in this
+    /// process need not wait for their next heartbeat.
+    pub fn watch_rebalances(&self, group_id: &str) -> watch::Receiver<u64> {
+        self.lock(self.shard_of(group_id)).watch(group_id)
+    }
+}
+
+/// Takes a parked request out again when its requester goes away.
+#[derive(Debug)]
+struct Parked<'a> {
+    groups: &'a Groups,
+    shard: usize,
+    ticket: Ticket,
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.groups.lock(self.shard).forget(self.ticket);
+    }
+}
