@@ -1,5 +1,11 @@
-//! Kafka wire protocol: frames, version table, guarded decoding, record batch v2 view and builder. Sans-IO.
+//! Kafka's wire protocol: frames, version table, guarded decoding, record batch v2. Sans-IO.
 //!
-//! SEAM: signatures below are the contract other crates code against; the owner fills and refines them.
+//! Most messages are decoded by the `kafka-protocol` crate after [`guard::check`]; Produce and Fetch are parsed by hand
+//! with [`reader::Reader`], so that record bytes are neither copied nor decoded. This crate knows no sockets, no files
+//! and no topics.
 
+pub mod frame;
+pub mod guard;
+pub mod reader;
 pub mod records;
+pub mod versions;

@@ -1,0 +1,259 @@
+//! Walks a request before it is decoded: lengths and counts must fit the frame.
+//!
+//! The generated decoders reserve memory for a declared element count before they see the elements. This walk knows the
+//! layout of every request that is decoded by them, and refuses counts the frame cannot hold.
+
+use crate::{
+    reader::{Malformed, Reader},
+    versions::{Api, Support},
+};
+
+/// A field's wire type.
+#[derive(Debug)]
+enum Kind {
+    /// A value of fixed width in bytes.
+    Fixed(usize),
+    /// A string, null or not.
+    Text,
+    /// Bytes, null or not.
+    Blob,
+    /// An array of single values.
+    Values(&'static Kind),
+    /// An array of structs.
+    Structs(&'static [Field]),
+}
+
+/// A field and the versions it exists in.
+#[derive(Debug)]
+struct Field(Kind, i16, i16);
+
+const ALL: i16 = i16::MAX;
+
+const fn since(kind: Kind, version: i16) -> Field {
+    Field(kind, version, ALL)
+}
+
+const fn always(kind: Kind) -> Field {
+    Field(kind, 0, ALL)
+}
+
+use Kind::{Blob, Fixed, Structs, Text, Values};
+
+const INTS: Kind = Values(&Fixed(4));
+const TOPIC_PARTITIONS: &[Field] = &[always(Text), always(INTS)];
+
+const METADATA: &[Field] = &[
+    always(Structs(&[since(Fixed(16), 10), always(Text)])),
+    since(Fixed(1), 4),
+    Field(Fixed(1), 8, 10),
+    since(Fixed(1), 8),
+];
+const LIST_OFFSETS: &[Field] = &[
+    always(Fixed(4)),
+    since(Fixed(1), 2),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), since(Fixed(4), 4), always(Fixed(8))])),
+    ])),
+    since(Fixed(4), 10),
+];
+const OFFSET_COMMIT: &[Field] = &[
+    always(Text),
+    since(Fixed(4), 1),
+    since(Text, 1),
+    since(Text, 7),
+    Field(Fixed(8), 2, 4),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[
+            always(Fixed(4)),
+            always(Fixed(8)),
+            since(Fixed(4), 6),
+            always(Text),
+        ])),
+    ])),
+];
+const OFFSET_FETCH: &[Field] = &[
+    Field(Text, 0, 7),
+    Field(Structs(TOPIC_PARTITIONS), 0, 7),
+    since(
+        Structs(&[
+            always(Text),
+            since(Text, 9),
+            since(Fixed(4), 9),
+            always(Structs(TOPIC_PARTITIONS)),
+        ]),
+        8,
+    ),
+    since(Fixed(1), 7),
+];
+const FIND_COORDINATOR: &[Field] = &[Field(Text, 0, 3), since(Fixed(1), 1), since(Values(&Text), 4)];
+const JOIN_GROUP: &[Field] = &[
+    always(Text),
+    always(Fixed(4)),
+    since(Fixed(4), 1),
+    always(Text),
+    since(Text, 5),
+    always(Text),
+    always(Structs(&[always(Text), always(Blob)])),
+    since(Text, 8),
+];
+const HEARTBEAT: &[Field] = &[always(Text), always(Fixed(4)), always(Text), since(Text, 3)];
+const LEAVE_GROUP: &[Field] = &[
+    always(Text),
+    Field(Text, 0, 2),
+    since(Structs(&[always(Text), always(Text), since(Text, 5)]), 3),
+];
+const SYNC_GROUP: &[Field] = &[
+    always(Text),
+    always(Fixed(4)),
+    always(Text),
+    since(Text, 3),
+    since(Text, 5),
+    since(Text, 5),
+    always(Structs(&[always(Text), always(Blob)])),
+];
+const API_VERSIONS: &[Field] = &[since(Text, 3), since(Text, 3)];
+const CREATE_TOPICS: &[Field] = &[
+    always(Structs(&[
+        always(Text),
+        always(Fixed(4)),
+        always(Fixed(2)),
+        always(Structs(&[always(Fixed(4)), always(INTS)])),
+        always(Structs(&[always(Text), always(Text)])),
+    ])),
+    always(Fixed(4)),
+    since(Fixed(1), 1),
+];
+const DELETE_TOPICS: &[Field] = &[
+    since(Structs(&[always(Text), always(Fixed(16))]), 6),
+    Field(Values(&Text), 0, 5),
+    always(Fixed(4)),
+];
+const INIT_PRODUCER_ID: &[Field] = &[
+    always(Text),
+    always(Fixed(4)),
+    since(Fixed(8), 3),
+    since(Fixed(2), 3),
+];
+const DESCRIBE_CONFIGS: &[Field] = &[
+    always(Structs(&[always(Fixed(1)), always(Text), always(Values(&Text))])),
+    since(Fixed(1), 1),
+    since(Fixed(1), 3),
+];
+const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
+const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1)];
+
+/// Layout of a request; `None` for those that are parsed by hand.
+fn layout(api: Api) -> Option<&'static [Field]> {
+    Some(match api {
+        Api::Produce | Api::Fetch => return None,
+        Api::ListOffsets => LIST_OFFSETS,
+        Api::Metadata => METADATA,
+        Api::OffsetCommit => OFFSET_COMMIT,
+        Api::OffsetFetch => OFFSET_FETCH,
+        Api::FindCoordinator => FIND_COORDINATOR,
+        Api::JoinGroup => JOIN_GROUP,
+        Api::Heartbeat => HEARTBEAT,
+        Api::LeaveGroup => LEAVE_GROUP,
+        Api::SyncGroup => SYNC_GROUP,
+        Api::ApiVersions => API_VERSIONS,
+        Api::CreateTopics => CREATE_TOPICS,
+        Api::DeleteTopics => DELETE_TOPICS,
+        Api::InitProducerId => INIT_PRODUCER_ID,
+        Api::DescribeConfigs => DESCRIBE_CONFIGS,
+        Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
+        Api::DescribeCluster => DESCRIBE_CLUSTER,
+    })
+}
+
+/// Checks the body of a request against its layout.
+///
+/// # Errors
+/// [`Malformed`] when a length or count does not fit, or bytes are left over.
+pub fn check(support: &Support, version: i16, body: &[u8]) -> Result<(), Malformed> {
+    let Some(layout) = layout(support.api) else {
+        return Ok(());
+    };
+    let mut reader = Reader::new(body, support.is_flexible(version));
+    walk_struct(&mut reader, layout, version)?;
+    if reader.remaining() > 0 {
+        return Err(Malformed {
+            what: "end of request",
+            position: reader.position(),
+        });
+    }
+    Ok(())
+}
+
+fn walk_struct(reader: &mut Reader<'_>, fields: &[Field], version: i16) -> Result<(), Malformed> {
+    for Field(kind, first, last) in fields {
+        if (*first..=*last).contains(&version) {
+            walk(reader, kind, version)?;
+        }
+    }
+    reader.tagged_fields()
+}
+
+fn walk(reader: &mut Reader<'_>, kind: &Kind, version: i16) -> Result<(), Malformed> {
+    match kind {
+        Fixed(width) => reader.skip(*width, "fixed field").map(|_| ()),
+        Text => reader.nullable_string().map(|_| ()),
+        Blob => reader.nullable_bytes().map(|_| ()),
+        Values(element) => (0..reader.array_len()?).try_for_each(|_| walk(reader, element, version)),
+        Structs(fields) => (0..reader.array_len()?).try_for_each(|_| walk_struct(reader, fields, version)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::{messages::ApiKey, protocol::Encodable};
+
+    use super::*;
+    use crate::versions::SUPPORTED;
+
+    /// The layouts agree with the generated codec in every version served.
+    #[test]
+    fn default_requests_pass() {
+        for support in &SUPPORTED {
+            for version in support.min..=support.max {
+                if layout(support.api).is_none() {
+                    continue;
+                }
+                let key = ApiKey::try_from(support.key).unwrap();
+                let mut body = BytesMut::new();
+                // Encoded through the codec's own default request.
+                if encode_default(key, &mut body, version).is_err() {
+                    continue;
+                }
+                check(support, version, &body).unwrap_or_else(|error| panic!("{key:?} {version}: {error}"));
+            }
+        }
+    }
+
+    fn encode_default(key: ApiKey, out: &mut BytesMut, version: i16) -> Result<(), String> {
+        use kafka_protocol::messages as m;
+        macro_rules! default_of {
+            ($($api:ident => $request:ident),+ $(,)?) => {
+                match key { $(ApiKey::$api => m::$request::default().encode(out, version).map_err(|e| e.to_string()),)+
+                    _ => Err("not decoded by the codec".to_owned()) }
+            };
+        }
+        default_of!(
+            ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
+            OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
+            Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
+            ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
+            InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
+            ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
+        )
+    }
+
+    #[test]
+    fn a_count_beyond_the_frame_is_refused() {
+        let metadata = SUPPORTED.iter().find(|row| row.api == Api::Metadata).unwrap();
+        assert!(check(metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0x07]).is_err());
+        assert!(check(metadata, 1, &[0x7f, 0xff, 0xff, 0xff]).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Which requests this broker serves, in which versions. What is not here is not advertised and closes its connection.
+
+/// Kafka's API keys, as far as they are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "Kafka's names")]
+pub enum Api {
+    Produce,
+    Fetch,
+    ListOffsets,
+    Metadata,
+    OffsetCommit,
+    OffsetFetch,
+    FindCoordinator,
+    JoinGroup,
+    Heartbeat,
+    LeaveGroup,
+    SyncGroup,
+    ApiVersions,
+    CreateTopics,
+    DeleteTopics,
+    InitProducerId,
+    DescribeConfigs,
+    ListPartitionReassignments,
+    DescribeCluster,
+}
+
+/// Versions of one API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Support {
+    /// API.
+    pub api: Api,
+    /// Its key on the wire.
+    pub key: i16,
+    /// Lowest version advertised.
+    pub min: i16,
+    /// Highest version advertised.
+    pub max: i16,
+    /// First version with compact encodings and tagged fields (KIP-482).
+    pub flexible: i16,
+}
+
+const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Support {
+    Support {
+        api,
+        key,
+        min,
+        max,
+        flexible,
+    }
+}
+
+/// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
+/// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
+pub const SUPPORTED: [Support; 18] = [
+    support(Api::Produce, 0, 0, 11, 9),
+    support(Api::Fetch, 1, 4, 17, 12),
+    support(Api::ListOffsets, 2, 1, 9, 6),
+    support(Api::Metadata, 3, 0, 12, 9),
+    support(Api::OffsetCommit, 8, 2, 9, 8),
+    support(Api::OffsetFetch, 9, 1, 9, 6),
+    support(Api::FindCoordinator, 10, 0, 6, 3),
+    support(Api::JoinGroup, 11, 0, 9, 6),
+    support(Api::Heartbeat, 12, 0, 4, 4),
+    support(Api::LeaveGroup, 13, 0, 5, 4),
+    support(Api::SyncGroup, 14, 0, 5, 4),
+    support(Api::ApiVersions, 18, 0, 4, 3),
+    support(Api::CreateTopics, 19, 2, 7, 5),
+    support(Api::DeleteTopics, 20, 1, 6, 4),
+    support(Api::InitProducerId, 22, 0, 5, 2),
+    support(Api::DescribeConfigs, 32, 1, 4, 4),
+    support(Api::ListPartitionReassignments, 46, 0, 0, 0),
+    support(Api::DescribeCluster, 60, 0, 1, 0),
+];
+
+/// The row of an API key; `None` when it is not served.
+pub fn by_key(key: i16) -> Option<&'static Support> {
+    SUPPORTED.iter().find(|row| row.key == key)
+}
+
+impl Support {
+    /// Whether requests of `version` use compact encodings.
+    pub fn is_flexible(&self, version: i16) -> bool {
+        version >= self.flexible
+    }
+
+    /// Whether `version` is served.
+    pub fn contains(&self, version: i16) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+}
