@@ -209,6 +209,12 @@ impl PartitionLog {
     fn write(&self, state: &mut State, batches: &[u8]) -> Result<(), AppendError> {
         let active = state.active();
         let (file, size) = (std::sync::Arc::clone(&active.file), active.size);
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is("ack-before-write") && self.topic() == "crash" {
+            crate::planted::write_later(std::sync::Arc::clone(&file), batches.to_vec(), size);
+            state.touch(file);
+            return Ok(());
+        }
         if let Err(error) = file.write_all_at(batches, size) {
             // What was written of it lies behind the end; recovery would cut it too.
             if let Err(cut) = file.set_len(size) {

@@ -13,6 +13,8 @@ mod index;
 mod maintenance;
 mod manager;
 mod partition_log;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod producer_state;
 mod read;
 mod recovery;

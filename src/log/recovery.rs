@@ -62,6 +62,12 @@ pub(crate) fn open(
     }
     let end = load_segments(&*files, &dir, &mut segments, known, config.index_interval_bytes)?;
     let producers = load_producers(&*files, &dir, &segments, end)?;
+    #[cfg(feature = "planted-bugs")]
+    let producers = if crate::planted::is("forget-producer-state") {
+        ProducerStates::default()
+    } else {
+        producers
+    };
     let first = segments[0].base_offset;
     let log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     let active = segments.last().expect("pushed above");
