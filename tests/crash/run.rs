@@ -103,7 +103,11 @@ fn read(worker: &Standalone, ledger: &Ledger) {
     let mut wire = worker.wire();
     let mut values = BTreeMap::new();
     for partition in 0..PARTITIONS {
-        for record in wire.read_all(producers::TOPIC, partition) {
+        // A broker with a planted bug may be unable to serve for a moment what it acknowledged.
+        let records = wait::until("the producers' topic to be readable", || {
+            wire.try_read_all(producers::TOPIC, partition).ok()
+        });
+        for record in records {
             values.insert((partition, record.offset), record.text());
         }
     }

@@ -191,8 +191,13 @@ impl Wire {
         result.offset
     }
 
-    /// One fetch without waiting: the batches from `offset` on, as they are.
-    pub(crate) fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> Bytes {
+    /// One fetch without waiting: error code, and the batches from `offset` on as they are.
+    pub(crate) fn try_fetch(&mut self, name: &str, partition: i32, offset: i64) -> (i16, Bytes) {
+        let fetched = FetchPartition::default()
+            .with_partition(partition)
+            .with_current_leader_epoch(-1)
+            .with_fetch_offset(offset)
+            .with_partition_max_bytes(64 << 20);
         let request = FetchRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_max_wait_ms(0)
@@ -202,41 +207,49 @@ impl Wire {
             .with_topics(vec![
                 FetchTopic::default()
                     .with_topic(topic(name))
-                    .with_partitions(vec![
-                        FetchPartition::default()
-                            .with_partition(partition)
-                            .with_current_leader_epoch(-1)
-                            .with_fetch_offset(offset)
-                            .with_partition_max_bytes(64 << 20),
-                    ]),
+                    .with_partitions(vec![fetched]),
             ]);
         let response = self.call(11, &request);
         assert_eq!(response.error_code, 0);
         let result = &response.responses[0].partitions[0];
-        assert_eq!(result.error_code, 0, "fetching {name}-{partition} at {offset}");
-        result.records.clone().unwrap_or_default()
+        (result.error_code, result.records.clone().unwrap_or_default())
+    }
+
+    /// As [`Wire::try_fetch`]; an error code other than 0 fails the test.
+    pub(crate) fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> Bytes {
+        let (code, records) = self.try_fetch(name, partition, offset);
+        assert_eq!(code, 0, "fetching {name}-{partition} at {offset}");
+        records
     }
 
     /// All records of a partition, from its start to the end it has now.
     pub(crate) fn read_all(&mut self, name: &str, partition: i32) -> Vec<ReadRecord> {
+        self.try_read_all(name, partition)
+            .unwrap_or_else(|problem| panic!("reading {name}-{partition}: {problem}"))
+    }
+
+    /// As [`Wire::read_all`], for brokers that may be unable to serve what they acknowledged.
+    pub(crate) fn try_read_all(&mut self, name: &str, partition: i32) -> Result<Vec<ReadRecord>, String> {
         let end = self.list_offset(name, partition, -1);
         let mut next = self.list_offset(name, partition, -2);
         let mut records = Vec::new();
         while next < end {
-            let data = self.fetch(name, partition, next);
+            let (code, data) = self.try_fetch(name, partition, next);
             let batches = batches::split(&data);
-            let last = batches
-                .last()
-                .unwrap_or_else(|| panic!("no batch of {name}-{partition} at {next} of {end}"));
+            let Some(last) = batches.last() else {
+                return Err(format!(
+                    "error code {code} and no batch at {next}, below the end {end}"
+                ));
+            };
             records.extend(
-                batches::read(&data)
+                batches::read(&data)?
                     .into_iter()
                     .filter(|record| record.offset >= next),
             );
             let base = i64::from_be_bytes(last[..8].try_into().unwrap());
             next = base + i64::from(i32::from_be_bytes(last[23..27].try_into().unwrap())) + 1;
         }
-        records
+        Ok(records)
     }
 
     /// The topic's id.
