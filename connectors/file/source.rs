@@ -262,6 +262,10 @@ impl FileStreamSource {
                         "{path} shrank to {size} bytes, {known} were read: it was truncated while it was followed"
                     )));
                 }
+                if cfg!(target_family = "wasm") {
+                    // WASI's stream of a file has ended for good; a seek makes the next read open a new one.
+                    file.seek(SeekFrom::Start(known)).map_err(failed)?;
+                }
                 Ok(Filled::Nothing(if *watched { None } else { Some(LOOK_AGAIN_MS) }))
             }
             #[cfg(not(target_family = "wasm"))]
