@@ -14,6 +14,15 @@ use jackfield_batch::{
 use jackfield_env::Env;
 use jackfield_log::{AppendOrigin, Durability, LogConfig, LogManager, LogManagerConfig, PartitionLog};
 use jackfield_protocol::records::{self, BatchHeader, Compression, RecordBatchBuilder};
+use jackfield_protocol::{
+    frame::RequestHeader,
+    guard,
+    versions::{Api, SUPPORTED, Support},
+};
+use kafka_protocol::{
+    messages,
+    protocol::{Decodable, Encodable},
+};
 
 /// Decompressed bytes allowed per batch.
 const MOST_DECOMPRESSED: usize = 1 << 20;
@@ -63,6 +72,9 @@ fn good_batch() -> Vec<u8> {
 /// Replaces bytes of `good`: each three bytes of `data` are a position and a value; a rest of one byte cuts the end.
 fn patched(mut good: Vec<u8>, data: &[u8]) -> Vec<u8> {
     for patch in data.chunks(3) {
+        if good.is_empty() {
+            break;
+        }
         if let [high, low, value] = *patch {
             let at = usize::from(u16::from_be_bytes([high, low])) % good.len();
             good[at] = value;
@@ -176,21 +188,99 @@ pub fn record_batch(data: &[u8]) {
     }
 }
 
+/// A request: its header, the walk that guards the generated decoders, and those decoders behind it.
+pub fn frame(data: &[u8]) {
+    if let Ok(header) = RequestHeader::parse(data) {
+        assert!(header.len <= data.len());
+    }
+    let [row, version, rest @ ..] = data else { return };
+    let support = &SUPPORTED[usize::from(*row) % SUPPORTED.len()];
+    let version = support.min + i16::from(*version) % (support.max - support.min + 1);
+    guarded_decode(support, version, rest);
+    if let Some(good) = encoded_request(support, version) {
+        assert!(
+            guard::check(support, version, &good).is_ok(),
+            "{:?} {version}: {good:?}",
+            support.api
+        );
+        guarded_decode(support, version, &patched(good, rest));
+    }
+}
+
+/// Decodes a body as a message; whether all of it was taken.
+fn decodes<M: Decodable>(body: &[u8], version: i16) -> bool {
+    let mut bytes = Bytes::copy_from_slice(body);
+    M::decode(&mut bytes, version).is_ok() && bytes.is_empty()
+}
+
+fn encodes<M: Encodable + Default>(version: i16) -> Option<Vec<u8>> {
+    let mut out = BytesMut::new();
+    M::default().encode(&mut out, version).ok().map(|()| out.to_vec())
+}
+
+/// Names the generated type of every request that goes through the guard.
+macro_rules! for_each_request {
+    ($api:expr, $function:ident ( $($argument:expr),* ), $other:expr) => {
+        match $api {
+            Api::ListOffsets => $function::<messages::ListOffsetsRequest>($($argument),*),
+            Api::Metadata => $function::<messages::MetadataRequest>($($argument),*),
+            Api::OffsetCommit => $function::<messages::OffsetCommitRequest>($($argument),*),
+            Api::OffsetFetch => $function::<messages::OffsetFetchRequest>($($argument),*),
+            Api::FindCoordinator => $function::<messages::FindCoordinatorRequest>($($argument),*),
+            Api::JoinGroup => $function::<messages::JoinGroupRequest>($($argument),*),
+            Api::Heartbeat => $function::<messages::HeartbeatRequest>($($argument),*),
+            Api::LeaveGroup => $function::<messages::LeaveGroupRequest>($($argument),*),
+            Api::SyncGroup => $function::<messages::SyncGroupRequest>($($argument),*),
+            Api::ApiVersions => $function::<messages::ApiVersionsRequest>($($argument),*),
+            Api::CreateTopics => $function::<messages::CreateTopicsRequest>($($argument),*),
+            Api::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
+            Api::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
+            Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
+            Api::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
+            _ => $other,
+        }
+    };
+}
+
+fn encoded_request(support: &Support, version: i16) -> Option<Vec<u8>> {
+    for_each_request!(support.api, encodes(version), None)
+}
+
+/// Decodes a body that the guard let through: must not panic, and must not reserve what the body cannot hold (the fuzzer
+/// limits memory).
+fn guarded_decode(support: &Support, version: i16, body: &[u8]) {
+    if guard::check(support, version, body).is_ok() {
+        for_each_request!(support.api, decodes(body, version), false);
+    }
+}
+
 /// A partition's directory with damaged segment, indexes and snapshot: opening ends, what is served is whole batches in
 /// order, and the log goes on from there.
 pub fn index_recovery(data: &[u8]) {
-    let Some((flags, damage)) = data.split_first() else { return };
+    let Some((flags, damage)) = data.split_first() else {
+        return;
+    };
     let directory = ScratchDirectory::new();
     let partition = directory.0.join("topic-0");
     std::fs::create_dir_all(&partition).expect("a directory");
-    let write = |name: &str, content: &[u8]| std::fs::write(partition.join(name), content).expect("a small file");
-    write("partition.metadata", b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ");
+    let write =
+        |name: &str, content: &[u8]| std::fs::write(partition.join(name), content).expect("a small file");
+    write(
+        "partition.metadata",
+        b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ",
+    );
     write("leader-epoch-checkpoint", b"0\n1\n0 0\n");
     let files = [
         ("00000000000000000000.log", good_segment()),
-        ("00000000000000000000.index", [[0, 0, 0, 3, 0, 0, 0, 99], [0, 0, 0, 7, 0, 0, 1, 9]].concat()),
+        (
+            "00000000000000000000.index",
+            [[0, 0, 0, 3, 0, 0, 0, 99], [0, 0, 0, 7, 0, 0, 1, 9]].concat(),
+        ),
         ("00000000000000000000.timeindex", vec![0; 24]),
-        ("00000000000000000004.snapshot", b"\0\x01\0\0\0\0\0\0\0\0".to_vec()),
+        (
+            "00000000000000000004.snapshot",
+            b"\0\x01\0\0\0\0\0\0\0\0".to_vec(),
+        ),
     ];
     for (number, (name, good)) in files.into_iter().enumerate() {
         let broken = flags & (1 << number) != 0;
@@ -206,7 +296,9 @@ pub fn index_recovery(data: &[u8]) {
         read_log(&log, !clean);
         if !clean {
             let next = log.log_end_offset();
-            let appended = log.append(batch(1), AppendOrigin::Client).expect("a recovered log takes appends");
+            let appended = log
+                .append(batch(1), AppendOrigin::Client)
+                .expect("a recovered log takes appends");
             assert_eq!(appended.base_offset, next);
             assert_eq!(read_log(&log, true), appended.last_offset + 1);
         }
@@ -222,11 +314,18 @@ fn read_log(log: &PartitionLog, whole: bool) -> i64 {
             assert!(!whole, "offset {next} of a recovered log cannot be read");
             return next;
         };
-        let Some(bytes) = fetched.slice.and_then(|slice| slice.read().ok()) else { return next };
+        let Some(bytes) = fetched.slice.and_then(|slice| slice.read().ok()) else {
+            return next;
+        };
         let before = next;
         for batch in records::split_batches(bytes) {
-            let Ok(header) = BatchHeader::parse(&batch) else { return next };
-            assert!(!whole || records::verify(&batch).is_ok(), "a damaged batch is served at {next}");
+            let Ok(header) = BatchHeader::parse(&batch) else {
+                return next;
+            };
+            assert!(
+                !whole || records::verify(&batch).is_ok(),
+                "a damaged batch is served at {next}"
+            );
             next = next.max(header.last_offset() + 1);
         }
         if next == before {
@@ -240,7 +339,12 @@ fn read_log(log: &PartitionLog, whole: bool) -> i64 {
 fn batch(count: usize) -> BytesMut {
     let mut builder = RecordBatchBuilder::new(Compression::None);
     for number in 0..count {
-        builder.push(1_700_000_000_000, Some(b"key"), Some(format!("value {number}").as_bytes()), &[]);
+        builder.push(
+            1_700_000_000_000,
+            Some(b"key"),
+            Some(format!("value {number}").as_bytes()),
+            &[],
+        );
     }
     builder.finish()
 }
@@ -295,7 +399,11 @@ impl ScratchDirectory {
     fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let parent = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(parent.join(format!("jackfield-fuzz-{}-{number}", std::process::id())))
     }

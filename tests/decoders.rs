@@ -47,6 +47,7 @@ proptest! {
         targets::batch_reader(&data);
         targets::typed_decode(&data);
         targets::record_batch(&data);
+        targets::frame(&data);
     }
 
     #[test]
