@@ -4,12 +4,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     classic::{
-        effects::{Effects, JoinRefused, JoinRequest, Joined, LeavingMember, SyncRequest, Synced, Ticket},
+        effects::{
+            Effects, JoinRefused, JoinRequest, Joined, LeavingMember, Now, SyncRequest, Synced, Ticket,
+        },
         group::ClassicGroup,
     },
     coordinator::Groups,
     error::GroupError,
-    shard::{Entry, Gated, Waiter},
+    shard::{Entry, Gated, Shard, Waiter},
 };
 
 impl Groups {
@@ -49,23 +51,16 @@ impl Groups {
         let group_id = request.group_id.clone();
         let now = self.now();
         let mut shard = self.open_shard(&group_id)?;
-        let is_new = !shard.groups.contains_key(&group_id);
-        if is_new {
+        if !shard.groups.contains_key(&group_id) {
             if !request.member_id.is_empty() {
                 return Err(GroupError::UnknownMemberId);
             }
-            shard
-                .groups
-                .insert(group_id.clone(), Entry::new(ClassicGroup::new(&group_id, now)));
+            Self::add_group(&mut shard, &group_id, now)?;
         }
         let ticket = shard.park(Waiter::Join(sender));
         let fresh_id = self.random_uuid().to_string();
         shard.step(&group_id, now, |group, settings| {
-            let mut effects = group.join(request, &fresh_id, ticket, now, settings);
-            if is_new && effects.records.is_empty() {
-                effects.records.push(group.record_of_new_group());
-            }
-            ((), effects)
+            ((), group.join(request, &fresh_id, ticket, now, settings))
         });
         drop(shard);
         self.deadlines_changed();
@@ -74,6 +69,18 @@ impl Groups {
             shard: self.shard_of(&group_id),
             ticket,
         })
+    }
+
+    /// A group exists from its first record on, as in Kafka.
+    fn add_group(shard: &mut Shard, group_id: &str, now: Now) -> Result<(), GroupError> {
+        let group = ClassicGroup::new(group_id, now);
+        let record = group.record_of_new_group();
+        shard.groups.insert(group_id.to_owned(), Entry::new(group));
+        let written = shard.append(group_id, &[record], now);
+        if written.is_err() {
+            shard.remove(group_id, now);
+        }
+        written.map(|_| ())
     }
 
     fn random_uuid(&self) -> uuid::Uuid {
