@@ -25,7 +25,7 @@ impl Process {
     pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Self {
         let out = File::options().create(true).append(true).open(log).unwrap();
         let error = out.try_clone().unwrap();
-        let child = command
+        let child = outside(command)
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(error)
@@ -94,9 +94,14 @@ impl Drop for Process {
     }
 }
 
+/// Cargo runs tests with its build directories on the library path, where another librdkafka than kcat's lies.
+pub(crate) fn outside(command: &mut Command) -> &mut Command {
+    command.env_remove("LD_LIBRARY_PATH")
+}
+
 /// Runs a command to its end and returns its stdout; panics with both outputs when it fails.
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command
+    let output = outside(command)
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
