@@ -1,0 +1,47 @@
+//! ApiVersions, versions 0 to 4: the version table. Must be answered before anything else is known of the client.
+
+use jackfield_protocol::versions::SUPPORTED;
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
+};
+
+/// First version in which clients name their software.
+const SOFTWARE_VERSION: i16 = 3;
+
+fn table() -> Vec<ApiVersion> {
+    let row = |support: &jackfield_protocol::versions::Support| {
+        ApiVersion::default()
+            .with_api_key(support.key)
+            .with_min_version(support.min)
+            .with_max_version(support.max)
+    };
+    SUPPORTED.iter().map(row).collect()
+}
+
+/// Handles the request.
+pub(crate) fn handle(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
+    let named = |text: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        !text.is_empty()
+            && text.chars().all(inner)
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    if version >= SOFTWARE_VERSION
+        && !(named(&request.client_software_name) && named(&request.client_software_version))
+    {
+        return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
+    }
+    // No features are finalized: transactions of version 2 and consumer groups of the new protocol are not served.
+    ApiVersionsResponse::default()
+        .with_api_keys(table())
+        .with_finalized_features_epoch(0)
+}
+
+/// Answer to a version nobody knows, in version 0: the client picks one from the table (KIP-511).
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    ApiVersionsResponse::default()
+        .with_error_code(ResponseError::UnsupportedVersion.code())
+        .with_api_keys(table())
+}

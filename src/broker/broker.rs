@@ -1,0 +1,183 @@
+//! The broker core as one object: opened, then listening, then shut down.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jackfield_env::Env;
+use jackfield_log::LogManager;
+use jackfield_tasks::TaskGroup;
+
+use crate::{
+    BrokerConfig, Topics, connection::Connections, groups::Groups, listener, producer_ids::ProducerIds,
+};
+
+/// Starting the broker failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+/// What request handlers work on.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: BrokerConfig,
+    pub(crate) env: Env,
+    pub(crate) logs: Arc<LogManager>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) groups: Groups,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) connections: Connections,
+    /// Bound addresses, empty before [`Broker::listen`].
+    bound: Mutex<Vec<SocketAddr>>,
+    tasks: TaskGroup,
+    /// Listeners and connections, stopped before the coordinator.
+    network: TaskGroup,
+}
+
+/// A running broker core. Cheap to clone. In-process callers use [`Broker::topics`] and [`Broker::groups`];
+/// sockets are optional.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    core: Arc<Core>,
+}
+
+impl Broker {
+    /// Opens the log directories and the coordinator. Serves nothing yet.
+    ///
+    /// # Errors
+    /// [`StartError`] names the directory or topic that cannot be used.
+    pub async fn open(config: BrokerConfig, env: Env) -> Result<Self, StartError> {
+        let tasks = TaskGroup::new("broker");
+        let opening = {
+            let (config, env, tasks) = (config, env, tasks.clone());
+            move || Self::open_blocking(config, env, tasks)
+        };
+        let mut handle = tasks.spawn_blocking("open", opening);
+        let core = handle
+            .join()
+            .await
+            .map_err(|error| StartError(error.to_string()))?
+            .map_err(StartError)?;
+        Ok(Self { core: Arc::new(core) })
+    }
+
+    fn open_blocking(config: BrokerConfig, env: Env, tasks: TaskGroup) -> Result<Core, String> {
+        let logs = LogManager::open(config.logs.clone(), config.log_defaults.clone(), env.clone())
+            .map_err(|error| error.to_string())?;
+        let first_dir = config.logs.log_dirs.first().cloned().ok_or("log.dirs is empty")?;
+        let producer_ids = ProducerIds::open(env.clone(), &first_dir)?;
+        let topics = Topics::load(
+            Arc::clone(&logs),
+            env.clone(),
+            first_dir,
+            config.log_defaults.clone(),
+            config.num_partitions,
+        )?;
+        let topics = Arc::new(topics);
+        let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
+            .map_err(|error| error.to_string())?;
+        Ok(Core {
+            connections: Connections::new(config.limits.max_connections),
+            network: tasks.child("network"),
+            config,
+            env,
+            logs,
+            topics,
+            groups,
+            producer_ids,
+            bound: Mutex::new(Vec::new()),
+            tasks,
+        })
+    }
+
+    /// Binds all listeners and accepts connections from now on. Returns the bound addresses (port 0 resolved).
+    ///
+    /// # Errors
+    /// [`StartError`] names the address that cannot be bound.
+    pub async fn listen(&self) -> Result<Vec<SocketAddr>, StartError> {
+        let core = &self.core;
+        let mut sockets = Vec::new();
+        for address in core.config.listeners() {
+            let socket = tokio::net::TcpListener::bind(address)
+                .await
+                .map_err(|error| StartError(format!("listeners: {address} cannot be bound: {error}")))?;
+            sockets.push(socket);
+        }
+        let bound: Result<Vec<_>, _> = sockets.iter().map(tokio::net::TcpListener::local_addr).collect();
+        let bound = bound.map_err(|error| StartError(error.to_string()))?;
+        core.bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&bound);
+        for socket in sockets {
+            let task = listener::run(socket, Arc::clone(core), core.network.clone());
+            core.network.spawn("listener", task);
+        }
+        Ok(bound)
+    }
+
+    /// Stops accepting, answers what is in flight, and closes the logs in order.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let core = &self.core;
+        // Whoever waits for a rebalance is answered, so that connections can end.
+        core.network.cancel();
+        core.groups.close();
+        let stuck = core.network.shutdown(deadline).await;
+        if stuck > 0 {
+            tracing::warn!(connections = stuck, "connections did not end in time");
+        }
+        core.tasks.shutdown(deadline).await;
+        let logs = Arc::clone(&core.logs);
+        let closing = TaskGroup::new("close");
+        if let Err(error) = closing.spawn_blocking("logs", move || logs.close()).join().await {
+            tracing::error!(%error, "logs were not closed in order; the next start checks them");
+        }
+    }
+
+    /// Topics and partitions.
+    pub fn topics(&self) -> &Arc<Topics> {
+        &self.core.topics
+    }
+
+    /// The group coordinator.
+    pub fn groups(&self) -> &Groups {
+        &self.core.groups
+    }
+
+    /// Cluster id.
+    pub fn cluster_id(&self) -> String {
+        self.core.logs.cluster_id()
+    }
+
+    /// Addresses clients reach the broker at: the bound ones, before [`Broker::listen`] the configured ones.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.core.addresses()
+    }
+
+    /// The outside world.
+    pub fn env(&self) -> &Env {
+        &self.core.env
+    }
+}
+
+impl Core {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if bound.is_empty() {
+            self.config.listeners().to_vec()
+        } else {
+            bound
+        }
+    }
+
+    /// Where clients that came in at `local` are told to connect: `advertised.listeners`, else where they came in.
+    pub(crate) fn advertised(&self, local: SocketAddr) -> (String, u16) {
+        match &self.config.advertised {
+            Some((host, 0)) => (host.clone(), local.port()),
+            Some((host, port)) => (host.clone(), *port),
+            None => (local.ip().to_string(), local.port()),
+        }
+    }
+}

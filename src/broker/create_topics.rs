@@ -1,0 +1,148 @@
+//! CreateTopics, versions 2 to 7.
+
+use std::collections::{BTreeMap, HashSet};
+
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        CreateTopicsRequest, CreateTopicsResponse,
+        create_topics_request::CreatableTopic,
+        create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
+    },
+    protocol::StrBytes,
+};
+use uuid::Uuid;
+
+use crate::{CreateTopicError, broker::Core, describe_configs, error_codes};
+
+/// A request that passed the checks.
+struct Wanted {
+    partitions: Option<i32>,
+    configs: BTreeMap<String, String>,
+}
+
+/// What a new topic is reported to be.
+struct Created {
+    id: Uuid,
+    partitions: i32,
+    configs: BTreeMap<String, String>,
+}
+
+/// Handles the request.
+pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut seen = HashSet::new();
+    let twice: HashSet<_> = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.to_string())
+        .filter(|name| !seen.insert(name.clone()))
+        .collect();
+    let mut results = Vec::new();
+    for topic in request.topics {
+        let result = CreatableTopicResult::default().with_name(topic.name.clone());
+        if twice.contains(topic.name.as_str()) {
+            let message = StrBytes::from_static_str("Duplicate topic name.");
+            let code = ResponseError::InvalidRequest.code();
+            results.push(
+                result
+                    .with_error_code(code)
+                    .with_error_message(Some(message))
+                    .with_num_partitions(-1),
+            );
+            continue;
+        }
+        results.push(match create(core, &topic, request.validate_only).await {
+            Ok(created) => result
+                .with_topic_id(created.id)
+                .with_num_partitions(created.partitions)
+                .with_replication_factor(1)
+                .with_configs(Some(configs(core, &created.configs))),
+            Err(error) => result
+                .with_error_code(error_codes::of_create_topic(&error))
+                .with_error_message(Some(StrBytes::from_string(error.to_string())))
+                .with_num_partitions(-1)
+                .with_replication_factor(-1),
+        });
+    }
+    CreateTopicsResponse::default().with_topics(results)
+}
+
+async fn create(
+    core: &Core,
+    topic: &CreatableTopic,
+    validate_only: bool,
+) -> Result<Created, CreateTopicError> {
+    let wanted = check(core, topic)?;
+    let name = topic.name.as_str();
+    if validate_only {
+        let (partitions, _) = core.topics.check(name, wanted.partitions, &wanted.configs)?;
+        return Ok(Created {
+            id: Uuid::nil(),
+            partitions,
+            configs: wanted.configs,
+        });
+    }
+    let created = core
+        .topics
+        .create(name, wanted.partitions, &wanted.configs)
+        .await?;
+    Ok(Created {
+        id: Uuid::from_bytes(created.id.0),
+        partitions: i32::try_from(created.partitions.len()).unwrap_or(i32::MAX),
+        configs: wanted.configs,
+    })
+}
+
+/// What one node can give: one replica per partition, on itself.
+fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError> {
+    let mut partitions = topic.num_partitions;
+    if topic.assignments.is_empty() {
+        if !matches!(topic.replication_factor, -1 | 1) {
+            return Err(CreateTopicError::InvalidReplicationFactor(format!(
+                "Unable to replicate the partition {} time(s): The target replication factor of {} cannot be reached \
+                 because only 1 broker(s) are registered.",
+                topic.replication_factor, topic.replication_factor
+            )));
+        }
+    } else {
+        partitions = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
+        let here = core.config.node_id;
+        let complete = (0..partitions).all(|index| {
+            topic.assignments.iter().any(|assignment| {
+                assignment.partition_index == index
+                    && matches!(assignment.broker_ids[..], [id] if *id == here)
+            })
+        });
+        if !complete {
+            return Err(CreateTopicError::InvalidPartitions(format!(
+                "Partitions should be a consecutive 0-based integer sequence, each on broker {here} alone"
+            )));
+        }
+    }
+    let mut configs = BTreeMap::new();
+    for config in &topic.configs {
+        let Some(value) = &config.value else {
+            return Err(CreateTopicError::InvalidConfig(format!(
+                "Null value not supported for topic configs: {}",
+                config.name.as_str()
+            )));
+        };
+        configs.insert(config.name.to_string(), value.to_string());
+    }
+    Ok(Wanted {
+        partitions: Some(partitions),
+        configs,
+    })
+}
+
+fn configs(core: &Core, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
+    describe_configs::topic_entries(core, own)
+        .into_iter()
+        .map(|entry| {
+            CreatableTopicConfigs::default()
+                .with_name(StrBytes::from_static_str(entry.definition.key))
+                .with_value(Some(StrBytes::from_string(entry.value)))
+                .with_config_source(entry.source)
+        })
+        .collect()
+}

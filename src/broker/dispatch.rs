@@ -1,0 +1,227 @@
+//! From a frame to the handler of its request, and from its answer to a response frame.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use jackfield_protocol::{frame::RequestHeader, guard, reader::Malformed, versions::Api};
+use kafka_protocol::{
+    messages,
+    protocol::{Decodable, Encodable},
+};
+
+use crate::{
+    api_versions,
+    broker::Core,
+    connection::{Part, Pending, Response},
+    create_topics, delete_topics, describe_cluster, describe_configs, fetch, find_coordinator, heartbeat,
+    init_producer_id, join_group, leave_group, list_offsets, list_partition_reassignments, metadata,
+    offset_commit, offset_fetch, produce, sync_group,
+};
+
+/// Why a connection is closed instead of answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The frame breaks the protocol.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The request is not served in this version.
+    #[error("api key {key} version {version} is not served")]
+    Unsupported {
+        /// API key as sent.
+        key: i16,
+        /// Version as sent.
+        version: i16,
+    },
+    /// The codec found what the guard did not.
+    #[error("request cannot be decoded: {0}")]
+    Decode(String),
+    /// An acks=0 request failed; closing is the only way to tell.
+    #[error("produce with acks=0 failed")]
+    Unanswerable,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) core: Arc<Core>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+/// A request that passed the checks.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) api: Api,
+    pub(crate) version: i16,
+    pub(crate) flexible: bool,
+    pub(crate) client_id: String,
+    pub(crate) body: BytesMut,
+    head: Bytes,
+    /// ApiVersions in a version nobody knows is answered in version 0 with the table (KIP-511).
+    unknown_api_versions: bool,
+}
+
+impl Request {
+    pub(crate) fn is_produce(&self) -> bool {
+        self.api == Api::Produce
+    }
+}
+
+/// Parses the header, checks version and layout.
+///
+/// # Errors
+/// [`Refused`]: the connection is to be closed.
+pub(crate) fn parse(mut frame: BytesMut) -> Result<Request, Refused> {
+    let header = RequestHeader::parse(&frame)?;
+    let unsupported = Refused::Unsupported {
+        key: header.key,
+        version: header.version,
+    };
+    let Some(support) = header.support else {
+        return Err(unsupported);
+    };
+    let unknown_api_versions = support.api == Api::ApiVersions && !support.contains(header.version);
+    if !support.contains(header.version) && !unknown_api_versions {
+        return Err(unsupported);
+    }
+    let mut head = BytesMut::with_capacity(5);
+    head.extend_from_slice(&header.correlation_id.to_be_bytes());
+    if header.response_is_flexible() {
+        head.extend_from_slice(&[0]);
+    }
+    let (version, len) = (header.version, header.len);
+    let client_id = header.client_id.unwrap_or_default().to_owned();
+    let body = frame.split_off(len);
+    if !unknown_api_versions {
+        guard::check(support, version, &body)?;
+    }
+    Ok(Request {
+        api: support.api,
+        version,
+        flexible: support.is_flexible(version),
+        client_id,
+        body,
+        head: head.freeze(),
+        unknown_api_versions,
+    })
+}
+
+/// Appends a produce request at once; the future waits for its durability.
+pub(crate) fn produce_now(client: &Client, request: Request) -> Pending {
+    let appended = produce::append(&client.core, request.version, request.flexible, request.body);
+    let head = request.head;
+    Box::pin(async move { Ok(with_head(head, appended?.response().await?)) })
+}
+
+fn with_head(head: Bytes, mut parts: Response) -> Response {
+    if !parts.is_empty() {
+        parts.insert(0, Part::Bytes(head));
+    }
+    parts
+}
+
+fn decode<T: Decodable>(request: &mut Request) -> Result<T, Refused> {
+    let mut body = std::mem::take(&mut request.body).freeze();
+    T::decode(&mut body, request.version).map_err(|error| Refused::Decode(error.to_string()))
+}
+
+fn encode<T: Encodable>(response: &T, version: i16) -> Result<Response, Refused> {
+    let mut out = BytesMut::new();
+    response
+        .encode(&mut out, version)
+        .map_err(|error| Refused::Decode(error.to_string()))?;
+    Ok(vec![Part::Bytes(out.freeze())])
+}
+
+/// Handles a request when it is awaited.
+pub(crate) fn run(client: Client, mut request: Request) -> Pending {
+    Box::pin(async move {
+        let head = request.head.clone();
+        let parts = match request.api {
+            Api::Produce => {
+                produce::append(&client.core, request.version, request.flexible, request.body)?
+                    .response()
+                    .await?
+            }
+            Api::Fetch => {
+                fetch::handle(&client.core, request.version, request.flexible, &request.body).await?
+            }
+            Api::JoinGroup
+            | Api::SyncGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::OffsetCommit
+            | Api::OffsetFetch
+            | Api::FindCoordinator => run_group(&client, &mut request).await?,
+            _ => run_admin(&client, &mut request).await?,
+        };
+        Ok(with_head(head, parts))
+    })
+}
+
+async fn run_group(client: &Client, request: &mut Request) -> Result<Response, Refused> {
+    let (groups, version) = (&client.core.groups, request.version);
+    match request.api {
+        Api::FindCoordinator => {
+            let (host, port) = client.core.advertised(client.local);
+            let node = find_coordinator::Node {
+                id: client.core.config.node_id,
+                host,
+                port,
+            };
+            encode(
+                &find_coordinator::handle(groups, &node, decode(request)?, version).await,
+                version,
+            )
+        }
+        Api::JoinGroup => {
+            let decoded: messages::JoinGroupRequest = decode(request)?;
+            let address = client.peer.ip();
+            encode(
+                &join_group::handle(groups, &request.client_id, address, decoded, version).await,
+                version,
+            )
+        }
+        Api::SyncGroup => encode(&sync_group::handle(groups, decode(request)?).await, version),
+        Api::Heartbeat => encode(&heartbeat::handle(groups, &decode(request)?), version),
+        Api::LeaveGroup => encode(
+            &leave_group::handle(groups, decode(request)?, version).await,
+            version,
+        ),
+        Api::OffsetCommit => encode(
+            &offset_commit::handle(groups, decode(request)?, version).await,
+            version,
+        ),
+        _ => encode(
+            &offset_fetch::handle(groups, decode(request)?, version).await,
+            version,
+        ),
+    }
+}
+
+async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, Refused> {
+    let (core, version) = (&client.core, request.version);
+    match request.api {
+        Api::ApiVersions if request.unknown_api_versions => encode(&api_versions::unsupported(), 0),
+        Api::ApiVersions => encode(&api_versions::handle(&decode(request)?, version), version),
+        Api::Metadata => encode(
+            &metadata::handle(core, client.local, decode(request)?, version).await,
+            version,
+        ),
+        Api::ListOffsets => encode(&list_offsets::handle(core, decode(request)?), version),
+        Api::CreateTopics => encode(&create_topics::handle(core, decode(request)?).await, version),
+        Api::DeleteTopics => encode(
+            &delete_topics::handle(core, decode(request)?, version).await,
+            version,
+        ),
+        Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), version),
+        Api::DescribeConfigs => encode(&describe_configs::handle(core, decode(request)?), version),
+        Api::ListPartitionReassignments => {
+            encode(&list_partition_reassignments::handle(&decode(request)?), version)
+        }
+        _ => encode(
+            &describe_cluster::handle(core, client.local, &decode(request)?),
+            version,
+        ),
+    }
+}

@@ -1,0 +1,79 @@
+//! ListOffsets, versions 1 to 9: earliest, latest, by timestamp, and the largest timestamp.
+
+use jackfield_log::{PartitionLog, ReadError, TimestampOffset};
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets_request::ListOffsetsPartition,
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+    },
+};
+
+use crate::{broker::Core, error_codes};
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+/// KIP-734.
+const MAX_TIMESTAMP: i64 = -3;
+/// Earliest offset in local storage (KIP-405): everything is local here.
+const EARLIEST_LOCAL: i64 = -4;
+/// Latest offset in tiered storage (KIP-1005): there is none here.
+const LATEST_TIERED: i64 = -5;
+
+/// Handles the request.
+pub(crate) fn handle(core: &Core, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            let log = core.topics.partition(&topic.name, partition.partition_index);
+            let answer = ListOffsetsPartitionResponse::default()
+                .with_partition_index(partition.partition_index)
+                .with_timestamp(-1)
+                .with_offset(-1)
+                .with_leader_epoch(-1);
+            match look_up(log.as_deref(), partition) {
+                Ok(None) => answer,
+                Ok(Some(found)) => answer
+                    .with_timestamp(found.timestamp)
+                    .with_offset(found.offset)
+                    .with_leader_epoch(found.leader_epoch),
+                Err(code) => answer.with_error_code(code),
+            }
+        });
+        let partitions = partitions.collect();
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+fn look_up(log: Option<&PartitionLog>, asked: &ListOffsetsPartition) -> Result<Option<TimestampOffset>, i16> {
+    let log = log.ok_or(ResponseError::UnknownTopicOrPartition.code())?;
+    let leader_epoch = log.leader_epoch();
+    if asked.current_leader_epoch >= 0 && asked.current_leader_epoch != leader_epoch {
+        let fenced = asked.current_leader_epoch < leader_epoch;
+        let error = if fenced {
+            ResponseError::FencedLeaderEpoch
+        } else {
+            ResponseError::UnknownLeaderEpoch
+        };
+        return Err(error.code());
+    }
+    let at = |offset: i64| {
+        Ok(Some(TimestampOffset {
+            timestamp: -1,
+            offset,
+            leader_epoch,
+        }))
+    };
+    let code = |error: ReadError| error_codes::of_read(&error);
+    match asked.timestamp {
+        LATEST => at(log.high_watermark()),
+        EARLIEST | EARLIEST_LOCAL => at(log.log_start_offset()),
+        LATEST_TIERED => Ok(None),
+        MAX_TIMESTAMP => log.offset_of_max_timestamp().map_err(code),
+        timestamp if timestamp < 0 => Err(ResponseError::UnsupportedVersion.code()),
+        timestamp => log.offset_for_timestamp(timestamp).map_err(code),
+    }
+}

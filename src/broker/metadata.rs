@@ -1,0 +1,114 @@
+//! Metadata, versions 0 to 12: brokers and topics, creating topics on request.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use jackfield_log::TopicId;
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        BrokerId, MetadataRequest, MetadataResponse, TopicName,
+        metadata_request::MetadataRequestTopic,
+        metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+    },
+    protocol::StrBytes,
+};
+use uuid::Uuid;
+
+use crate::{CreateTopicError, Topic, broker::Core, error_codes, topics};
+
+/// First version in which null means all topics and an empty list means none.
+const NULL_IS_ALL_VERSION: i16 = 1;
+/// First version in which the client says whether topics may be created.
+const ALLOW_AUTO_CREATE_VERSION: i16 = 4;
+
+/// Handles the request.
+pub(crate) async fn handle(
+    core: &Arc<Core>,
+    local: SocketAddr,
+    request: MetadataRequest,
+    version: i16,
+) -> MetadataResponse {
+    let node = BrokerId(core.config.node_id);
+    let all = match &request.topics {
+        None => true,
+        Some(topics) => topics.is_empty() && version < NULL_IS_ALL_VERSION,
+    };
+    let may_create = core.config.auto_create_topics
+        && (version < ALLOW_AUTO_CREATE_VERSION || request.allow_auto_topic_creation);
+    let mut topics = Vec::new();
+    if all {
+        topics.extend(core.topics.list().iter().map(|topic| describe(topic, node)));
+    } else {
+        for asked in request.topics.unwrap_or_default() {
+            topics.push(lookup(core, asked, may_create, node).await);
+        }
+    }
+    let (host, port) = core.advertised(local);
+    let broker = MetadataResponseBroker::default()
+        .with_node_id(node)
+        .with_host(StrBytes::from_string(host))
+        .with_port(i32::from(port));
+    MetadataResponse::default()
+        .with_brokers(vec![broker])
+        .with_cluster_id(Some(StrBytes::from_string(core.logs.cluster_id())))
+        .with_controller_id(node)
+        .with_topics(topics)
+}
+
+async fn lookup(
+    core: &Arc<Core>,
+    asked: MetadataRequestTopic,
+    may_create: bool,
+    node: BrokerId,
+) -> MetadataResponseTopic {
+    let Some(name) = asked.name else {
+        let found = core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes()));
+        return found.map_or_else(
+            || {
+                MetadataResponseTopic::default()
+                    .with_topic_id(asked.topic_id)
+                    .with_error_code(ResponseError::UnknownTopicId.code())
+            },
+            |topic| describe(&topic, node),
+        );
+    };
+    let refuse = |code: i16| {
+        MetadataResponseTopic::default()
+            .with_name(Some(name.clone()))
+            .with_error_code(code)
+    };
+    if let Some(topic) = core.topics.get(&name) {
+        return describe(&topic, node);
+    }
+    if let Err(error) = topics::check_name(&name) {
+        return refuse(error_codes::of_create_topic(&error));
+    }
+    if !may_create {
+        return refuse(ResponseError::UnknownTopicOrPartition.code());
+    }
+    match core.topics.create(&name, None, &BTreeMap::new()).await {
+        Ok(topic) => describe(&topic, node),
+        // Another connection was faster.
+        Err(CreateTopicError::AlreadyExists(_)) => match core.topics.get(&name) {
+            Some(topic) => describe(&topic, node),
+            None => refuse(ResponseError::UnknownTopicOrPartition.code()),
+        },
+        Err(error) => refuse(error_codes::of_create_topic(&error)),
+    }
+}
+
+fn describe(topic: &Topic, node: BrokerId) -> MetadataResponseTopic {
+    let partitions = topic.partitions.iter().map(|log| {
+        MetadataResponsePartition::default()
+            .with_partition_index(log.partition())
+            .with_leader_id(node)
+            .with_leader_epoch(log.leader_epoch())
+            .with_replica_nodes(vec![node])
+            .with_isr_nodes(vec![node])
+    });
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
+        .with_topic_id(Uuid::from_bytes(topic.id.0))
+        .with_is_internal(topic.internal)
+        .with_partitions(partitions.collect())
+}

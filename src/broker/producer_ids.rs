@@ -1,0 +1,85 @@
+//! Producer ids: never handed out twice, also not after a crash.
+//!
+//! Ids are reserved in blocks of 1000, as Kafka's controller does. The end of the reserved block is stored durably before the
+//! first id of it is given out, so a crash skips at most one block.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use jackfield_env::Env;
+
+const BLOCK: i64 = 1_000;
+
+/// Hands out producer ids.
+#[derive(Debug)]
+pub(crate) struct ProducerIds {
+    env: Env,
+    path: PathBuf,
+    /// Next id and end of the reserved block.
+    range: Mutex<(i64, i64)>,
+}
+
+impl ProducerIds {
+    /// Continues behind the last reserved block.
+    ///
+    /// # Errors
+    /// A message when the file cannot be read or understood.
+    pub(crate) fn open(env: Env, log_dir: &std::path::Path) -> Result<Self, String> {
+        let path = log_dir.join("producer-ids");
+        let mut next = 0;
+        if env.files.exists(&path) {
+            let content = env
+                .files
+                .read(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = String::from_utf8_lossy(&content);
+            next = text
+                .trim()
+                .parse()
+                .map_err(|_| format!("{}: '{}' is not a producer id", path.display(), text.trim()))?;
+        }
+        Ok(Self {
+            env,
+            path,
+            range: Mutex::new((next, next)),
+        })
+    }
+
+    /// The next id.
+    ///
+    /// # Errors
+    /// The file system's, when a new block cannot be reserved.
+    pub(crate) fn next(&self) -> std::io::Result<i64> {
+        let mut range = self.range.lock().unwrap_or_else(PoisonError::into_inner);
+        if range.0 == range.1 {
+            let end = range.1 + BLOCK;
+            self.env
+                .files
+                .write_atomic(&self.path, format!("{end}\n").as_bytes())?;
+            range.1 = end;
+        }
+        range.0 += 1;
+        Ok(range.0 - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_never_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || ProducerIds::open(Env::real(), dir.path()).unwrap();
+        let first = open();
+        assert_eq!((first.next().unwrap(), first.next().unwrap()), (0, 1));
+        let second = open();
+        assert_eq!(second.next().unwrap(), 1_000);
+        for _ in 0..BLOCK {
+            second.next().unwrap();
+        }
+        assert_eq!(open().next().unwrap(), 3_000);
+    }
+}
