@@ -174,10 +174,16 @@ impl Core {
 
     /// Where clients that came in at `local` are told to connect: `advertised.listeners`, else where they came in.
     pub(crate) fn advertised(&self, local: SocketAddr) -> (String, u16) {
-        match &self.config.advertised {
-            Some((host, 0)) => (host.clone(), local.port()),
-            Some((host, port)) => (host.clone(), *port),
-            None => (local.ip().to_string(), local.port()),
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let came_in_at = |address: &SocketAddr| {
+            address.port() == local.port() && (address.ip().is_unspecified() || address.ip() == local.ip())
+        };
+        let listener = bound.iter().position(came_in_at);
+        let named = listener.and_then(|index| self.config.named_listeners.get(index));
+        match named.and_then(|listener| listener.advertised.clone()) {
+            Some((host, 0)) => (host, local.port()),
+            Some(advertised) => advertised,
+            None => (local.ip().to_canonical().to_string(), local.port()),
         }
     }
 }

@@ -215,7 +215,7 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             version,
         ),
         Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), version),
-        Api::DescribeConfigs => encode(&describe_configs::handle(core, decode(request)?), version),
+        Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), version),
         Api::ListPartitionReassignments => {
             encode(&list_partition_reassignments::handle(&decode(request)?), version)
         }

@@ -30,6 +30,8 @@ mod offset_fetch;
 mod produce;
 mod producer_ids;
 mod sync_group;
+#[cfg(test)]
+mod tests;
 mod topic_config;
 mod topics;
 mod wire;

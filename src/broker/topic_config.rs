@@ -79,21 +79,29 @@ const SYNONYMS: [(&str, &str); 10] = [
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 const MINUTE_MS: i64 = 60 * 1_000;
 
-/// Where the value of an option comes from.
+/// Broker options behind `retention.ms` with their units, the strongest first.
+const RETENTION_KEYS: &[(&str, i64)] = &[
+    ("log.retention.ms", 1),
+    ("log.retention.minutes", MINUTE_MS),
+    ("log.retention.hours", HOUR_MS),
+];
+/// Broker options behind `segment.ms`.
+const ROLL_KEYS: &[(&str, i64)] = &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)];
+
+/// Where a value of an option comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// Set on the topic.
     Topic,
     /// From this key of the broker's configuration.
     Broker(&'static str),
-    /// Nobody set it.
-    Default,
+    /// The default, under this key.
+    Default(&'static str),
 }
 
-/// The value a topic option has.
+/// A value that a topic option has or would have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Effective {
-    pub(crate) definition: &'static Definition,
+pub(crate) struct Setting {
     pub(crate) value: String,
     pub(crate) origin: Origin,
 }
@@ -118,47 +126,45 @@ pub(crate) fn check(configs: &BTreeMap<String, String>) -> Result<(), String> {
     Ok(())
 }
 
-/// The value of one option for a topic with these configs.
-pub(crate) fn effective(
+/// The values of one option for a topic with these configs: the one in force first, then what would follow it.
+pub(crate) fn settings(
     definition: &'static Definition,
     configs: &BTreeMap<String, String>,
     broker: &Values,
-) -> Effective {
-    let effective = |value: String, origin| Effective {
-        definition,
-        value,
-        origin,
-    };
-    if let Some(value) = configs.get(definition.name) {
-        return effective(value.clone(), Origin::Topic);
-    }
-    match from_broker(definition.name, broker) {
-        Some((key, value)) => effective(value, Origin::Broker(key)),
-        None => effective(definition.default.unwrap_or_default().to_owned(), Origin::Default),
-    }
-}
-
-/// Default of a topic option as the broker's configuration sets it.
-fn from_broker(name: &str, broker: &Values) -> Option<(&'static str, String)> {
-    let scaled = |key: &'static str, unit_ms: i64| {
+) -> Vec<Setting> {
+    let own = configs.get(definition.name).map(|value| Setting {
+        value: value.clone(),
+        origin: Origin::Topic,
+    });
+    let scaled = |(key, unit_ms): &(&'static str, i64)| {
         let value = broker.given_number(key)?;
         let ms = if value < 0 {
             -1
         } else {
-            value.saturating_mul(unit_ms)
+            value.saturating_mul(*unit_ms)
         };
-        Some((key, ms.to_string()))
+        Some((*key, ms.to_string()))
     };
-    match name {
-        "retention.ms" => scaled("log.retention.ms", 1)
-            .or_else(|| scaled("log.retention.minutes", MINUTE_MS))
-            .or_else(|| scaled("log.retention.hours", HOUR_MS)),
-        "segment.ms" => scaled("log.roll.ms", 1).or_else(|| scaled("log.roll.hours", HOUR_MS)),
-        _ => {
-            let (_, key) = SYNONYMS.iter().find(|(topic, _)| *topic == name)?;
-            Some((key, broker.given(key)?.to_owned()))
-        }
-    }
+    let plain = SYNONYMS.iter().find(|(topic, _)| *topic == definition.name);
+    let times = match definition.name {
+        "retention.ms" => RETENTION_KEYS,
+        "segment.ms" => ROLL_KEYS,
+        _ => &[],
+    };
+    let from_broker = times
+        .iter()
+        .filter_map(scaled)
+        .chain(plain.and_then(|(_, key)| Some((*key, broker.given(key)?.to_owned()))))
+        .map(|(key, value)| Setting {
+            value,
+            origin: Origin::Broker(key),
+        });
+    let default_key = times.last().map(|(key, _)| *key).or(plain.map(|(_, key)| *key));
+    let default = Setting {
+        value: definition.default.unwrap_or_default().to_owned(),
+        origin: Origin::Default(default_key.unwrap_or(definition.name)),
+    };
+    own.into_iter().chain(from_broker).chain([default]).collect()
 }
 
 /// Settings of the logs of a topic that sets nothing itself.
@@ -183,7 +189,7 @@ pub(crate) fn defaults(broker: &Values) -> LogConfig {
         apply(
             &mut config,
             definition.name,
-            &effective(definition, &none, broker).value,
+            &settings(definition, &none, broker)[0].value,
         );
     }
     config
@@ -274,10 +280,19 @@ mod tests {
         assert_eq!(config.segment_bytes, 9000);
         assert!(config.compact && config.delete);
         let definition = find(TOPIC_OPTIONS, "retention.ms").unwrap();
-        let own = effective(definition, &map(&[("retention.ms", "5")]), &broker.values);
-        assert_eq!((own.value.as_str(), own.origin), ("5", Origin::Topic));
-        let inherited = effective(definition, &map(&[]), &broker.values);
-        assert_eq!(inherited.origin, Origin::Broker("log.retention.hours"));
+        let settings = settings(definition, &map(&[("retention.ms", "5")]), &broker.values);
+        let values: Vec<_> = settings
+            .iter()
+            .map(|setting| (setting.value.as_str(), setting.origin))
+            .collect();
+        assert_eq!(
+            values,
+            [
+                ("5", Origin::Topic),
+                ("7200000", Origin::Broker("log.retention.hours")),
+                ("604800000", Origin::Default("log.retention.hours")),
+            ]
+        );
     }
 
     #[test]
