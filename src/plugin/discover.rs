@@ -62,12 +62,17 @@ fn scan_root(root: &Path, found: &mut Found) {
         Err(cause) => {
             let reason =
                 format!("directory of plugin.path cannot be read: {cause}; create it or correct plugin.path");
-            return found.bad.push(BadPackage { location: root.to_owned(), reason });
+            return found.bad.push(BadPackage {
+                location: root.to_owned(),
+                reason,
+            });
         }
     };
     entries.sort();
     for entry in entries {
-        let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = entry
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && entry.is_dir() {
             read_package(root, &entry, found);
         }
@@ -81,7 +86,10 @@ fn read_package(root: &Path, directory: &Path, found: &mut Found) {
             root: root.to_owned(),
             manifest,
         })),
-        Err(reason) => found.bad.push(BadPackage { location: directory.to_owned(), reason }),
+        Err(reason) => found.bad.push(BadPackage {
+            location: directory.to_owned(),
+            reason,
+        }),
     }
 }
 
@@ -97,10 +105,17 @@ fn read_manifest(directory: &Path) -> Result<Manifest, String> {
         .map_err(|cause| format!("directory cannot be read: {cause}"))?;
     for file in manifest.files() {
         let real = directory.join(file).canonicalize().map_err(|cause| {
-            format!("artifact {} cannot be read: {cause}; build or install the package again", file.display())
+            format!(
+                "artifact {} cannot be read: {cause}; build or install the package again",
+                file.display()
+            )
         })?;
         if !real.starts_with(&inside) {
-            return Err(format!("artifact {} lies outside of the package: {}", file.display(), real.display()));
+            return Err(format!(
+                "artifact {} lies outside of the package: {}",
+                file.display(),
+                real.display()
+            ));
         }
         if !real.is_file() {
             return Err(format!("artifact {} is not a file", file.display()));
@@ -111,9 +126,13 @@ fn read_manifest(directory: &Path) -> Result<Manifest, String> {
 
 fn read_limited(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = fs::File::open(path)?.take(MAX_MANIFEST_BYTES + 1).read_to_string(&mut text)?;
+    let read = fs::File::open(path)?
+        .take(MAX_MANIFEST_BYTES + 1)
+        .read_to_string(&mut text)?;
     if read as u64 > MAX_MANIFEST_BYTES {
-        return Err(io::Error::other(format!("larger than {MAX_MANIFEST_BYTES} bytes")));
+        return Err(io::Error::other(format!(
+            "larger than {MAX_MANIFEST_BYTES} bytes"
+        )));
     }
     Ok(text)
 }
@@ -125,14 +144,21 @@ fn drop_duplicates(found: &mut Found) {
     packages.retain(|package| {
         let version = &package.manifest.package.version;
         let key = |class: &String| (class.clone(), version.clone());
-        let classes = package.manifest.connectors.iter().map(|connector| &connector.class);
+        let classes = package
+            .manifest
+            .connectors
+            .iter()
+            .map(|connector| &connector.class);
         for class in classes.clone() {
             if let Some(owner) = owners.get(&key(class)) {
                 let reason = format!(
                     "class {class} version {version} is already in {}: remove one of the two",
                     owner.display()
                 );
-                bad.push(BadPackage { location: package.directory.clone(), reason });
+                bad.push(BadPackage {
+                    location: package.directory.clone(),
+                    reason,
+                });
                 return false;
             }
         }
@@ -168,7 +194,8 @@ mod tests {
 
     fn reason<'a>(found: &'a Found, location: &Path) -> &'a str {
         let bad = found.bad.iter().find(|bad| bad.location == location);
-        &bad.unwrap_or_else(|| panic!("{} is not bad: {found:?}", location.display())).reason
+        &bad.unwrap_or_else(|| panic!("{} is not bad: {found:?}", location.display()))
+            .reason
     }
 
     #[test]

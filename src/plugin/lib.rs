@@ -27,6 +27,8 @@ mod native;
 mod plugins;
 mod receive;
 mod services;
+#[cfg(test)]
+mod testing;
 mod wasm;
 mod watch;
 
@@ -64,7 +66,11 @@ impl NativePolicy {
         }
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = real(directory);
-        package.starts_with("jackfield-") && self.own_directories.iter().any(|own| directory.starts_with(real(own)))
+        package.starts_with("jackfield-")
+            && self
+                .own_directories
+                .iter()
+                .any(|own| directory.starts_with(real(own)))
     }
 }
 

@@ -204,7 +204,11 @@ impl Manifest {
 
     /// All artifact files it names.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let native = self.artifact.native.iter().flat_map(|native| native.targets.values());
+        let native = self
+            .artifact
+            .native
+            .iter()
+            .flat_map(|native| native.targets.values());
         let wasm = self.artifact.wasm.iter().map(|wasm| wasm.file.as_path());
         wasm.chain(native.map(|artifact| artifact.file.as_path()))
     }
@@ -213,12 +217,16 @@ impl Manifest {
         let name = &self.package.name;
         let name_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 100 || !name.bytes().all(name_byte) {
-            return Err(format!("package.name {name:?}: lower case letters, digits and '-' are allowed"));
+            return Err(format!(
+                "package.name {name:?}: lower case letters, digits and '-' are allowed"
+            ));
         }
         let version = &self.package.version;
         let version_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
         if version.is_empty() || version.len() > 100 || !version.bytes().all(version_byte) {
-            return Err(format!("package.version {version:?}: letters, digits and . - + _ are allowed"));
+            return Err(format!(
+                "package.version {version:?}: letters, digits and . - + _ are allowed"
+            ));
         }
         if self.connectors.is_empty() {
             return Err("no [[connector]]: a package has at least one class".to_owned());
@@ -232,22 +240,44 @@ impl Manifest {
                 return Err(format!("class {} is there twice", connector.class));
             }
         }
-        let libraries = self.artifact.native.as_ref().map_or(0, |native| native.targets.len());
+        let libraries = self
+            .artifact
+            .native
+            .as_ref()
+            .map_or(0, |native| native.targets.len());
         if self.artifact.wasm.is_none() && libraries == 0 {
-            return Err("no artifact: [artifact.wasm] or [artifact.native.targets.<triple>] is needed".to_owned());
+            return Err(
+                "no artifact: [artifact.wasm] or [artifact.native.targets.<triple>] is needed".to_owned(),
+            );
         }
         self.files().try_for_each(check_file)
     }
 }
 
 /// The target triple native libraries are looked up under.
-pub const HOST_TARGET: &str = if cfg!(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")) {
+pub const HOST_TARGET: &str = if cfg!(all(
+    target_arch = "x86_64",
+    target_os = "linux",
+    target_env = "gnu"
+)) {
     "x86_64-unknown-linux-gnu"
-} else if cfg!(all(target_arch = "x86_64", target_os = "linux", target_env = "musl")) {
+} else if cfg!(all(
+    target_arch = "x86_64",
+    target_os = "linux",
+    target_env = "musl"
+)) {
     "x86_64-unknown-linux-musl"
-} else if cfg!(all(target_arch = "aarch64", target_os = "linux", target_env = "gnu")) {
+} else if cfg!(all(
+    target_arch = "aarch64",
+    target_os = "linux",
+    target_env = "gnu"
+)) {
     "aarch64-unknown-linux-gnu"
-} else if cfg!(all(target_arch = "aarch64", target_os = "linux", target_env = "musl")) {
+} else if cfg!(all(
+    target_arch = "aarch64",
+    target_os = "linux",
+    target_env = "musl"
+)) {
     "aarch64-unknown-linux-musl"
 } else if cfg!(all(target_arch = "aarch64", target_os = "macos")) {
     "aarch64-apple-darwin"
@@ -260,7 +290,9 @@ pub const HOST_TARGET: &str = if cfg!(all(target_arch = "x86_64", target_os = "l
 fn check_class(name: &str) -> Result<(), String> {
     let class_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte);
     if name.is_empty() || name.len() > 255 || !name.bytes().all(class_byte) {
-        return Err(format!("class or alias {name:?}: letters, digits and . _ - $ are allowed"));
+        return Err(format!(
+            "class or alias {name:?}: letters, digits and . _ - $ are allowed"
+        ));
     }
     Ok(())
 }
@@ -268,7 +300,10 @@ fn check_class(name: &str) -> Result<(), String> {
 fn check_file(file: &Path) -> Result<(), String> {
     let plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
     if file.as_os_str().is_empty() || !file.components().all(plain) {
-        return Err(format!("artifact file {}: a relative path inside the package is wanted", file.display()));
+        return Err(format!(
+            "artifact file {}: a relative path inside the package is wanted",
+            file.display()
+        ));
     }
     Ok(())
 }
@@ -379,27 +414,58 @@ directories = "read-write"
 
     #[test]
     fn what_is_wrong_is_named() {
-        check("schema = 1", "schema = 2", "schema 2 of plugin.toml is not supported");
+        check(
+            "schema = 1",
+            "schema = 2",
+            "schema 2 of plugin.toml is not supported",
+        );
         check("schema = 1", "", "missing field `schema`");
         check("license =", "licence =", "unknown field `licence`");
         check("directories =", "network =", "unknown field `network`");
         check("\"read-write\"", "\"all\"", "unknown variant `all`");
         check("\"jackfield-file\"", "\"Jackfield File\"", "package.name");
         check("\"0.1.0\"", "\"0.1 beta\"", "package.version");
-        check("kind = \"sink\"", "kind = \"transform\"", "unknown variant `transform`");
-        check("default-form = \"native\"", "default-form = \"jar\"", "unknown variant `jar`");
-        check("FileStreamSinkConnector", "FileStreamSourceConnector", "is there twice");
-        check("[\"FileStreamSource\"]", "[\"File Source\"]", "class or alias \"File Source\"");
+        check(
+            "kind = \"sink\"",
+            "kind = \"transform\"",
+            "unknown variant `transform`",
+        );
+        check(
+            "default-form = \"native\"",
+            "default-form = \"jar\"",
+            "unknown variant `jar`",
+        );
+        check(
+            "FileStreamSinkConnector",
+            "FileStreamSourceConnector",
+            "is there twice",
+        );
+        check(
+            "[\"FileStreamSource\"]",
+            "[\"File Source\"]",
+            "class or alias \"File Source\"",
+        );
         check(DIGEST, "e3b0", "64 hex digits");
-        check("\"connector.wasm\"", "\"../connector.wasm\"", "a relative path inside the package");
-        check("\"connector.wasm\"", "\"/tmp/connector.wasm\"", "a relative path inside the package");
+        check(
+            "\"connector.wasm\"",
+            "\"../connector.wasm\"",
+            "a relative path inside the package",
+        );
+        check(
+            "\"connector.wasm\"",
+            "\"/tmp/connector.wasm\"",
+            "a relative path inside the package",
+        );
         check("schema = 1", "schema = ", "expected");
     }
 
     #[test]
     fn a_package_without_classes_or_artifacts_is_refused() {
         let package = "schema = 1\n[package]\nname = \"a\"\nversion = \"1\"\n";
-        let reason = Manifest::parse(&format!("{package}[artifact]\n[[connector]]\nclass=\"A\"\nkind=\"sink\"")).unwrap_err();
+        let reason = Manifest::parse(&format!(
+            "{package}[artifact]\n[[connector]]\nclass=\"A\"\nkind=\"sink\""
+        ))
+        .unwrap_err();
         assert!(reason.contains("no artifact"), "{reason}");
         let reason = Manifest::parse(&format!("connector = []\n{package}[artifact]")).unwrap_err();
         assert!(reason.contains("no [[connector]]"), "{reason}");

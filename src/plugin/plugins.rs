@@ -14,7 +14,7 @@ use crate::{
     discover::{self, Found, FoundPackage},
     limits::Limits,
     native::{self, NativeHost},
-    wasm::{self, WasmHost},
+    wasm::{self, Directories, WasmHost},
     watch::Watcher,
 };
 
@@ -28,6 +28,8 @@ pub struct Plugins {
     limits: Arc<Limits>,
     group: TaskGroup,
     watcher: Arc<Watcher>,
+    /// What relative paths of WASM plugins are relative to.
+    pub(crate) current_directory: Option<PathBuf>,
     /// Made when the first WASM class is loaded.
     wasm: tokio::sync::OnceCell<Arc<WasmHost>>,
     found: Mutex<Scanned>,
@@ -57,6 +59,7 @@ impl Plugins {
             limits: Arc::new(limits),
             group: TaskGroup::new("plugin"),
             watcher: Watcher::new(),
+            current_directory: std::env::current_dir().ok(),
             wasm: tokio::sync::OnceCell::new(),
             found: Mutex::new(found),
             loaded: Mutex::default(),
@@ -72,7 +75,9 @@ impl Plugins {
         };
         let mut list: Vec<_> = found.packages.iter().flat_map(infos).collect();
         list.sort_by(|one, other| {
-            one.class.cmp(&other.class).then_with(|| compare_versions(&other.version, &one.version))
+            one.class
+                .cmp(&other.class)
+                .then_with(|| compare_versions(&other.version, &one.version))
         });
         list
     }
@@ -84,7 +89,11 @@ impl Plugins {
 
     /// Loads a class by full name or alias (also without the `Connector` suffix); of several versions the newest. `form`
     /// = `plugin.form` of the connector config; `None` = see the documentation of this crate. Loaded classes are kept.
-    pub async fn load(&self, class: &str, form: Option<Form>) -> Result<Arc<dyn ConnectorPlugin>, LookupError> {
+    pub async fn load(
+        &self,
+        class: &str,
+        form: Option<Form>,
+    ) -> Result<Arc<dyn ConnectorPlugin>, LookupError> {
         let found = self.found(false);
         let (package, index) = match find(&found, class) {
             Ok(found) => found,
@@ -93,12 +102,19 @@ impl Plugins {
         };
         let info = info(&package, index);
         let form = self.choose_form(&package, &info, form)?;
-        let key = (package.directory.clone(), info.version.clone(), info.class.clone(), form);
+        let key = (
+            package.directory.clone(),
+            info.version.clone(),
+            info.class.clone(),
+            form,
+        );
         let cell = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(loaded.entry(key).or_default())
         };
-        let plugin = cell.get_or_try_init(|| self.load_form(package, info, form)).await?;
+        let plugin = cell
+            .get_or_try_init(|| self.load_form(package, info, form))
+            .await?;
         Ok(Arc::clone(plugin))
     }
 
@@ -119,7 +135,11 @@ impl Plugins {
                     limits: Arc::clone(&self.limits),
                 };
                 let cache_dir = &self.config.cache_dir;
-                Arc::new(native::load(host, package, info, cache_dir).await.map_err(about)?)
+                Arc::new(
+                    native::load(host, package, info, cache_dir)
+                        .await
+                        .map_err(about)?,
+                )
             }
             Form::Wasm => {
                 let host = self.wasm_host().await.map_err(about)?;
@@ -140,7 +160,18 @@ impl Plugins {
 
     async fn wasm_host(&self) -> Result<Arc<WasmHost>, String> {
         let make = || async {
-            WasmHost::new(&self.config, Arc::clone(&self.limits), &self.group, Arc::clone(&self.watcher)).map(Arc::new)
+            let directories =
+                Directories::new(&self.config.wasm_directories, self.current_directory.clone())?;
+            let cache_dir = self.config.cache_dir.join("wasm");
+            let limits = Arc::clone(&self.limits);
+            WasmHost::new(
+                directories,
+                cache_dir,
+                limits,
+                &self.group,
+                Arc::clone(&self.watcher),
+            )
+            .map(Arc::new)
         };
         self.wasm.get_or_try_init(make).await.map(Arc::clone)
     }
@@ -166,7 +197,11 @@ impl Plugins {
                 fail(format!(
                     "plugin.form is {form}, but package {name} in {} has only: {}",
                     package.directory.display(),
-                    if forms.is_empty() { "libraries for other machines".to_owned() } else { forms.join(", ") }
+                    if forms.is_empty() {
+                        "libraries for other machines".to_owned()
+                    } else {
+                        forms.join(", ")
+                    }
                 ))
             }
             None if allowed && has(Form::Native) => {
@@ -195,7 +230,10 @@ impl Plugins {
 }
 
 fn scan(config: &PluginConfig) -> Scanned {
-    Scanned { found: Arc::new(discover::scan(&config.plugin_path)), at: Instant::now() }
+    Scanned {
+        found: Arc::new(discover::scan(&config.plugin_path)),
+        at: Instant::now(),
+    }
 }
 
 fn info(package: &FoundPackage, index: usize) -> PluginInfo {
@@ -231,7 +269,10 @@ fn find(found: &Found, name: &str) -> Result<(Arc<FoundPackage>, usize), LookupE
     names.sort();
     names.dedup();
     if names.len() > 1 {
-        return Err(LookupError(format!("{name} may mean {}: write the full class name", names.join(" or "))));
+        return Err(LookupError(format!(
+            "{name} may mean {}: write the full class name",
+            names.join(" or ")
+        )));
     }
     let newest = matches.into_iter().max_by(|one, other| {
         compare_versions(&one.0.manifest.package.version, &other.0.manifest.package.version)
@@ -247,7 +288,10 @@ fn find(found: &Found, name: &str) -> Result<(Arc<FoundPackage>, usize), LookupE
             message.push_str(&format!("; there are {}", names.join(", ")));
         }
         if !found.bad.is_empty() {
-            message.push_str(&format!("; {} packages cannot be used, see `jackfield plugins`", found.bad.len()));
+            message.push_str(&format!(
+                "; {} packages cannot be used, see `jackfield plugins`",
+                found.bad.len()
+            ));
         }
         LookupError(message)
     })
@@ -264,13 +308,17 @@ fn has_alias(package: &FoundPackage, index: usize, name: &str) -> bool {
 
 /// Compares versions part by part, numbers as numbers; a pre-release (`-…`) comes before its release.
 fn compare_versions(one: &str, other: &str) -> std::cmp::Ordering {
-    let split = |version: &str| -> (Vec<(u64, String)>, bool, Vec<(u64, String)>) {
-        let version = version.split('+').next().unwrap_or_default();
-        let (release, pre) = version.split_once('-').map_or((version, None), |(release, pre)| (release, Some(pre)));
-        let parts = |text: &str| {
-            text.split('.').map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect::<Vec<_>>()
-        };
-        (parts(release), pre.is_none(), pre.map(parts).unwrap_or_default())
+    let parts = |text: &str| -> Vec<(u64, String)> {
+        text.split('.')
+            .map(|part| (part.parse().unwrap_or(0), part.to_owned()))
+            .collect()
+    };
+    let split = |version: &str| {
+        let version = version.split('+').next().unwrap_or_default().to_owned();
+        match version.split_once('-') {
+            Some((release, pre)) => (parts(release), false, parts(pre)),
+            None => (parts(&version), true, Vec::new()),
+        }
     };
     split(one).cmp(&split(other))
 }

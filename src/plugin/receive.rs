@@ -31,7 +31,10 @@ impl Receiver {
         check_limits(&batch, limits)?;
         for partition in batch.source_partitions() {
             if !is_json_object(partition) {
-                return Err(invalid(&format!("source partition {} is not a JSON object", shortened(partition))));
+                return Err(invalid(&format!(
+                    "source partition {} is not a JSON object",
+                    shortened(partition)
+                )));
             }
         }
         self.check_typed(&batch)?;
@@ -58,7 +61,10 @@ impl Receiver {
             for value in [found.record.key, found.record.value].into_iter().chain(headers) {
                 if let Value::Typed { schema, data } = value {
                     typed::validate(schemas[usize::from(schema)], data).map_err(|cause| {
-                        invalid(&format!("record {}: value does not fit its schema: {cause}", found.record.sequence))
+                        invalid(&format!(
+                            "record {}: value does not fit its schema: {cause}",
+                            found.record.sequence
+                        ))
                     })?;
                 }
             }
@@ -72,7 +78,11 @@ fn check_limits(batch: &PolledBatch, limits: PollLimits) -> Result<(), ConnectEr
         return Err(invalid("a batch without records"));
     }
     if batch.len() > limits.max_records as usize {
-        return Err(invalid(&format!("{} records, at most {} were asked for", batch.len(), limits.max_records)));
+        return Err(invalid(&format!(
+            "{} records, at most {} were asked for",
+            batch.len(),
+            limits.max_records
+        )));
     }
     let bytes = batch.as_bytes().len();
     let max_bytes = limits.max_bytes as usize;
@@ -80,7 +90,12 @@ fn check_limits(batch: &PolledBatch, limits: PollLimits) -> Result<(), ConnectEr
         return Ok(());
     }
     // The limit is soft: the record that passes it is still delivered. Tables do not count.
-    let tables: usize = batch.topics().chain(batch.source_partitions()).chain(batch.schemas()).map(str::len).sum();
+    let tables: usize = batch
+        .topics()
+        .chain(batch.source_partitions())
+        .chain(batch.schemas())
+        .map(str::len)
+        .sum();
     let last = batch.records().last().as_ref().map_or(0, payload_bytes);
     if bytes - tables - last > max_bytes.saturating_add(batch.len() * RECORD_OVERHEAD) {
         return Err(invalid(&format!(
@@ -100,8 +115,14 @@ fn payload_bytes(found: &RecordRef<'_>) -> usize {
         Value::Bytes(data) | Value::Typed { data, .. } => data.len(),
         Value::Utf8(text) | Value::Json(text) => text.len(),
     };
-    let headers: usize = found.headers().map(|header| header.key.len() + value(header.value)).sum();
-    value(found.record.key) + value(found.record.value) + headers + found.record.source_offset.map_or(0, str::len)
+    let headers: usize = found
+        .headers()
+        .map(|header| header.key.len() + value(header.value))
+        .sum();
+    value(found.record.key)
+        + value(found.record.value)
+        + headers
+        + found.record.source_offset.map_or(0, str::len)
 }
 
 fn invalid(what: &str) -> ConnectError {
@@ -128,9 +149,16 @@ pub(crate) fn positions(
 ) -> Result<Vec<SinkPosition>, ConnectError> {
     let mut checked: Vec<SinkPosition> = Vec::with_capacity(safe.len());
     for position in safe {
-        let jackfield_api::SinkPosition { topic, partition, offset, metadata } = position;
+        let jackfield_api::SinkPosition {
+            topic,
+            partition,
+            offset,
+            metadata,
+        } = position;
         let refused = |what: &str| {
-            ConnectError::fatal(format!("plugin returned position {offset} of {topic}-{partition} from preCommit: {what}"))
+            ConnectError::fatal(format!(
+                "plugin returned position {offset} of {topic}-{partition} from preCommit: {what}"
+            ))
         };
         let same = |at: &&SinkPosition| *at.topic == *topic && at.partition == partition;
         let Some(asked) = current.iter().find(same) else {
@@ -142,7 +170,12 @@ pub(crate) fn positions(
         if checked.iter().any(|at| same(&at)) {
             return Err(refused("the partition is there twice"));
         }
-        checked.push(SinkPosition { topic: Arc::clone(&asked.topic), partition, offset, metadata });
+        checked.push(SinkPosition {
+            topic: Arc::clone(&asked.topic),
+            partition,
+            offset,
+            metadata,
+        });
     }
     Ok(checked)
 }

@@ -43,7 +43,11 @@ impl HostTask {
             services,
             watcher,
             watches: Mutex::default(),
-            log: Mutex::new(LogBudget { lines: LOG_BURST, at: Instant::now(), dropped: 0 }),
+            log: Mutex::new(LogBudget {
+                lines: LOG_BURST,
+                at: Instant::now(),
+                dropped: 0,
+            }),
         })
     }
 
@@ -78,7 +82,10 @@ impl HostTask {
 
     /// Ends all watching; what comes too late from a plugin's own thread is harmless.
     pub(crate) fn unwatch(&self) {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Writes a plugin's log line within the task's budget.
@@ -98,7 +105,12 @@ impl HostTask {
         };
         let (connector, task) = (self.connector(), self.task());
         if dropped > 0 {
-            tracing::warn!(connector, task, lines = dropped, "plugin log lines dropped: too many");
+            tracing::warn!(
+                connector,
+                task,
+                lines = dropped,
+                "plugin log lines dropped: too many"
+            );
         }
         write_line(level, connector, task, message);
     }

@@ -109,10 +109,24 @@ impl Watcher {
         let mut entries = self.shared.entries();
         let id = entries.next;
         entries.next += 1;
-        let state = State::Polled { stamp: None, retry: true };
-        entries.by_id.insert(id, Entry { path: absolute, wake, state });
+        let state = State::Polled {
+            stamp: None,
+            retry: true,
+        };
+        entries.by_id.insert(
+            id,
+            Entry {
+                path: absolute,
+                wake,
+                state,
+            },
+        );
         self.shared.call_keeper(entries);
-        Watch { id, path: path.to_owned(), shared: Arc::clone(&self.shared) }
+        Watch {
+            id,
+            path: path.to_owned(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -126,8 +140,14 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut entries = self.shared.entries();
-        if let Some(Entry { state: State::Notified(places), .. }) = entries.by_id.remove(&self.id) {
-            entries.released.extend(places.iter().filter_map(|place| Some(place.parent()?.to_owned())));
+        if let Some(Entry {
+            state: State::Notified(places),
+            ..
+        }) = entries.by_id.remove(&self.id)
+        {
+            entries
+                .released
+                .extend(places.iter().filter_map(|place| Some(place.parent()?.to_owned())));
             self.shared.call_keeper(entries);
         }
     }
@@ -146,7 +166,9 @@ impl Shared {
             return;
         }
         let shared = Arc::clone(self);
-        let started = std::thread::Builder::new().name("path-watcher".to_owned()).spawn(move || shared.keep());
+        let started = std::thread::Builder::new()
+            .name("path-watcher".to_owned())
+            .spawn(move || shared.keep());
         match started {
             Ok(_) => entries.keeper_runs = true,
             Err(cause) => tracing::error!(error = %cause, "path watcher cannot start, paths are not watched"),
@@ -177,9 +199,14 @@ impl Shared {
             }
             let entries = self.entries();
             let idle = entries.released.is_empty()
-                && entries.by_id.values().any(|entry| matches!(entry.state, State::Polled { .. }));
+                && entries
+                    .by_id
+                    .values()
+                    .any(|entry| matches!(entry.state, State::Polled { .. }));
             if idle && !entries.urgent {
-                let waited = self.work.wait_timeout_while(entries, self.poll_interval, |entries| !entries.urgent);
+                let waited = self
+                    .work
+                    .wait_timeout_while(entries, self.poll_interval, |entries| !entries.urgent);
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
             }
         }
@@ -193,7 +220,12 @@ impl Shared {
         let mut entries = self.entries();
         let Some(entry) = entries.by_id.get_mut(&id) else {
             // Dropped meanwhile.
-            entries.released.extend(places.iter().flatten().filter_map(|place| Some(place.parent()?.to_owned())));
+            entries.released.extend(
+                places
+                    .iter()
+                    .flatten()
+                    .filter_map(|place| Some(place.parent()?.to_owned())),
+            );
             return;
         };
         if before != Some(now) || places.is_some() {
@@ -201,7 +233,10 @@ impl Shared {
         }
         entry.state = match places {
             Some(places) => State::Notified(places),
-            None => State::Polled { stamp: Some(now), retry },
+            None => State::Polled {
+                stamp: Some(now),
+                retry,
+            },
         };
     }
 
@@ -238,7 +273,10 @@ impl Shared {
     }
 
     fn release(&self, directory: &Path) {
-        self.directories.lock().unwrap_or_else(PoisonError::into_inner).release(directory);
+        self.directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .release(directory);
     }
 
     /// The callback of notify.
@@ -258,10 +296,15 @@ impl Shared {
         let Entries { by_id, released, .. } = &mut *entries;
         let mut refresh = false;
         for entry in by_id.values_mut() {
-            let State::Notified(places) = &entry.state else { continue };
+            let State::Notified(places) = &entry.state else {
+                continue;
+            };
             let touched = |place: &PathBuf| {
                 let its_directory = |path: &PathBuf| moved && place.parent() == Some(path);
-                event.paths.iter().any(|path| path == place || its_directory(path))
+                event
+                    .paths
+                    .iter()
+                    .any(|path| path == place || its_directory(path))
             };
             if !places.iter().any(touched) {
                 continue;
@@ -270,7 +313,10 @@ impl Shared {
             if moved {
                 // The path may mean another file now, or lie in another directory: find out anew.
                 released.extend(places.iter().filter_map(|place| Some(place.parent()?.to_owned())));
-                entry.state = State::Polled { stamp: None, retry: true };
+                entry.state = State::Polled {
+                    stamp: None,
+                    retry: true,
+                };
                 refresh = true;
             }
         }
@@ -300,7 +346,9 @@ impl Directories {
     }
 
     fn release(&mut self, directory: &Path) {
-        let Some(users) = self.users.get_mut(directory) else { return };
+        let Some(users) = self.users.get_mut(directory) else {
+            return;
+        };
         *users -= 1;
         if *users > 0 {
             return;
@@ -315,18 +363,40 @@ impl Directories {
 
 fn stamp(path: &Path) -> Stamp {
     let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
 }
 
 /// Whether other machines can change files there without this one being told.
 fn is_remote(directory: &Path) -> bool {
     /// NFS, SMB, CIFS, SMB2, 9P, AFS (two), Ceph, Coda, FUSE, OCFS2, GFS2, Lustre, VirtualBox.
     const REMOTE: [u64; 14] = [
-        0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x5346_414f, 0x6b41_4653, 0x00c3_6400, 0x7375_7245,
-        0x6573_5546, 0x7461_636f, 0x0116_1970, 0x0bd0_0bd0, 0x786f_4256,
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x0102_1997,
+        0x5346_414f,
+        0x6b41_4653,
+        0x00c3_6400,
+        0x7375_7245,
+        0x6573_5546,
+        0x7461_636f,
+        0x0116_1970,
+        0x0bd0_0bd0,
+        0x786f_4256,
     ];
     rustix::fs::statfs(directory).is_ok_and(|found| {
-        #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a magic number of 32 bits")]
+        #[allow(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "a magic number of 32 bits"
+        )]
         let magic = u64::from(found.f_type as u32);
         REMOTE.contains(&magic)
     })
@@ -341,12 +411,21 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     async fn woken(wake: &Notify) {
-        tokio::time::timeout(DEADLINE, wake.notified()).await.expect("woken within the deadline");
+        tokio::time::timeout(DEADLINE, wake.notified())
+            .await
+            .expect("woken within the deadline");
     }
 
     /// Waits until the watcher has settled: notified (or polled) as `wanted`, and nothing left to set up.
     async fn settled(watcher: &Watcher, wanted: fn(&State) -> bool) {
-        let settled = || watcher.shared.entries().by_id.values().all(|entry| wanted(&entry.state));
+        let settled = || {
+            watcher
+                .shared
+                .entries()
+                .by_id
+                .values()
+                .all(|entry| wanted(&entry.state))
+        };
         tokio::time::timeout(DEADLINE, async {
             while !settled() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -365,7 +444,13 @@ mod tests {
     }
 
     fn append(path: &Path) {
-        fs::OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(b"line\n").unwrap();
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap()
+            .write_all(b"line\n")
+            .unwrap();
     }
 
     /// Runs through appearance, append and removal; `ready` says that watching has begun.
@@ -377,13 +462,21 @@ mod tests {
         let other = watcher.watch(&directory.path().join("barrier"), Arc::clone(&barrier));
         woken(&wake).await;
         woken(&barrier).await;
-        for step in [append, append, |path: &Path| fs::remove_file(path).unwrap(), append] {
+        for step in [
+            append,
+            append,
+            |path: &Path| fs::remove_file(path).unwrap(),
+            append,
+        ] {
             settled(&watcher, ready).await;
             // What is under way comes before the barrier's event, so no wake of an earlier step is left over.
             append(&directory.path().join("barrier"));
             woken(&barrier).await;
             settled(&watcher, ready).await;
-            while tokio::time::timeout(Duration::ZERO, wake.notified()).await.is_ok() {}
+            while tokio::time::timeout(Duration::ZERO, wake.notified())
+                .await
+                .is_ok()
+            {}
             step(&path);
             woken(&wake).await;
         }

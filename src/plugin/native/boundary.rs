@@ -82,12 +82,17 @@ pub(super) fn call(function: impl FnOnce(*mut Error) -> i32) -> Result<(), Conne
         return Ok(());
     }
     if code != FAILED {
-        return Err(ConnectError::fatal(format!("plugin returned {code}, which the plugin ABI does not know")));
+        return Err(ConnectError::fatal(format!(
+            "plugin returned {code}, which the plugin ABI does not know"
+        )));
     }
     let message = String::from_utf8_lossy(message.as_ref()).into_owned();
     Err(match error.kind {
         ERROR_PANIC => ConnectError::fatal(format!("plugin panicked: {message}")),
-        kind => ConnectError { kind: ErrorKind::from_abi_code(kind), message },
+        kind => ConnectError {
+            kind: ErrorKind::from_abi_code(kind),
+            message,
+        },
     })
 }
 
@@ -118,7 +123,13 @@ pub(super) fn call_for_json<T: serde::de::DeserializeOwned + Default>(
 
 /// A config as the ABI wants it, borrowed.
 pub(super) fn key_values(config: &BTreeMap<String, String>) -> Vec<KeyValue> {
-    config.iter().map(|(key, value)| KeyValue { key: Slice::of(key), value: Slice::of(value) }).collect()
+    config
+        .iter()
+        .map(|(key, value)| KeyValue {
+            key: Slice::of(key),
+            value: Slice::of(value),
+        })
+        .collect()
 }
 
 /// Reads a table of the plugin, which starts with its size in four bytes: the part this host knows.

@@ -1,7 +1,8 @@
-//! Runs calls of a native task on blocking threads: they may wait for files, and the async worker must not.
+//! Runs calls of a native task where they may block: they may wait for files, and the async worker must not wait with them.
 //!
-//! A call costs two thread hand-overs (measured: about 10 µs) and no thread stays behind when the task is idle. A
-//! call past its deadline cannot be ended: the task is given up, and its thread ends it when the call ever returns.
+//! A call costs about 5 µs when it is short and 10 to 15 µs when another thread takes the worker's other work over
+//! meanwhile (`spawn_blocking` would cost 22 µs always). No thread stays behind when the task is idle. A call past its
+//! deadline cannot be ended: the task is given up, and its thread ends it when the call ever returns.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +11,7 @@ use std::{
 
 use jackfield_api::{ConnectError, ErrorKind};
 use jackfield_tasks::{TaskGroup, TaskHandle};
+use tokio::runtime::RuntimeFlavor;
 
 /// A task's state together with the calls to it.
 #[derive(Debug)]
@@ -25,7 +27,11 @@ pub(super) type Running<T> = TaskHandle<Result<T, ConnectError>>;
 
 impl<S: Send + 'static> Calls<S> {
     pub(super) fn new(state: S, group: TaskGroup) -> Self {
-        Self { state: Arc::new(Mutex::new(state)), group, failed: None }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            group,
+            failed: None,
+        }
     }
 
     /// Makes a call and waits for it.
@@ -50,7 +56,7 @@ impl<S: Send + 'static> Calls<S> {
         }
         let state = Arc::clone(&self.state);
         let work = move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(self.group.spawn_blocking(name, work))
+        Ok(spawn(&self.group, name, work))
     }
 
     /// Waits for a call. May be dropped and called again.
@@ -72,7 +78,7 @@ impl<S: Send + 'static> Calls<S> {
     /// The last call, made whatever happened before.
     pub(super) async fn stop(self, deadline: Duration, work: impl FnOnce(&mut S) + Send + 'static) {
         let state = self.state;
-        let mut running = self.group.spawn_blocking("stop", move || {
+        let mut running = spawn(&self.group, "stop", move || {
             work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
             Ok(())
         });
@@ -89,10 +95,28 @@ pub(super) async fn call_once<T: Send + 'static>(
     deadline: Duration,
     work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
 ) -> Result<T, ConnectError> {
-    wait(name, deadline, &mut group.spawn_blocking(name, work)).await
+    wait(name, deadline, &mut spawn(group, name, work)).await
 }
 
-async fn wait<T>(name: &'static str, deadline: Duration, running: &mut Running<T>) -> Result<T, ConnectError> {
+/// Runs a call where it may block. On a multi-threaded runtime the thread hands its other work over only when the call
+/// takes long enough for another thread to notice.
+fn spawn<T: Send + 'static>(
+    group: &TaskGroup,
+    name: &'static str,
+    work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
+) -> Running<T> {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        // A task of its own, so that the caller can give it up.
+        RuntimeFlavor::MultiThread => group.spawn(name, async move { tokio::task::block_in_place(work) }),
+        _ => group.spawn_blocking(name, work),
+    }
+}
+
+async fn wait<T>(
+    name: &'static str,
+    deadline: Duration,
+    running: &mut Running<T>,
+) -> Result<T, ConnectError> {
     match tokio::time::timeout(deadline, running.join()).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(ConnectError::fatal(error.to_string())),

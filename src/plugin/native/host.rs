@@ -99,6 +99,8 @@ unsafe extern "C" fn retain(task: *const c_void) {
 unsafe extern "C" fn release(task: *const c_void) {
     if !task.is_null() {
         // SAFETY: the plugin calls this once for each `retain`.
-        guarded((), || unsafe { Arc::decrement_strong_count(task.cast::<HostTask>()) });
+        guarded((), || unsafe {
+            Arc::decrement_strong_count(task.cast::<HostTask>())
+        });
     }
 }

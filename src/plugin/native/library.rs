@@ -13,8 +13,8 @@ use std::{
 };
 
 use jackfield_api::abi::{
-    self, ABI_MAJOR, ABI_MINOR, ClassDesc, ConnectorVTable, ENTRY_SYMBOL, EntryFn, MAGIC, PluginDesc, SinkVTable,
-    Slice, SourceVTable,
+    self, ABI_MAJOR, ABI_MINOR, ClassDesc, ConnectorVTable, ENTRY_SYMBOL, EntryFn, MAGIC, PluginDesc,
+    SinkVTable, Slice, SourceVTable,
 };
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -70,7 +70,12 @@ pub(super) fn load(
     let file = package.directory.join(&artifact.file);
     let about = |what: String| {
         let package = &package.manifest.package;
-        format!("plugin {} {}, file {}: {what}", package.name, package.version, file.display())
+        format!(
+            "plugin {} {}, file {}: {what}",
+            package.name,
+            package.version,
+            file.display()
+        )
     };
     check_abi(package).map_err(about)?;
     check_permissions(package, &file).map_err(about)?;
@@ -87,7 +92,9 @@ pub(super) fn load(
     if let Some(classes) = loaded.by_digest.get(&found) {
         return Ok(Arc::clone(classes));
     }
-    let real = file.canonicalize().map_err(|cause| about(format!("cannot be read: {cause}")))?;
+    let real = file
+        .canonicalize()
+        .map_err(|cause| about(format!("cannot be read: {cause}")))?;
     let path = match loaded.by_path.get(&real) {
         None => real,
         Some(_) => copy_by_content(&content, found, cache_dir).map_err(about)?,
@@ -101,7 +108,12 @@ pub(super) fn load(
 
 /// What the manifest says is looked at before the library's code is mapped.
 fn check_abi(package: &FoundPackage) -> Result<(), String> {
-    let declared = package.manifest.artifact.native.as_ref().map_or("", |native| &native.abi);
+    let declared = package
+        .manifest
+        .artifact
+        .native
+        .as_ref()
+        .map_or("", |native| &native.abi);
     if declared == format!("{ABI_MAJOR}.{ABI_MINOR}") {
         return Ok(());
     }
@@ -118,12 +130,14 @@ fn unsupported(found: &str) -> String {
 /// Code that others may change is not loaded.
 fn check_permissions(package: &FoundPackage, file: &Path) -> Result<(), String> {
     let real = |path: &Path| {
-        path.canonicalize().map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
+        path.canonicalize()
+            .map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
     };
     let (file, directory, root) = (real(file)?, real(&package.directory)?, real(&package.root)?);
     let inside = file.ancestors().take_while(|path| path.starts_with(&directory));
     for path in inside.chain([root.as_path()]) {
-        let metadata = fs::metadata(path).map_err(|cause| format!("{} cannot be read: {cause}", path.display()))?;
+        let metadata =
+            fs::metadata(path).map_err(|cause| format!("{} cannot be read: {cause}", path.display()))?;
         if metadata.mode() & 0o002 != 0 {
             return Err(format!(
                 "{} is writable by everyone, native code from there is not loaded: chmod o-w it",
@@ -189,10 +203,15 @@ unsafe fn read_classes(descriptor: *const PluginDesc) -> Result<Classes, String>
         ));
     }
     if (major, minor) != (ABI_MAJOR, ABI_MINOR) {
-        return Err(unsupported(&format!("the library speaks plugin ABI {major}.{minor}")));
+        return Err(unsupported(&format!(
+            "the library speaks plugin ABI {major}.{minor}"
+        )));
     }
     if (size as usize) < size_of::<PluginDesc>() {
-        return Err(format!("its descriptor has {size} bytes, {} are needed", size_of::<PluginDesc>()));
+        return Err(format!(
+            "its descriptor has {size} bytes, {} are needed",
+            size_of::<PluginDesc>()
+        ));
     }
     // SAFETY: the size was checked.
     let descriptor = unsafe { descriptor.read() };
@@ -202,17 +221,23 @@ unsafe fn read_classes(descriptor: *const PluginDesc) -> Result<Classes, String>
         u16::from(jackfield_batch::MAJOR),
     );
     if !(min..=max).contains(&ours) {
-        return Err(format!("it speaks record batch format {min} to {max}, this program speaks {ours}"));
+        return Err(format!(
+            "it speaks record batch format {min} to {max}, this program speaks {ours}"
+        ));
     }
     if descriptor.class_count == 0 || descriptor.class_count > MAX_CLASSES || descriptor.classes.is_null() {
-        return Err(format!("it has {} classes, 1 to {MAX_CLASSES} are supported", descriptor.class_count));
+        return Err(format!(
+            "it has {} classes, 1 to {MAX_CLASSES} are supported",
+            descriptor.class_count
+        ));
     }
     let mut classes = Classes::new();
     for index in 0..descriptor.class_count as usize {
         // SAFETY: the array has `class_count` entries.
         let class = unsafe { descriptor.classes.add(index).read() };
         // SAFETY: each entry is null or points to a class descriptor that stays.
-        let (name, version, class) = unsafe { read_class(class) }.map_err(|what| format!("class {index}: {what}"))?;
+        let (name, version, class) =
+            unsafe { read_class(class) }.map_err(|what| format!("class {index}: {what}"))?;
         classes.insert(name, (version, class));
     }
     Ok(classes)
@@ -227,7 +252,10 @@ unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeC
     // SAFETY: every version starts with its size.
     let size = unsafe { (&raw const (*class).struct_size).read() } as usize;
     if size < size_of::<ClassDesc>() {
-        return Err(format!("its descriptor has {size} bytes, {} are needed", size_of::<ClassDesc>()));
+        return Err(format!(
+            "its descriptor has {size} bytes, {} are needed",
+            size_of::<ClassDesc>()
+        ));
     }
     // SAFETY: the size was checked.
     let found = unsafe { class.read() };
@@ -247,7 +275,15 @@ unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeC
         abi::KIND_SINK => TaskTable::Sink(unsafe { boundary::table("sink table", found.sink) }?),
         kind => return Err(format!("kind {kind}, which the plugin ABI does not know")),
     };
-    Ok((name, version, NativeClass { descriptor: class, connector, tasks }))
+    Ok((
+        name,
+        version,
+        NativeClass {
+            descriptor: class,
+            connector,
+            tasks,
+        },
+    ))
 }
 
 impl NativeClass {

@@ -1,7 +1,10 @@
 //! Native plugins: trusted libraries behind the C ABI of `jackfield_api::abi`.
 //!
 //! Everything unsafe of the host is in this folder, except for reading compiled WASM code back from the cache.
-#![allow(unsafe_code, reason = "the C boundary: libraries are loaded and called here and nowhere else")]
+#![allow(
+    unsafe_code,
+    reason = "the C boundary: libraries are loaded and called here and nowhere else"
+)]
 
 mod boundary;
 mod calls;
@@ -57,9 +60,16 @@ pub(crate) async fn load(
         let info = info.clone();
         let work = move || load_blocking(&package, &info, &cache_dir).map_err(ConnectError::fatal);
         // Reading and linking a library takes its time on a slow disk: the deadline of `start`.
-        call_once(&host.group, "load", host.limits.start, work).await.map_err(|error| error.message)?
+        call_once(&host.group, "load", host.limits.start, work)
+            .await
+            .map_err(|error| error.message)?
     };
-    Ok(NativeConnector { info, class, config_def, host })
+    Ok(NativeConnector {
+        info,
+        class,
+        config_def,
+        host,
+    })
 }
 
 fn load_blocking(
@@ -67,21 +77,32 @@ fn load_blocking(
     info: &PluginInfo,
     cache_dir: &Path,
 ) -> Result<(NativeClass, ConfigDef), String> {
-    let artifact = package.manifest.native_here().ok_or("no library for this machine")?;
+    let artifact = package
+        .manifest
+        .native_here()
+        .ok_or("no library for this machine")?;
     let classes = library::load(package, artifact, cache_dir)?;
     let file = artifact.file.display();
     let Some((version, class)) = classes.get(&info.class) else {
         let mut names: Vec<_> = classes.keys().map(String::as_str).collect();
         names.sort_unstable();
-        return Err(format!("{file} has no class {}, only {}", info.class, names.join(", ")));
+        return Err(format!(
+            "{file} has no class {}, only {}",
+            info.class,
+            names.join(", ")
+        ));
     };
     crate::plugins::check_class(info, class.kind(), version).map_err(|what| format!("{file}: {what}"))?;
     let (class, table) = (*class, class.connector);
     // SAFETY: the descriptor is the plugin's own, the places are valid during the call.
     let json = call_for_bytes(|out, error| unsafe { (table.config_def)(class.descriptor, out, error) })
         .map_err(|error| format!("{file}: config definition of {}: {error}", info.class))?;
-    let config_def = serde_json::from_slice(json.as_ref())
-        .map_err(|cause| format!("{file}: config definition of {} cannot be read: {cause}", info.class))?;
+    let config_def = serde_json::from_slice(json.as_ref()).map_err(|cause| {
+        format!(
+            "{file}: config definition of {} cannot be read: {cause}",
+            info.class
+        )
+    })?;
     Ok((class, config_def))
 }
 
@@ -169,7 +190,10 @@ impl ConnectorPlugin for NativeConnector {
 
     async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
         let (class, config) = (self.class, config.clone());
-        call_once(&self.host.group, "validate", self.host.limits.start, move || validate(&class, &config)).await
+        call_once(&self.host.group, "validate", self.host.limits.start, move || {
+            validate(&class, &config)
+        })
+        .await
     }
 
     async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
@@ -184,15 +208,25 @@ impl ConnectorPlugin for NativeConnector {
         config: &Config,
         services: TaskServices,
     ) -> Result<Box<dyn HostedSource>, ConnectError> {
-        let TaskTable::Source(table) = self.class.tasks else { return Err(self.wrong_kind()) };
+        let TaskTable::Source(table) = self.class.tasks else {
+            return Err(self.wrong_kind());
+        };
         let task = HostTask::new(services, Arc::clone(&self.host.watcher));
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;
-            Ok(SourceState { handle, table, receiver: Receiver::default() })
+            Ok(SourceState {
+                handle,
+                table,
+                receiver: Receiver::default(),
+            })
         })
         .await?;
-        Ok(Box::new(NativeSource::new(state, self.host.group.clone(), Arc::clone(&self.host.limits))))
+        Ok(Box::new(NativeSource::new(
+            state,
+            self.host.group.clone(),
+            Arc::clone(&self.host.limits),
+        )))
     }
 
     async fn start_sink(
@@ -200,7 +234,9 @@ impl ConnectorPlugin for NativeConnector {
         config: &Config,
         services: TaskServices,
     ) -> Result<Box<dyn HostedSink>, ConnectError> {
-        let TaskTable::Sink(table) = self.class.tasks else { return Err(self.wrong_kind()) };
+        let TaskTable::Sink(table) = self.class.tasks else {
+            return Err(self.wrong_kind());
+        };
         let task = HostTask::new(services, Arc::clone(&self.host.watcher));
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
@@ -208,6 +244,10 @@ impl ConnectorPlugin for NativeConnector {
             Ok(SinkState { handle, table })
         })
         .await?;
-        Ok(Box::new(NativeSink::new(state, self.host.group.clone(), Arc::clone(&self.host.limits))))
+        Ok(Box::new(NativeSink::new(
+            state,
+            self.host.group.clone(),
+            Arc::clone(&self.host.limits),
+        )))
     }
 }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jackfield_api::{
     ConnectError,
-    abi::{self, POLL_BATCH, POLL_IDLE, PollResult, Position, SinkVTable, Slice, SourceVTable, TopicPartition},
+    abi::{
+        self, POLL_BATCH, POLL_IDLE, PollResult, Position, SinkVTable, Slice, SourceVTable, TopicPartition,
+    },
 };
 use jackfield_tasks::TaskGroup;
 
@@ -15,8 +17,8 @@ use super::{
     calls::{Calls, Running},
 };
 use crate::{
-    HostedSink, HostedSource, PollLimits, Polled, RecordError, SinkPosition, limits::Limits, receive::Receiver,
-    services::HostTask,
+    HostedSink, HostedSource, PollLimits, Polled, RecordError, SinkPosition, limits::Limits,
+    receive::Receiver, services::HostTask,
 };
 
 /// The plugin's handle of a started task; stops it once.
@@ -75,16 +77,25 @@ pub(super) struct SourceState {
 
 impl NativeSource {
     pub(super) fn new(state: SourceState, group: TaskGroup, limits: Arc<Limits>) -> Self {
-        Self { calls: Calls::new(state, group), limits, pending: None }
+        Self {
+            calls: Calls::new(state, group),
+            limits,
+            pending: None,
+        }
     }
 }
 
 impl SourceState {
     fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError> {
-        let asked = abi::PollLimits { max_records: limits.max_records, max_bytes: limits.max_bytes };
+        let asked = abi::PollLimits {
+            max_records: limits.max_records,
+            max_bytes: limits.max_bytes,
+        };
         let mut result = PollResult::EMPTY;
         // SAFETY: the handle is live, calls come one at a time, the limits and the places are valid during the call.
-        let done = call(|error| unsafe { (self.table.poll)(self.handle.raw, &raw const asked, &raw mut result, error) });
+        let done = call(|error| unsafe {
+            (self.table.poll)(self.handle.raw, &raw const asked, &raw mut result, error)
+        });
         // SAFETY: the plugin filled the buffer in, or left it empty.
         let batch = unsafe { PluginBytes::new(result.batch) };
         done?;
@@ -92,7 +103,9 @@ impl SourceState {
             POLL_BATCH => Ok(Polled::Batch(self.receiver.receive(batch.into_bytes(), limits)?)),
             // A negative time means "only when woken".
             POLL_IDLE => Ok(Polled::Idle(u64::try_from(result.idle_ms).ok())),
-            state => Err(ConnectError::fatal(format!("plugin returned poll state {state}, the plugin ABI knows 1 and 2"))),
+            state => Err(ConnectError::fatal(format!(
+                "plugin returned poll state {state}, the plugin ABI knows 1 and 2"
+            ))),
         }
     }
 
@@ -115,11 +128,17 @@ impl HostedSource for NativeSource {
     }
 
     async fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
-        self.calls.call("committed", self.limits.poll, move |state| state.committed(batches)).await
+        self.calls
+            .call("committed", self.limits.poll, move |state| {
+                state.committed(batches)
+            })
+            .await
     }
 
     async fn stop(self: Box<Self>) {
-        self.calls.stop(self.limits.stop, |state| state.handle.end()).await;
+        self.calls
+            .stop(self.limits.stop, |state| state.handle.end())
+            .await;
     }
 }
 
@@ -138,7 +157,10 @@ pub(super) struct SinkState {
 
 impl NativeSink {
     pub(super) fn new(state: SinkState, group: TaskGroup, limits: Arc<Limits>) -> Self {
-        Self { calls: Calls::new(state, group), limits }
+        Self {
+            calls: Calls::new(state, group),
+            limits,
+        }
     }
 }
 
@@ -146,7 +168,9 @@ impl SinkState {
     fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
         let positions = positions(partitions);
         // SAFETY: the handle is live, calls come one at a time, the positions are valid during the call.
-        call(|error| unsafe { (self.table.open)(self.handle.raw, positions.as_ptr(), positions.len(), error) })
+        call(|error| unsafe {
+            (self.table.open)(self.handle.raw, positions.as_ptr(), positions.len(), error)
+        })
     }
 
     fn put(&mut self, batch: &[u8]) -> Result<Vec<RecordError>, ConnectError> {
@@ -161,11 +185,16 @@ impl SinkState {
         Ok(rejected.into_iter().map(error).collect())
     }
 
-    fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<jackfield_api::SinkPosition>, ConnectError> {
+    fn pre_commit(
+        &mut self,
+        current: &[SinkPosition],
+    ) -> Result<Vec<jackfield_api::SinkPosition>, ConnectError> {
         let positions = positions(current);
         call_for_json("preCommit", |out, error| {
             // SAFETY: the handle is live, calls come one at a time, the positions are valid during the call.
-            unsafe { (self.table.pre_commit)(self.handle.raw, positions.as_ptr(), positions.len(), out, error) }
+            unsafe {
+                (self.table.pre_commit)(self.handle.raw, positions.as_ptr(), positions.len(), out, error)
+            }
         })
     }
 
@@ -177,7 +206,9 @@ impl SinkState {
         };
         let partitions: Vec<_> = partitions.iter().map(partition).collect();
         // SAFETY: the handle is live, calls come one at a time, the partitions are valid during the call.
-        call(|error| unsafe { (self.table.close)(self.handle.raw, partitions.as_ptr(), partitions.len(), error) })
+        call(|error| unsafe {
+            (self.table.close)(self.handle.raw, partitions.as_ptr(), partitions.len(), error)
+        })
     }
 }
 
@@ -196,25 +227,38 @@ fn positions(positions: &[SinkPosition]) -> Vec<Position> {
 impl HostedSink for NativeSink {
     async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
         let partitions = partitions.to_vec();
-        self.calls.call("open", self.limits.put, move |state| state.open(&partitions)).await
+        self.calls
+            .call("open", self.limits.put, move |state| state.open(&partitions))
+            .await
     }
 
     async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
-        self.calls.call("put", self.limits.put, move |state| state.put(&batch)).await
+        self.calls
+            .call("put", self.limits.put, move |state| state.put(&batch))
+            .await
     }
 
     async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
         let asked = current.to_vec();
-        let safe = self.calls.call("preCommit", self.limits.put, move |state| state.pre_commit(&asked)).await?;
+        let safe = self
+            .calls
+            .call("preCommit", self.limits.put, move |state| {
+                state.pre_commit(&asked)
+            })
+            .await?;
         crate::receive::positions(current, safe)
     }
 
     async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError> {
         let partitions = partitions.to_vec();
-        self.calls.call("close", self.limits.put, move |state| state.close(&partitions)).await
+        self.calls
+            .call("close", self.limits.put, move |state| state.close(&partitions))
+            .await
     }
 
     async fn stop(self: Box<Self>) {
-        self.calls.stop(self.limits.stop, |state| state.handle.end()).await;
+        self.calls
+            .stop(self.limits.stop, |state| state.handle.end())
+            .await;
     }
 }

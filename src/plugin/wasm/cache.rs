@@ -34,7 +34,12 @@ impl CodeCache {
     }
 
     /// The compiled component: from the cache, or compiled and put there.
-    pub(super) fn compile(&self, engine: &Engine, digest: Sha256, component: &[u8]) -> Result<Component, String> {
+    pub(super) fn compile(
+        &self,
+        engine: &Engine,
+        digest: Sha256,
+        component: &[u8],
+    ) -> Result<Component, String> {
         let path = self.directory.join(file_name(engine, digest));
         match self.read(engine, &path) {
             Ok(Some(component)) => return Ok(component),
@@ -58,7 +63,9 @@ impl CodeCache {
             Err(cause) => return Err(cause.to_string()),
         };
         self.check_directory().map_err(|cause| cause.to_string())?;
-        let (header, code) = content.split_at_checked(HEADER_BYTES).ok_or("the file is too short")?;
+        let (header, code) = content
+            .split_at_checked(HEADER_BYTES)
+            .ok_or("the file is too short")?;
         let (magic, digest) = header.split_at(MAGIC.len());
         if magic != MAGIC {
             return Err("the file is not one of this cache".to_owned());
@@ -70,9 +77,14 @@ impl CodeCache {
     }
 
     fn write(&self, path: &Path, component: &Component) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)?;
         self.check_directory()?;
-        let code = component.serialize().map_err(|cause| io::Error::other(format!("{cause:#}")))?;
+        let code = component
+            .serialize()
+            .map_err(|cause| io::Error::other(format!("{cause:#}")))?;
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
         let mut content = Vec::with_capacity(HEADER_BYTES + code.len());
         content.extend_from_slice(MAGIC);
@@ -99,7 +111,9 @@ impl CodeCache {
             if metadata.mode() & 0o022 != 0 {
                 // Somebody may have been there already.
                 fs::read_dir(&self.directory)?.try_for_each(|entry| match entry?.path() {
-                    path if path.extension().is_some_and(|extension| extension == "cwasm") => fs::remove_file(path),
+                    path if path.extension().is_some_and(|extension| extension == "cwasm") => {
+                        fs::remove_file(path)
+                    }
                     _ => Ok(()),
                 })?;
                 return Err(io::Error::other(format!(
@@ -122,7 +136,10 @@ impl CodeCache {
         }
         files.sort();
         let surplus = (files.len() + 1).saturating_sub(MAX_FILES);
-        files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        files
+            .iter()
+            .take(surplus)
+            .try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
 

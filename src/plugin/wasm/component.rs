@@ -37,7 +37,12 @@ pub(super) fn compile(
     let file = package.directory.join(&artifact.file);
     let about = |what: String| {
         let package = &package.manifest.package;
-        format!("plugin {} {}, file {}: {what}", package.name, package.version, file.display())
+        format!(
+            "plugin {} {}, file {}: {what}",
+            package.name,
+            package.version,
+            file.display()
+        )
     };
     if artifact.contract != CONTRACT {
         return Err(about(unsupported(&artifact.contract)));
@@ -58,7 +63,9 @@ fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     let unreadable = |cause| format!("cannot be read: {cause}");
     let size = fs::metadata(file).map_err(unreadable)?.len();
     if size > max_bytes {
-        return Err(format!("{size} bytes, components of at most {max_bytes} are loaded"));
+        return Err(format!(
+            "{size} bytes, components of at most {max_bytes} are loaded"
+        ));
     }
     fs::read(file).map_err(unreadable)
 }
@@ -75,7 +82,10 @@ fn link(host: &WasmHost, component: &Component) -> Result<Compiled, String> {
     let (_, version) = CONTRACT.split_once('@').expect("the contract has a version");
     let kind = component.component_type();
     let imports = kind.imports(&host.engine).map(|(name, _)| name.to_owned());
-    let names = kind.exports(&host.engine).map(|(name, _)| name.to_owned()).chain(imports);
+    let names = kind
+        .exports(&host.engine)
+        .map(|(name, _)| name.to_owned())
+        .chain(imports);
     for name in names.filter(|name| name.starts_with("jackfield:plugin/")) {
         if name.split_once('@').map(|(_, found)| found) != Some(version) {
             return Err(unsupported(&name));
@@ -89,5 +99,10 @@ fn link(host: &WasmHost, component: &Component) -> Result<Compiled, String> {
         .map_err(|cause| format!("not a Jackfield plugin: {cause:#}"))?;
     let source = exports::source_task::GuestIndices::new(&instance).ok();
     let sink = exports::sink_task::GuestIndices::new(&instance).ok();
-    Ok(Compiled { instance, connector, source, sink })
+    Ok(Compiled {
+        instance,
+        connector,
+        source,
+        sink,
+    })
 }

@@ -6,15 +6,11 @@ use std::{future::Future, pin::Pin, time::Duration};
 use jackfield_api::{ConnectError, ErrorKind};
 use wasmtime::{Store, component::Instance as WasmInstance};
 
-use super::{
-    WasmHost,
-    bindings::jackfield::plugin::types,
-    component::Compiled,
-    state::State,
-};
+use super::{WasmHost, bindings::jackfield::plugin::types, component::Compiled, state::State};
 
 /// A call into the component.
-pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, types::Error>>> + Send + 'a>>;
+pub(super) type Call<'a, T> =
+    Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, types::Error>>> + Send + 'a>>;
 
 /// An instance with its store.
 pub(super) struct Instance {
@@ -38,7 +34,13 @@ impl Instance {
             Ok(made) => made.map_err(|cause| trapped("instantiation", &cause, &mut store)),
             Err(_) => Err(overdue("instantiation", deadline)),
         };
-        Ok((Self { store: Some(store), failed: None }, made?))
+        Ok((
+            Self {
+                store: Some(store),
+                failed: None,
+            },
+            made?,
+        ))
     }
 
     /// For looking functions up.
@@ -55,7 +57,8 @@ impl Instance {
         call: impl for<'a> FnOnce(&'a mut Store<State>) -> Call<'a, T> + Send,
     ) -> Result<T, ConnectError> {
         let Some(mut store) = self.store.take() else {
-            let dropped = || ConnectError::fatal("the task is gone: a call to its WASM plugin was not awaited");
+            let dropped =
+                || ConnectError::fatal("the task is gone: a call to its WASM plugin was not awaited");
             return Err(self.failed.clone().unwrap_or_else(dropped));
         };
         let result = {
@@ -118,14 +121,21 @@ impl Drop for Instance {
 
 impl std::fmt::Debug for Instance {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Instance").field("live", &self.is_live()).field("failed", &self.failed).finish()
+        formatter
+            .debug_struct("Instance")
+            .field("live", &self.is_live())
+            .field("failed", &self.failed)
+            .finish()
     }
 }
 
 fn connect_error(error: types::Error, state: &State) -> ConnectError {
     let types::Error { kind, mut message } = error;
     // WASI's numbers for: not found, not permitted, no such capability.
-    if ["(os error 44)", "(os error 63)", "(os error 76)", "(os error 2)"].iter().any(|code| message.contains(code)) {
+    if ["(os error 44)", "(os error 63)", "(os error 76)", "(os error 2)"]
+        .iter()
+        .any(|code| message.contains(code))
+    {
         message = format!("{message}; {}", state.file_hint());
     }
     let kind = match kind {
@@ -140,7 +150,10 @@ fn connect_error(error: types::Error, state: &State) -> ConnectError {
 fn trapped(name: &str, cause: &wasmtime::Error, store: &mut Store<State>) -> ConnectError {
     let explained = store.data_mut().explain_trap();
     // The root cause is the trap; what lies above it is a backtrace.
-    ConnectError::fatal(format!("{name} of the WASM plugin trapped: {}{explained}", cause.root_cause()))
+    ConnectError::fatal(format!(
+        "{name} of the WASM plugin trapped: {}{explained}",
+        cause.root_cause()
+    ))
 }
 
 fn overdue(name: &str, deadline: Duration) -> ConnectError {

@@ -15,8 +15,11 @@ mod ticker;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+
+pub(crate) use self::state::Directories;
 
 use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
@@ -31,12 +34,12 @@ use self::{
     cache::CodeCache,
     component::Compiled,
     instance::Instance,
-    state::{Directories, State},
+    state::State,
     task::{WasmSink, WasmSource},
     ticker::Ticker,
 };
 use crate::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginConfig, PluginInfo, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginInfo, TaskServices,
     discover::FoundPackage,
     limits::{FIBER_STACK_BYTES, Limits, WASM_STACK_BYTES},
     manifest::{DirectoryAccess, Sha256},
@@ -64,19 +67,22 @@ type Config = BTreeMap<String, String>;
 
 impl std::fmt::Debug for WasmHost {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("WasmHost").field("directories", &self.directories).finish_non_exhaustive()
+        formatter
+            .debug_struct("WasmHost")
+            .field("directories", &self.directories)
+            .finish_non_exhaustive()
     }
 }
 
 impl WasmHost {
-    /// Makes the engine. The error names the config key.
+    /// Makes the engine.
     pub(crate) fn new(
-        config: &PluginConfig,
+        directories: Directories,
+        cache_dir: PathBuf,
         limits: Arc<Limits>,
         group: &TaskGroup,
         watcher: Arc<Watcher>,
     ) -> Result<Self, String> {
-        let directories = Arc::new(Directories::new(&config.wasm_directories)?);
         let failed = |cause: wasmtime::Error| format!("WASM engine cannot start: {cause:#}");
         let engine = Engine::new(&engine_config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
@@ -87,11 +93,11 @@ impl WasmHost {
             engine,
             linker,
             ticker,
-            cache: CodeCache::new(config.cache_dir.join("wasm")),
+            cache: CodeCache::new(cache_dir),
             limits,
             group: group.clone(),
             watcher,
-            directories,
+            directories: Arc::new(directories),
             compiled: Mutex::default(),
         })
     }
@@ -146,8 +152,13 @@ pub(crate) async fn load(
     };
     let compiled = Arc::clone(cell.get_or_try_init(compile).await?);
     let access = package.manifest.capabilities.directories;
-    let mut connector =
-        WasmConnector { info, config_def: ConfigDef::default(), compiled, access, host };
+    let mut connector = WasmConnector {
+        info,
+        config_def: ConfigDef::default(),
+        compiled,
+        access,
+        host,
+    };
     let config_def = connector.describe().await.map_err(|error| error.message);
     let file = artifact.file.display();
     connector.config_def = config_def.map_err(|what| format!("{file}: {what}"))?;
@@ -167,7 +178,10 @@ impl WasmConnector {
         let class = &self.info.class;
         let Some(found) = classes.iter().find(|found| found.class == *class) else {
             let names: Vec<_> = classes.iter().map(|found| found.class.as_str()).collect();
-            return Err(ConnectError::fatal(format!("it has no class {class}, only {}", names.join(", "))));
+            return Err(ConnectError::fatal(format!(
+                "it has no class {class}, only {}",
+                names.join(", ")
+            )));
         };
         let kind = match found.kind {
             connector::Kind::Source => Kind::Source,
@@ -179,7 +193,9 @@ impl WasmConnector {
             Kind::Sink => self.compiled.sink.is_some(),
         };
         if !exported {
-            return Err(ConnectError::fatal(format!("{class} is a {kind}, but it does not export {kind}-task")));
+            return Err(ConnectError::fatal(format!(
+                "{class} is a {kind}, but it does not export {kind}-task"
+            )));
         }
         let class = class.clone();
         let call = instance.call(&self.host, "config-def", deadline, |store| {
@@ -190,9 +206,16 @@ impl WasmConnector {
     }
 
     /// A short-lived instance for questions about the class.
-    async fn questions(&self, access: DirectoryAccess) -> Result<(Instance, Arc<connector::Guest>), ConnectError> {
+    async fn questions(
+        &self,
+        access: DirectoryAccess,
+    ) -> Result<(Instance, Arc<connector::Guest>), ConnectError> {
         let (mut instance, inner) = self.instantiate(None, access, self.host.limits.describe).await?;
-        let guest = self.compiled.connector.load(instance.store(), &inner).map_err(missing)?;
+        let guest = self
+            .compiled
+            .connector
+            .load(instance.store(), &inner)
+            .map_err(missing)?;
         Ok((instance, Arc::new(guest)))
     }
 
@@ -214,11 +237,16 @@ impl WasmConnector {
 }
 
 fn missing(cause: wasmtime::Error) -> ConnectError {
-    ConnectError::fatal(format!("the component lacks a function of the contract: {cause:#}"))
+    ConnectError::fatal(format!(
+        "the component lacks a function of the contract: {cause:#}"
+    ))
 }
 
 fn pairs(config: &Config) -> Vec<(String, String)> {
-    config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    config
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 #[async_trait]
@@ -242,7 +270,12 @@ impl ConnectorPlugin for WasmConnector {
             Box::pin(async move { guest.call_validate(store, &class, &config).await })
         });
         let issues = call.await?.into_iter();
-        Ok(issues.map(|issue| ConfigValueIssue { name: issue.name, message: issue.message }).collect())
+        Ok(issues
+            .map(|issue| ConfigValueIssue {
+                name: issue.name,
+                message: issue.message,
+            })
+            .collect())
     }
 
     async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
@@ -251,7 +284,11 @@ impl ConnectorPlugin for WasmConnector {
         let call = instance.call(&self.host, "taskConfigs", self.host.limits.start, |store| {
             Box::pin(async move { guest.call_task_configs(store, &class, &config, max_tasks).await })
         });
-        let configs = call.await?.into_iter().map(|config| config.into_iter().collect()).collect();
+        let configs = call
+            .await?
+            .into_iter()
+            .map(|config| config.into_iter().collect())
+            .collect();
         receive::task_configs(configs, max_tasks)
     }
 
@@ -260,7 +297,11 @@ impl ConnectorPlugin for WasmConnector {
         config: &Config,
         services: TaskServices,
     ) -> Result<Box<dyn HostedSource>, ConnectError> {
-        let source = self.compiled.source.as_ref().filter(|_| self.info.kind == Kind::Source);
+        let source = self
+            .compiled
+            .source
+            .as_ref()
+            .filter(|_| self.info.kind == Kind::Source);
         let source = source.ok_or_else(|| self.wrong_kind())?;
         let task = HostTask::new(services, Arc::clone(&self.host.watcher));
         let deadline = self.host.limits.start;
@@ -272,7 +313,12 @@ impl ConnectorPlugin for WasmConnector {
         });
         call.await?;
         let host = Arc::clone(&self.host);
-        Ok(Box::new(WasmSource { host, instance, guest, receiver: Receiver::default() }))
+        Ok(Box::new(WasmSource {
+            host,
+            instance,
+            guest,
+            receiver: Receiver::default(),
+        }))
     }
 
     async fn start_sink(
@@ -280,7 +326,11 @@ impl ConnectorPlugin for WasmConnector {
         config: &Config,
         services: TaskServices,
     ) -> Result<Box<dyn HostedSink>, ConnectError> {
-        let sink = self.compiled.sink.as_ref().filter(|_| self.info.kind == Kind::Sink);
+        let sink = self
+            .compiled
+            .sink
+            .as_ref()
+            .filter(|_| self.info.kind == Kind::Sink);
         let sink = sink.ok_or_else(|| self.wrong_kind())?;
         let task = HostTask::new(services, Arc::clone(&self.host.watcher));
         let deadline = self.host.limits.start;
@@ -291,6 +341,10 @@ impl ConnectorPlugin for WasmConnector {
             Box::pin(async move { starting.call_start(store, &class, &config).await })
         });
         call.await?;
-        Ok(Box::new(WasmSink { host: Arc::clone(&self.host), instance, guest }))
+        Ok(Box::new(WasmSink {
+            host: Arc::clone(&self.host),
+            instance,
+            guest,
+        }))
     }
 }

@@ -34,7 +34,11 @@ struct Lines {
 
 impl LogStream {
     pub(super) fn new(level: LogLevel, task: Option<Arc<HostTask>>) -> Self {
-        Self { level, task, state: Arc::default() }
+        Self {
+            level,
+            task,
+            state: Arc::default(),
+        }
     }
 
     /// The last lines so far, forgotten by this.

@@ -39,7 +39,7 @@ pub(super) struct State {
 
 /// The granted directories (`plugin.wasm.directories`), absolute.
 #[derive(Debug)]
-pub(super) struct Directories {
+pub(crate) struct Directories {
     granted: Vec<PathBuf>,
     /// The worker's current directory, when it is granted: relative paths mean the same inside as outside.
     current: Option<PathBuf>,
@@ -55,8 +55,8 @@ struct Limiter {
 }
 
 impl Directories {
-    /// Checks that they are there.
-    pub(super) fn new(configured: &[PathBuf]) -> Result<Self, String> {
+    /// Checks that they are there. The error names the config key.
+    pub(crate) fn new(configured: &[PathBuf], current: Option<PathBuf>) -> Result<Self, String> {
         let mut granted = Vec::with_capacity(configured.len());
         for directory in configured {
             let wrong = |what: &dyn std::fmt::Display| {
@@ -71,11 +71,13 @@ impl Directories {
             }
             granted.push(std::path::absolute(directory).map_err(|cause| wrong(&cause))?);
         }
-        let current = std::env::current_dir().ok().filter(|current| {
+        let current = current.filter(|current| {
             let real = |path: &Path| path.canonicalize().ok();
             let current = real(current);
             current.is_some_and(|current| {
-                granted.iter().any(|directory| real(directory).is_some_and(|real| current.starts_with(real)))
+                granted
+                    .iter()
+                    .any(|directory| real(directory).is_some_and(|real| current.starts_with(real)))
             })
         });
         Ok(Self { granted, current })
@@ -89,7 +91,10 @@ impl Directories {
         if path.is_relative() {
             return Some(self.current.as_ref()?.join(path));
         }
-        self.granted.iter().any(|directory| path.starts_with(directory)).then(|| path.to_owned())
+        self.granted
+            .iter()
+            .any(|directory| path.starts_with(directory))
+            .then(|| path.to_owned())
     }
 
     /// For messages.
@@ -97,7 +102,11 @@ impl Directories {
         if self.granted.is_empty() {
             return "none".to_owned();
         }
-        let names: Vec<_> = self.granted.iter().map(|directory| directory.display().to_string()).collect();
+        let names: Vec<_> = self
+            .granted
+            .iter()
+            .map(|directory| directory.display().to_string())
+            .collect();
         names.join(", ")
     }
 }
@@ -114,19 +123,32 @@ impl State {
         let stdout = LogStream::new(LogLevel::Info, task.clone());
         let stderr = LogStream::new(LogLevel::Warn, task.clone());
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(stdout.clone()).stderr(stderr.clone()).allow_tcp(false).allow_udp(false);
+        wasi.stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .allow_tcp(false)
+            .allow_udp(false);
         let permissions = match access {
             DirectoryAccess::None => None,
             DirectoryAccess::Read => Some(FsPerms::ReadOnly),
             DirectoryAccess::ReadWrite => Some(FsPerms::ReadWrite),
         };
         if let Some(permissions) = permissions {
-            let inside = directories.granted.iter().map(|directory| (directory, directory.display().to_string()));
-            let current = directories.current.iter().map(|directory| (directory, ".".to_owned()));
+            let inside = directories
+                .granted
+                .iter()
+                .map(|directory| (directory, directory.display().to_string()));
+            let current = directories
+                .current
+                .iter()
+                .map(|directory| (directory, ".".to_owned()));
             for (directory, name) in inside.chain(current) {
-                wasi.preopened_dir(directory, name, permissions).map_err(|cause| {
-                    format!("plugin.wasm.directories: {} cannot be opened: {cause:#}", directory.display())
-                })?;
+                wasi.preopened_dir(directory, name, permissions)
+                    .map_err(|cause| {
+                        format!(
+                            "plugin.wasm.directories: {} cannot be opened: {cause:#}",
+                            directory.display()
+                        )
+                    })?;
             }
         }
         let mut table = ResourceTable::new();
@@ -157,7 +179,11 @@ impl State {
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
             state.ticks += 1;
-            Ok(if state.ticks > state.max_ticks { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+            Ok(if state.ticks > state.max_ticks {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         Ok(store)
     }
@@ -187,20 +213,26 @@ impl State {
 
     /// What may explain an error of the plugin about a file.
     pub(super) fn file_hint(&self) -> String {
-        format!("directories WASM plugins may use (plugin.wasm.directories): {}", self.directories.describe())
+        format!(
+            "directories WASM plugins may use (plugin.wasm.directories): {}",
+            self.directories.describe()
+        )
     }
 
     /// What the plugin last wrote to stderr, and which limit it ran into.
     pub(super) fn explain_trap(&mut self) -> String {
         let mut explained = String::new();
         if self.ticks > self.max_ticks {
-            let seconds = TICK.as_secs_f32() * (self.max_ticks as f32);
-            explained.push_str(&format!("; it computed for more than {seconds} s in one call"));
+            let allowed = TICK * self.max_ticks;
+            explained.push_str(&format!("; it computed for more than {allowed:?} in one call"));
         }
         if let Some(wanted) = self.limiter.refused_bytes {
             const MIB: usize = 1024 * 1024;
             let max = self.limiter.max_memory_bytes / MIB;
-            explained.push_str(&format!("; it wanted {} MiB of memory, the limit is {max} MiB", wanted.div_ceil(MIB)));
+            explained.push_str(&format!(
+                "; it wanted {} MiB of memory, the limit is {max} MiB",
+                wanted.div_ceil(MIB)
+            ));
         }
         let (stdout, stderr) = (self.stdout.take_kept(), self.stderr.take_kept());
         let said = if stderr.is_empty() { stdout } else { stderr };
@@ -218,7 +250,10 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -252,7 +287,9 @@ impl log::Host for State {
 
 impl context::Host for State {
     fn connector_name(&mut self) -> String {
-        self.task.as_ref().map_or_else(String::new, |task| task.connector().to_owned())
+        self.task
+            .as_ref()
+            .map_or_else(String::new, |task| task.connector().to_owned())
     }
 
     fn task_id(&mut self) -> u32 {
@@ -301,7 +338,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
             return Ok(false);
         }

@@ -29,11 +29,16 @@ pub(super) struct WasmSource {
 #[async_trait]
 impl HostedSource for WasmSource {
     async fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError> {
-        let asked = source_task::PollLimits { max_records: limits.max_records, max_bytes: limits.max_bytes };
+        let asked = source_task::PollLimits {
+            max_records: limits.max_records,
+            max_bytes: limits.max_bytes,
+        };
         let guest = Arc::clone(&self.guest);
-        let call = self.instance.call(&self.host, "poll", self.host.limits.poll, |store| {
-            Box::pin(async move { guest.call_poll(store, asked).await })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "poll", self.host.limits.poll, |store| {
+                Box::pin(async move { guest.call_poll(store, asked).await })
+            });
         match call.await? {
             source_task::Polled::Idle(ms) => Ok(Polled::Idle(ms)),
             source_task::Polled::Batch(bytes) => match self.receiver.receive(Bytes::from(bytes), limits) {
@@ -45,9 +50,11 @@ impl HostedSource for WasmSource {
 
     async fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
         let guest = Arc::clone(&self.guest);
-        let call = self.instance.call(&self.host, "committed", self.host.limits.poll, |store| {
-            Box::pin(async move { guest.call_committed(store, batches).await })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "committed", self.host.limits.poll, |store| {
+                Box::pin(async move { guest.call_committed(store, batches).await })
+            });
         call.await
     }
 
@@ -56,9 +63,11 @@ impl HostedSource for WasmSource {
             return;
         }
         let guest = Arc::clone(&self.guest);
-        let call = self.instance.call(&self.host, "stop", self.host.limits.stop, |store| {
-            Box::pin(async move { guest.call_stop(store).await.map(Ok) })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "stop", self.host.limits.stop, |store| {
+                Box::pin(async move { guest.call_stop(store).await.map(Ok) })
+            });
         if let Err(error) = call.await {
             tracing::warn!(error = %error, "WASM task did not stop");
         }
@@ -76,27 +85,36 @@ pub(super) struct WasmSink {
 impl HostedSink for WasmSink {
     async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
         let (guest, partitions) = (Arc::clone(&self.guest), positions(partitions));
-        let call = self.instance.call(&self.host, "open", self.host.limits.put, |store| {
-            Box::pin(async move { guest.call_open(store, &partitions).await })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "open", self.host.limits.put, |store| {
+                Box::pin(async move { guest.call_open(store, &partitions).await })
+            });
         call.await
     }
 
     async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
         // Not a copy when nobody else holds the bytes.
         let (guest, batch) = (Arc::clone(&self.guest), Vec::from(batch));
-        let call = self.instance.call(&self.host, "put", self.host.limits.put, |store| {
-            Box::pin(async move { guest.call_put(store, &batch).await })
-        });
-        let error = |found: types::RecordError| RecordError { sequence: found.sequence, message: found.message };
+        let call = self
+            .instance
+            .call(&self.host, "put", self.host.limits.put, |store| {
+                Box::pin(async move { guest.call_put(store, &batch).await })
+            });
+        let error = |found: types::RecordError| RecordError {
+            sequence: found.sequence,
+            message: found.message,
+        };
         Ok(call.await?.into_iter().map(error).collect())
     }
 
     async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
         let (guest, asked) = (Arc::clone(&self.guest), positions(current));
-        let call = self.instance.call(&self.host, "preCommit", self.host.limits.put, |store| {
-            Box::pin(async move { guest.call_pre_commit(store, &asked).await })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "preCommit", self.host.limits.put, |store| {
+                Box::pin(async move { guest.call_pre_commit(store, &asked).await })
+            });
         let position = |found: types::Position| jackfield_api::SinkPosition {
             topic: found.topic,
             partition: found.partition,
@@ -112,10 +130,15 @@ impl HostedSink for WasmSink {
             topic: topic.to_string(),
             partition: *partition,
         };
-        let (guest, partitions) = (Arc::clone(&self.guest), partitions.iter().map(partition).collect::<Vec<_>>());
-        let call = self.instance.call(&self.host, "close", self.host.limits.put, |store| {
-            Box::pin(async move { guest.call_close(store, &partitions).await })
-        });
+        let (guest, partitions) = (
+            Arc::clone(&self.guest),
+            partitions.iter().map(partition).collect::<Vec<_>>(),
+        );
+        let call = self
+            .instance
+            .call(&self.host, "close", self.host.limits.put, |store| {
+                Box::pin(async move { guest.call_close(store, &partitions).await })
+            });
         call.await
     }
 
@@ -124,9 +147,11 @@ impl HostedSink for WasmSink {
             return;
         }
         let guest = Arc::clone(&self.guest);
-        let call = self.instance.call(&self.host, "stop", self.host.limits.stop, |store| {
-            Box::pin(async move { guest.call_stop(store).await.map(Ok) })
-        });
+        let call = self
+            .instance
+            .call(&self.host, "stop", self.host.limits.stop, |store| {
+                Box::pin(async move { guest.call_stop(store).await.map(Ok) })
+            });
         if let Err(error) = call.await {
             tracing::warn!(error = %error, "WASM task did not stop");
         }

@@ -41,7 +41,9 @@ impl Ticker {
     pub(super) fn start(engine: EngineWeak) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("wasm-epoch".to_owned()).spawn(move || thread.run(&engine))?;
+        std::thread::Builder::new()
+            .name("wasm-epoch".to_owned())
+            .spawn(move || thread.run(&engine))?;
         Ok(Self { shared })
     }
 
@@ -76,14 +78,21 @@ impl Shared {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stop {
             if idle < IDLE_TICKS {
-                stop = self.wake.wait_timeout(stop, TICK).unwrap_or_else(PoisonError::into_inner).0;
+                stop = self
+                    .wake
+                    .wait_timeout(stop, TICK)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 let Some(engine) = engine.upgrade() else { return };
                 engine.increment_epoch();
             } else {
                 self.asleep.store(true, Ordering::SeqCst);
                 // A call that began before it could see `asleep` is seen here.
                 let quiet = |stop: &mut bool| !*stop && self.begun.load(Ordering::SeqCst) == seen;
-                stop = self.wake.wait_while(stop, quiet).unwrap_or_else(PoisonError::into_inner);
+                stop = self
+                    .wake
+                    .wait_while(stop, quiet)
+                    .unwrap_or_else(PoisonError::into_inner);
                 self.asleep.store(false, Ordering::SeqCst);
             }
             let begun = self.begun.load(Ordering::SeqCst);

@@ -1,0 +1,133 @@
+//! A source that does on demand what a plugin must not do; built as an example of the SDK in both forms, for the tests of
+//! the plugin host. Option `do` chooses.
+
+#![allow(clippy::panic, clippy::print_stdout, reason = "that is what it is for")]
+
+use jackfield_api::{
+    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, LogLevel, PollLimits, Polled,
+    Source, SourceContext,
+    batch::{BatchBuilder, Record, Value},
+};
+
+/// See the file's documentation.
+#[derive(Debug)]
+pub struct Misbehaving {
+    what: String,
+    argument: String,
+    context: SourceContext,
+    kept: Vec<u8>,
+    polls: u64,
+}
+
+impl Connector for Misbehaving {
+    const CLASS: &'static str = "jackfield.test.MisbehavingConnector";
+    const VERSION: &'static str = "1.2.3";
+
+    fn config_def() -> ConfigDef {
+        let key = |name| ConfigKey::new(name, ConfigType::String, Importance::Low, "for tests");
+        ConfigDef { keys: vec![key("do").required(), key("argument").default("")] }
+    }
+}
+
+impl Source for Misbehaving {
+    fn start(config: &Config, context: SourceContext) -> Result<Self, ConnectError> {
+        let what = config.string("do")?.to_owned();
+        if what == "refuse" {
+            return Err(ConnectError::config("refused on demand"));
+        }
+        let argument = config.string("argument")?.to_owned();
+        Ok(Self { what, argument, context, kept: Vec::new(), polls: 0 })
+    }
+
+    fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
+        self.polls += 1;
+        let said = match self.what.as_str() {
+            "panic" => panic!("on demand"),
+            "loop" => loop {
+                std::hint::black_box(self.polls);
+            },
+            "sleep" => {
+                std::thread::sleep(std::time::Duration::from_secs(self.argument.parse().unwrap_or(60)));
+                "slept".to_owned()
+            }
+            "allocate" => {
+                let mib: usize = self.argument.parse().unwrap_or(0);
+                self.kept = vec![1; mib * 1024 * 1024];
+                format!("{} bytes", self.kept.len())
+            }
+            "retriable" => return Err(ConnectError::retriable("try again")),
+            "data" => return Err(ConnectError::data("bad record")),
+            "config" => return Err(ConnectError::config("bad option")),
+            "fatal" => return Err(ConnectError::fatal("the end")),
+            "many" => {
+                for _ in 0..=limits.max_records {
+                    push(batch, "x")?;
+                }
+                return Ok(Polled::Records);
+            }
+            "large" => {
+                let half = "x".repeat(limits.max_bytes as usize);
+                (0..3).try_for_each(|_| push(batch, &half))?;
+                return Ok(Polled::Records);
+            }
+            "typed" => {
+                let topic = batch.topic("t")?;
+                let schema = batch.schema(r#"{"type":"int8","optional":false}"#)?;
+                // 1000 does not fit in an INT8.
+                let value = Value::Typed { schema, data: &[0xd0, 0x0f] };
+                batch.push(&Record { value, ..record(topic) }, &[])?;
+                return Ok(Polled::Records);
+            }
+            "partition" => {
+                let topic = batch.topic("t")?;
+                let partition = batch.source_partition("[1]")?;
+                batch.push(&Record { source_partition: Some(partition), ..record(topic) }, &[])?;
+                return Ok(Polled::Records);
+            }
+            "read" => match std::fs::read_to_string(&self.argument) {
+                Ok(text) => text,
+                Err(cause) => format!("refused: {cause}"),
+            },
+            "connect" => match std::net::TcpStream::connect(&self.argument) {
+                Ok(_) => "connected".to_owned(),
+                Err(cause) => format!("refused: {cause}"),
+            },
+            "environment" => std::env::vars().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
+            "print" => {
+                println!("printed");
+                "printed".to_owned()
+            }
+            "watch" => self.context.watch_path(&self.argument).to_string(),
+            "identity" => {
+                self.context.log(LogLevel::Info, "says who it is");
+                let stored = self.context.stored_offset(&self.argument);
+                format!("{} {} {stored:?}", self.context.connector(), self.context.task())
+            }
+            _ => return Ok(Polled::Idle(Some(7))),
+        };
+        push(batch, &said)?;
+        Ok(Polled::Records)
+    }
+}
+
+fn push(batch: &mut BatchBuilder, text: &str) -> Result<(), ConnectError> {
+    let topic = batch.topic("t")?;
+    batch.push(&Record { value: Value::Utf8(text), ..record(topic) }, &[])?;
+    Ok(())
+}
+
+fn record(topic: u16) -> Record<'static> {
+    Record {
+        topic,
+        source_partition: None,
+        partition: None,
+        timestamp: None,
+        offset: -1,
+        sequence: 0,
+        key: Value::Null,
+        value: Value::Null,
+        source_offset: None,
+    }
+}
+
+jackfield_api::export_source!(Misbehaving);
