@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -20,6 +20,8 @@ pub struct Faults {
     write_budget: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
+    held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Default for Faults {
@@ -30,6 +32,8 @@ impl Default for Faults {
             write_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
+            held: Mutex::new(false),
+            released: Condvar::new(),
         }
     }
 }
@@ -50,7 +54,13 @@ impl Faults {
         self.write_budget.store(bytes, Ordering::SeqCst);
     }
 
-    /// Calls of `sync_data_many`.
+    /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
+    pub fn hold_sync(&self, hold: bool) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = hold;
+        self.released.notify_all();
+    }
+
+    /// Calls of `sync_data_many`, those that are held included.
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::SeqCst)
     }
@@ -58,6 +68,13 @@ impl Faults {
     /// Files synced over all calls.
     pub fn synced_files(&self) -> u64 {
         self.synced_files.load(Ordering::SeqCst)
+    }
+
+    fn wait_until_released(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while *held {
+            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn check_sync(&self) -> io::Result<()> {
@@ -159,6 +176,7 @@ impl Files for FaultyFiles {
         if self.faults.fail_writes.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(28));
         }
+        self.faults.check_sync()?;
         self.inner.write_atomic(path, content)
     }
 
@@ -192,8 +210,13 @@ impl Files for FaultyFiles {
         self.faults
             .synced_files
             .fetch_add(files.len() as u64, Ordering::SeqCst);
+        self.faults.wait_until_released();
         if let Err(error) = self.faults.check_sync() {
-            return files.iter().map(|_| Err(io::Error::from(error.kind()))).collect();
+            let code = error.raw_os_error().unwrap_or_default();
+            return files
+                .iter()
+                .map(|_| Err(io::Error::from_raw_os_error(code)))
+                .collect();
         }
         self.inner.sync_data_many(files)
     }
@@ -204,5 +227,35 @@ impl Files for FaultyFiles {
 
     fn exists(&self, path: &Path) -> bool {
         self.inner.exists(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RealFiles;
+
+    #[test]
+    fn faults_happen_when_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let faults = Arc::new(Faults::default());
+        let files = FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&faults));
+        let file = files.open(&dir.path().join("f"), true).unwrap();
+        faults.tear_after(5);
+        file.write_all_at(b"abc", 0).unwrap();
+        let torn = file.write_all_at(b"defg", 3).unwrap_err();
+        assert_eq!(torn.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(files.read(file.path()).unwrap(), b"abcde");
+        faults.tear_after(-1);
+        faults.fail_sync(true);
+        assert!(file.sync_data().is_err());
+        let failed = files.sync_data_many(&[Arc::clone(&file)]);
+        assert_eq!(failed[0].as_ref().unwrap_err().raw_os_error(), Some(5));
+        assert!(files.write_atomic(&dir.path().join("g"), b"x").is_err());
+        faults.fail_sync(false);
+        file.sync_data().unwrap();
+        assert_eq!((faults.rounds(), faults.synced_files()), (1, 1));
+        faults.fail_writes(true);
+        assert!(file.write_all_at(b"x", 0).is_err());
     }
 }

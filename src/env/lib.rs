@@ -6,6 +6,7 @@
 pub mod faulty;
 mod manual_clock;
 mod real;
+mod sync;
 
 use std::{
     io,
