@@ -21,12 +21,17 @@ pub(crate) fn default() -> Vec<PathBuf> {
 
 /// Directories that came with the program, whose shipped packages may run as native code.
 pub(crate) fn own() -> Vec<PathBuf> {
-    std::env::current_exe().map(|program| beside(&program)).unwrap_or_default()
+    std::env::current_exe()
+        .map(|program| beside(&program))
+        .unwrap_or_default()
 }
 
 fn beside(program: &Path) -> Vec<PathBuf> {
     let directories = program.ancestors().skip(1).take(LEVELS);
-    directories.map(|directory| directory.join(NAME)).filter(|root| root.is_dir()).collect()
+    directories
+        .map(|directory| directory.join(NAME))
+        .filter(|root| root.is_dir())
+        .collect()
 }
 
 #[cfg(test)]

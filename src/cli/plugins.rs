@@ -30,7 +30,10 @@ pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
         plugin_path,
         cache_dir,
         wasm_directories: Vec::new(),
-        native: NativePolicy { own_directories: plugin_roots::own(), allow: Vec::new() },
+        native: NativePolicy {
+            own_directories: plugin_roots::own(),
+            allow: Vec::new(),
+        },
     });
     let (list, bad) = (plugins.list(), plugins.bad());
     std::io::stdout().lock().write_all(table(&list).as_bytes())?;

@@ -107,15 +107,16 @@ impl Lines {
         })
     }
 
-    /// Sends every line of `input` and returns how many there were.
+    /// Sends every line of `input` and counts them in `sent`.
     fn send(
         &self,
         producer: &BaseProducer<Deliveries>,
         input: impl Read,
         quiet: bool,
-    ) -> anyhow::Result<u64> {
+        sent: &mut u64,
+    ) -> anyhow::Result<()> {
         let mut input = std::io::BufReader::with_capacity(1 << 16, input);
-        let (mut line, mut sent) = (Vec::new(), 0);
+        let mut line = Vec::new();
         let mut progress = Progress::new(quiet);
         while producer.context().is_fine() {
             line.clear();
@@ -127,16 +128,15 @@ impl Lines {
                 break;
             }
             let content = without_line_end(&line);
-            let (key, value) = self
-                .split(content)
-                .with_context(|| format!("line {}", sent + 1))?;
+            let number = *sent + 1;
+            let (key, value) = self.split(content).with_context(|| format!("line {number}"))?;
             self.send_one(producer, key, value)
-                .with_context(|| format!("line {}", sent + 1))?;
-            sent += 1;
+                .with_context(|| format!("line {number}"))?;
+            *sent = number;
             producer.poll(Duration::ZERO);
-            progress.show(sent, producer.context().delivered());
+            progress.show(*sent, producer.context().delivered());
         }
-        Ok(sent)
+        Ok(())
     }
 
     fn split<'a>(&self, line: &'a [u8]) -> anyhow::Result<(Option<&'a [u8]>, &'a [u8])> {

@@ -15,7 +15,11 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// Parses the content of a properties file. The last value of a repeated key holds.
 pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, String>> {
-    let encoding = if std::str::from_utf8(bytes).is_ok() { UTF_8 } else { WINDOWS_1252 };
+    let encoding = if std::str::from_utf8(bytes).is_ok() {
+        UTF_8
+    } else {
+        WINDOWS_1252
+    };
     let mut properties = BTreeMap::new();
     PropertiesIter::new_with_encoding(bytes, encoding).read_into(|key, value| {
         properties.insert(key, value.trim().to_owned());

@@ -188,7 +188,10 @@ fn discover(worker: &WorkerConfig, data_dir: &Path) -> Plugins {
         plugin_path: worker.plugin_path().to_vec(),
         cache_dir: data_dir.join("plugin-cache"),
         wasm_directories: worker.wasm_directories().to_vec(),
-        native: NativePolicy { own_directories: plugin_roots::own(), allow: worker.native_allow() },
+        native: NativePolicy {
+            own_directories: plugin_roots::own(),
+            allow: worker.native_allow(),
+        },
     });
     for bad in plugins.bad() {
         tracing::warn!(package = %bad.location.display(), reason = %bad.reason, "plugin package cannot be used");
