@@ -31,6 +31,9 @@ pub struct Appended {
     pub log_start_offset: i64,
 }
 
+/// A record without a timestamp has this one.
+const NO_TIMESTAMP: i64 = -1;
+
 /// Decompressing for validation stops here; no topic takes larger batches.
 const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
 
@@ -50,6 +53,13 @@ fn validate(
     config: &LogConfig,
     now_ms: i64,
 ) -> Result<Vec<BatchHeader>, AppendError> {
+    if origin == AppendOrigin::Client && data.len() as u64 > config.segment_bytes {
+        // Larger than any segment may become (`segment.bytes`).
+        return Err(AppendError::TooLarge {
+            size: data.len(),
+            max: usize::try_from(config.segment_bytes).unwrap_or(usize::MAX),
+        });
+    }
     let mut headers = Vec::with_capacity(1);
     let mut position = 0;
     while position < data.len() {
@@ -57,15 +67,25 @@ fn validate(
         let size = header.size_bytes();
         check_header(&header, origin, config, now_ms)?;
         if origin == AppendOrigin::Client {
-            check_records(&data[position..position + size], &header, config)?;
+            check_records(&data[position..position + size], &header, config, now_ms)?;
         }
         headers.push(header);
         position += size;
     }
-    if headers.is_empty() {
-        return Err(AppendError::InvalidRecord("no record batch".to_owned()));
+    match &headers[..] {
+        [] => invalid("no record batch".to_owned()),
+        [_] => Ok(headers),
+        // Kafka takes one batch per partition and request; sequences are checked batch by batch.
+        several if several.iter().any(BatchHeader::has_producer_id) => invalid(format!(
+            "{} batches at once from an idempotent producer",
+            several.len()
+        )),
+        _ => Ok(headers),
     }
-    Ok(headers)
+}
+
+fn invalid<T>(message: String) -> Result<T, AppendError> {
+    Err(AppendError::InvalidRecord(message))
 }
 
 fn check_header(
@@ -74,7 +94,6 @@ fn check_header(
     config: &LogConfig,
     now_ms: i64,
 ) -> Result<(), AppendError> {
-    let invalid = |message: String| Err(AppendError::InvalidRecord(message));
     header.compression()?;
     if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
         return invalid(format!(
@@ -104,21 +123,25 @@ fn check_header(
     if !config.log_append_time && header.max_timestamp > latest {
         return Err(AppendError::InvalidTimestamp(header.max_timestamp));
     }
-    if header.is_log_append_time() && !config.log_append_time {
-        return invalid("clients may not set the timestamp type to LogAppendTime".to_owned());
+    if header.is_log_append_time() {
+        // Producers may not set the timestamp type.
+        return Err(AppendError::InvalidTimestamp(header.max_timestamp));
     }
     Ok(())
 }
 
 /// Checks single records where the topic's settings ask for it.
-fn check_records(batch: &[u8], header: &BatchHeader, config: &LogConfig) -> Result<(), AppendError> {
+fn check_records(
+    batch: &[u8],
+    header: &BatchHeader,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<(), AppendError> {
     let bounded = !config.log_append_time && config.message_timestamp_before_max_ms != i64::MAX;
     if !config.compact && !bounded {
         return Ok(());
     }
-    let earliest = header
-        .max_timestamp
-        .saturating_sub(config.message_timestamp_before_max_ms);
+    let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
     records::for_each(batch, MAX_DECOMPRESSED_BYTES, |record| {
         if config.compact && record.key.is_none() {
             let index = record.offset - header.base_offset;
@@ -126,7 +149,7 @@ fn check_records(batch: &[u8], header: &BatchHeader, config: &LogConfig) -> Resu
                 "record {index} has no key, which a compacted topic requires"
             )));
         }
-        if bounded && record.timestamp < earliest {
+        if bounded && record.timestamp != NO_TIMESTAMP && record.timestamp < earliest {
             return Err(AppendError::InvalidTimestamp(record.timestamp));
         }
         Ok(())
@@ -146,7 +169,7 @@ impl PartitionLog {
         let mut headers = validate(&batches, origin, &config, now_ms)?;
         let mut state = self.lock();
         self.check_online(&state)?;
-        if let Some(duplicate) = self.check_producers(&state, &headers)? {
+        if let Some(duplicate) = self.check_producers(&state, &headers, &config)? {
             return Ok(duplicate);
         }
         let log_append_time = if config.log_append_time { now_ms } else { -1 };
@@ -169,7 +192,7 @@ impl PartitionLog {
         self.write(&mut state, &batches)?;
         for header in &headers {
             state.active().account(header, config.index_interval_bytes);
-            state.producers.record(header);
+            state.producers.record(header, now_ms);
         }
         state.log_end_offset = last_offset + 1;
         self.submit_or_advance(state);
@@ -186,6 +209,7 @@ impl PartitionLog {
         &self,
         state: &State,
         headers: &[BatchHeader],
+        config: &LogConfig,
     ) -> Result<Option<Appended>, AppendError> {
         let [header] = headers else { return Ok(None) };
         if !header.has_producer_id() || header.is_control() {
@@ -196,10 +220,11 @@ impl PartitionLog {
             Check::Duplicate {
                 base_offset,
                 last_offset,
+                timestamp,
             } => Ok(Some(Appended {
                 base_offset,
                 last_offset,
-                log_append_time: -1,
+                log_append_time: if config.log_append_time { timestamp } else { -1 },
                 log_start_offset: self.log_start_offset(),
             })),
         }
@@ -230,6 +255,13 @@ impl PartitionLog {
     pub(crate) fn roll(&self, state: &mut State) -> std::io::Result<()> {
         let files = &*self.env.files;
         let (dir, base_offset) = (state.dir.clone(), state.log_end_offset);
+        let active = state.active();
+        if active.file.len()? > active.size {
+            // The rest of a failed write that could not be cut then.
+            active.file.set_len(active.size)?;
+            let file = std::sync::Arc::clone(&active.file);
+            state.touch(file);
+        }
         for file in state.active().write_indexes(files, &dir)? {
             state.touch(file);
         }
@@ -240,6 +272,7 @@ impl PartitionLog {
         let fresh = segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms())?;
         state.touch(files.open_dir(&dir)?);
         state.segments.push(fresh);
+        state.rolled = true;
         Ok(())
     }
 

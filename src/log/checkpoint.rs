@@ -80,6 +80,17 @@ pub(crate) fn read_offsets(files: &dyn Files, path: &Path) -> io::Result<Offsets
     Ok(offsets)
 }
 
+/// Reads an offset checkpoint that recovery can do without: damage is reported, and counts as an empty file.
+pub(crate) fn read_offsets_or_none(files: &dyn Files, path: &Path) -> io::Result<Offsets> {
+    match read_offsets(files, path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::error!(%error, "checkpoint is damaged; everything it spoke of is checked");
+            Ok(Offsets::new())
+        }
+        other => other,
+    }
+}
+
 /// Replaces an offset checkpoint durably.
 pub(crate) fn write_offsets(files: &dyn Files, path: &Path, offsets: &Offsets) -> io::Result<()> {
     let lines: Vec<_> = offsets

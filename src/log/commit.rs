@@ -116,7 +116,7 @@ pub(crate) fn round(files: &dyn Files, logs: &[Arc<PartitionLog>]) {
         match error {
             // An earlier failure of the directory makes a later success meaningless.
             None => match log.offline() {
-                None => log.advance(unsynced.end),
+                None => log.synced(unsynced.end),
                 Some(reason) => log.fail(reason),
             },
             Some(reason) => log.fail(reason),

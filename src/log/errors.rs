@@ -24,7 +24,7 @@ pub enum AppendError {
     InvalidProducerEpoch { current: i16, got: i16 },
     #[error("sequence {0} was already appended and is no longer remembered")]
     DuplicateSequence(i32),
-    #[error("log directory is offline: {0}")]
+    #[error("log storage failed: {0}")]
     Storage(String),
 }
 

@@ -83,7 +83,7 @@ impl Indexes {
 
     /// Reads both files of a segment of `log_bytes`; `None` when they do not fit it (they are rebuilt then).
     pub(crate) fn decode(offsets: &[u8], times: &[u8], base_offset: i64, log_bytes: u64) -> Option<Self> {
-        if offsets.len() % 8 != 0 || times.len() % 12 != 0 {
+        if !offsets.len().is_multiple_of(8) || !times.len().is_multiple_of(12) {
             return None;
         }
         let mut indexes = Self::default();

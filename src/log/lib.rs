@@ -9,6 +9,7 @@ mod checkpoint;
 mod commit;
 mod config;
 mod errors;
+mod identity;
 mod index;
 mod maintenance;
 mod manager;
@@ -18,7 +19,9 @@ mod planted;
 mod producer_state;
 mod read;
 mod recovery;
+mod salvage;
 mod segment;
+mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,26 @@
 //! Background work: retention, unlinking of deleted files, checkpoints, expiry of producer state.
 
 use std::{
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
 };
 
-use crate::{manager::LogManager, partition_log::PartitionLog, segment};
+use crate::{
+    checkpoint::{self, Offsets},
+    manager::{Directory, LogManager},
+    partition_log::PartitionLog,
+    segment::{self, Segment},
+    state::State,
+};
 
 /// How often the thread looks for due work.
 const TICK: Duration = Duration::from_secs(1);
-/// How often offset checkpoints are written (`log.flush.offset.checkpoint.interval.ms`).
-const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
+/// How often offset checkpoints are written where they changed. Kafka's default is a minute; recovery after a crash reads
+/// what was written since.
+const CHECKPOINT_INTERVAL_MS: i64 = 5_000;
 
 #[derive(Debug, Default)]
 struct Inbox {
@@ -30,7 +38,7 @@ pub(crate) struct Maintenance {
 
 impl Maintenance {
     /// Starts the thread; it ends with the manager or by [`Maintenance::stop`].
-    pub(crate) fn start(manager: &Arc<LogManager>) -> std::io::Result<thread::JoinHandle<()>> {
+    pub(crate) fn start(manager: &Arc<LogManager>) -> io::Result<thread::JoinHandle<()>> {
         let manager = Arc::downgrade(manager);
         thread::Builder::new()
             .name("log-maintenance".to_owned())
@@ -70,12 +78,13 @@ fn run(manager: &Weak<LogManager>) {
         let due = |last: Option<i64>, interval: i64| last.is_none_or(|last| now_ms - last >= interval);
         manager.unlink_due();
         if due(last_retention, manager.config.retention_check_interval_ms) {
-            last_retention = Some(now_ms);
-            manager.apply_retention();
+            let rolled = manager.apply_retention();
+            // A segment that was closed to be deleted goes once the one behind it is on disk.
+            last_retention = (!rolled).then_some(now_ms);
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
             last_checkpoint = Some(now_ms);
-            if let Err(error) = manager.write_checkpoints(false) {
+            if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
         }
@@ -115,9 +124,11 @@ impl LogManager {
     }
 
     /// Deletes expired segments of every log, by time, size and log start, and expires producer state. The maintenance
-    /// thread calls it every `log.retention.check.interval.ms`.
-    pub fn apply_retention(&self) {
+    /// thread calls it every `log.retention.check.interval.ms`. Returns whether an expired active segment was closed: it
+    /// is deleted by the next call after a commit round.
+    pub fn apply_retention(&self) -> bool {
         let now_ms = self.env.clock.now_ms();
+        let mut any_rolled = false;
         for log in self.logs() {
             log.lock()
                 .producers
@@ -126,9 +137,10 @@ impl LogManager {
                 continue;
             }
             match log.delete_expired(now_ms) {
-                Ok(paths) => {
+                Ok(Expired { rolled, renamed }) => {
+                    any_rolled |= rolled;
                     let due_ms = now_ms + log.config().file_delete_delay_ms;
-                    for path in paths {
+                    for path in renamed {
                         self.maintenance.unlink_later(path, due_ms);
                     }
                 }
@@ -137,86 +149,131 @@ impl LogManager {
                 }
             }
         }
+        any_rolled
+    }
+
+    /// Writes the offset checkpoints of all directories, those that changed.
+    pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
+            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+            for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+                let key = (log.topic().to_owned(), log.partition());
+                let state = log.lock();
+                if state.log_start_offset > state.segments[0].base_offset {
+                    starts.insert(key.clone(), state.log_start_offset);
+                }
+                recovery.insert(key.clone(), state.recovery_point);
+                watermarks.insert(key, state.committed.offset);
+            }
+            self.write_checkpoint(directory, checkpoint::RECOVERY_POINT, recovery)?;
+            self.write_checkpoint(directory, checkpoint::LOG_START, starts)?;
+            self.write_checkpoint(directory, checkpoint::HIGH_WATERMARK, watermarks)?;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoint(&self, directory: &Directory, name: &str, offsets: Offsets) -> io::Result<()> {
+        let path = directory.path.join(name);
+        let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(&path) != Some(&offsets) {
+            checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
+            written.insert(path, offsets);
+        }
+        Ok(())
     }
 }
 
-impl PartitionLog {
-    /// Renames the files of expired segments and moves the log start; returns the renamed paths.
-    fn delete_expired(&self, now_ms: i64) -> std::io::Result<Vec<PathBuf>> {
-        let mut state = self.lock();
-        if !state.config.delete || state.deleted {
-            return Ok(Vec::new());
+/// What retention did to a log.
+#[derive(Debug, Default)]
+struct Expired {
+    /// The active segment was closed.
+    rolled: bool,
+    /// Files that are to be unlinked.
+    renamed: Vec<PathBuf>,
+}
+
+/// How many segments from the front have expired, the active one included when it holds records.
+fn count_expired(state: &State, now_ms: i64) -> usize {
+    let config = &state.config;
+    let bytes = |segment: &Segment| i64::try_from(segment.size).unwrap_or(i64::MAX);
+    let mut size: i64 = state.segments.iter().map(bytes).sum();
+    let mut count = 0;
+    for (index, segment) in state.segments.iter().enumerate() {
+        let by_time = config.retention_ms >= 0 && segment.age_ms(now_ms) > config.retention_ms;
+        let by_size = config.retention_bytes >= 0 && size - bytes(segment) >= config.retention_bytes;
+        let next_base = state.segments.get(index + 1).map(|next| next.base_offset);
+        let by_start = next_base.is_some_and(|next| next <= state.log_start_offset);
+        let expired = config.delete && (by_time || by_size) || by_start;
+        if !expired || (next_base.is_none() && segment.size == 0) {
+            break;
         }
-        let config = state.config.clone();
+        size -= bytes(segment);
+        count += 1;
+    }
+    count
+}
+
+impl PartitionLog {
+    /// Renames the files of expired segments and moves the log start.
+    fn delete_expired(&self, now_ms: i64) -> io::Result<Expired> {
+        let mut state = self.lock();
+        if state.deleted || state.closed {
+            return Ok(Expired::default());
+        }
         // Never past what is acknowledged.
         let deletable = state
             .segments
             .partition_point(|segment| segment.base_offset < state.committed.segment);
-        let all_expired = config.retention_ms >= 0
-            && state
-                .segments
-                .iter()
-                .all(|s| s.size > 0 && now_ms - s.max_timestamp > config.retention_ms);
-        if all_expired
-            && deletable == state.segments.len() - 1
-            && state.committed.offset == state.log_end_offset
-        {
+        let expired = count_expired(&state, now_ms);
+        let rolled = expired == state.segments.len() && state.committed.offset == state.log_end_offset;
+        if rolled {
             self.roll(&mut state)?;
-            state.committed = state.end();
         }
-        let deletable = state
-            .segments
-            .partition_point(|segment| segment.base_offset < state.committed.segment);
-        let mut size: i64 = state
-            .segments
-            .iter()
-            .map(|s| i64::try_from(s.size).unwrap_or(i64::MAX))
-            .sum();
-        let mut count = 0;
-        for (index, segment) in state.segments[..deletable].iter().enumerate() {
-            let bytes = i64::try_from(segment.size).unwrap_or(i64::MAX);
-            let next_base = state.segments[index + 1].base_offset;
-            let by_time = config.retention_ms >= 0 && now_ms - segment.max_timestamp > config.retention_ms;
-            let by_size = config.retention_bytes >= 0 && size - bytes >= config.retention_bytes;
-            if !(by_time || by_size || next_base <= state.log_start_offset) {
-                break;
-            }
-            size -= bytes;
-            count += 1;
-        }
+        let count = expired.min(deletable);
         if count == 0 {
-            return Ok(Vec::new());
+            if rolled {
+                self.submit_or_advance(state);
+            }
+            return Ok(Expired {
+                rolled,
+                renamed: Vec::new(),
+            });
         }
         let mut renamed = Vec::new();
-        let files = &*self.env.files;
         for segment in state.segments.drain(..count).collect::<Vec<_>>() {
-            for suffix in ["log", "index", "timeindex", "snapshot"] {
-                let from = segment::path(&state.dir, segment.base_offset, suffix);
-                if files.exists(&from) {
-                    let to = segment::path(&state.dir, segment.base_offset, &format!("{suffix}.deleted"));
-                    files.rename(&from, &to)?;
-                    renamed.push(to);
-                }
-            }
-            tracing::info!(
-                topic = self.topic(),
-                partition = self.partition(),
-                base_offset = segment.base_offset,
-                bytes = segment.size,
-                "deleted expired segment"
-            );
+            self.rename_deleted(&state.dir, &segment, &mut renamed)?;
         }
         let first = state.segments[0].base_offset;
         state.log_start_offset = state.log_start_offset.max(first);
-        let directory = files.open_dir(&state.dir)?;
+        let directory = self.env.files.open_dir(&state.dir)?;
         state.touch(directory);
         self.publish_start(state.log_start_offset);
         self.submit_or_advance(state);
-        Ok(renamed)
+        Ok(Expired { rolled, renamed })
+    }
+
+    fn rename_deleted(&self, dir: &Path, segment: &Segment, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
+        let files = &*self.env.files;
+        for suffix in ["log", "index", "timeindex", "snapshot"] {
+            let from = segment::path(dir, segment.base_offset, suffix);
+            if files.exists(&from) {
+                let to = segment::path(dir, segment.base_offset, &format!("{suffix}.deleted"));
+                files.rename(&from, &to)?;
+                renamed.push(to);
+            }
+        }
+        tracing::info!(
+            topic = self.topic(),
+            partition = self.partition(),
+            base_offset = segment.base_offset,
+            bytes = segment.size,
+            "deleted expired segment"
+        );
+        Ok(())
     }
 
     /// Writes the active segment's indexes and a producer snapshot for an orderly shutdown.
-    pub(crate) fn write_closing_files(&self) -> std::io::Result<()> {
+    pub(crate) fn write_closing_files(&self) -> io::Result<()> {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();

@@ -1,7 +1,7 @@
 //! All logs of a broker: the log directories, creation and deletion of topics, orderly shutdown.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -14,21 +14,24 @@ use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
+    identity,
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
     recovery::{self, Known},
 };
 
 /// Suffix of a partition directory that is being deleted.
-pub(crate) const DELETE_SUFFIX: &str = "-delete";
+const DELETE_SUFFIX: &str = "-delete";
+/// Longest name of a file.
+const MAX_NAME_BYTES: usize = 255;
 
 /// One of `log.dirs`.
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
-    health: Arc<DirectoryHealth>,
-    /// Held open: the lock on `.lock` lives as long.
-    _lock: Arc<dyn File>,
+    pub(crate) health: Arc<DirectoryHealth>,
+    /// Held open until the manager is closed: the lock on `.lock` lives as long.
+    lock: Mutex<Option<Arc<dyn File>>>,
 }
 
 type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
@@ -42,6 +45,10 @@ pub struct LogManager {
     cluster_id: String,
     committer: Arc<Committer>,
     logs: RwLock<Logs>,
+    /// Held while a topic is created, so that two creations of one topic cannot meet.
+    creating: Mutex<()>,
+    /// Checkpoints as they are on disk.
+    pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
     pub(crate) maintenance: Maintenance,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -57,9 +64,9 @@ impl LogManager {
         let mut cluster_id = (!config.cluster_id.is_empty()).then(|| config.cluster_id.clone());
         for path in &config.log_dirs {
             directories.push(open_directory(path, &env)?);
-            read_identity(path, &env, config.broker_id, &mut cluster_id)?;
+            identity::read(path, &env, config.broker_id, &mut cluster_id)?;
         }
-        let cluster_id = cluster_id.unwrap_or_else(|| random_id(&env).to_base64());
+        let cluster_id = cluster_id.unwrap_or_else(|| identity::random_id(&env).to_base64());
         let committer = Arc::new(Committer::default());
         let mut manager = Self {
             config,
@@ -68,12 +75,19 @@ impl LogManager {
             cluster_id,
             committer,
             logs: RwLock::new(Logs::new()),
+            creating: Mutex::new(()),
+            checkpointed: Mutex::new(HashMap::new()),
             maintenance: Maintenance::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();
         for directory in &manager.directories {
-            write_identity(&directory.path, &manager)?;
+            identity::write(
+                &directory.path,
+                &manager.env,
+                manager.config.broker_id,
+                &manager.cluster_id,
+            )?;
             manager.load_directory(directory, &defaults, &mut logs)?;
         }
         manager.logs = RwLock::new(logs);
@@ -99,9 +113,11 @@ impl LogManager {
         let at = |name: &str| path.join(name);
         let marker = at(checkpoint::CLEAN_SHUTDOWN);
         let clean = files.exists(&marker);
-        let read = |name: &str| checkpoint::read_offsets(files, &at(name)).map_err(OpenError::io(&at(name)));
+        let read =
+            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
         let recovery_points = read(checkpoint::RECOVERY_POINT)?;
         let starts = read(checkpoint::LOG_START)?;
+        let mut unsynced = Vec::new();
         for entry in files.read_dir(path).map_err(OpenError::io(path))? {
             if !entry.is_dir {
                 continue;
@@ -114,10 +130,19 @@ impl LogManager {
             let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
                 continue;
             };
-            if !files.exists(&dir.join(checkpoint::PARTITION_METADATA)) {
+            if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
                 tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
                 files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
                 continue;
+            }
+            if let Some(other) = logs.get(&(topic.into(), partition)) {
+                return Err(OpenError::Invalid {
+                    path: dir.display().to_string(),
+                    message: format!(
+                        "the same partition is in {}: remove one of them",
+                        other.log_dir.display()
+                    ),
+                });
             }
             let key = (topic.to_owned(), partition);
             let known = Known {
@@ -132,9 +157,13 @@ impl LogManager {
                 self.shared(directory),
                 defaults.clone(),
                 known,
+                &mut unsynced,
             )
             .map_err(OpenError::io(&dir))?;
             logs.insert((topic.into(), partition), log);
+        }
+        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
+            result.map_err(OpenError::io(file.path()))?;
         }
         // From here on a crash is unclean.
         files
@@ -189,28 +218,58 @@ impl LogManager {
         config: LogConfig,
     ) -> Result<Vec<Arc<PartitionLog>>, AppendError> {
         let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         let mut created = Vec::new();
         let mut dirty = Vec::new();
         for partition in partitions {
+            if self.get(topic, partition).is_some() {
+                return Err(AppendError::Storage(format!(
+                    "{topic}-{partition} exists already"
+                )));
+            }
             let directory = self.emptiest_directory(created.len())?;
             let dir = directory.path.join(format!("{topic}-{partition}"));
-            dirty.extend(self.write_metadata(&dir, topic_id).map_err(failed)?);
             let shared = self.shared(directory);
-            created.push(
-                recovery::create(dir, topic, partition, topic_id, shared, config.clone()).map_err(failed)?,
-            );
+            let log = self
+                .write_metadata(&dir, topic_id)
+                .and_then(|written| {
+                    dirty.extend(written);
+                    dirty.push(self.env.files.open_dir(&directory.path)?);
+                    recovery::create(dir.clone(), topic, partition, topic_id, shared, config.clone())
+                })
+                .map_err(|error| {
+                    self.discard(&created, &dir);
+                    failed(error)
+                })?;
+            created.push(log);
         }
-        for directory in &self.directories {
-            dirty.push(self.env.files.open_dir(&directory.path).map_err(failed)?);
-        }
-        for result in self.env.files.sync_data_many(&dirty) {
-            result.map_err(failed)?;
+        for (result, file) in self.env.files.sync_data_many(&dirty).into_iter().zip(&dirty) {
+            result.map_err(|error| self.sync_failed(file.path(), &error))?;
         }
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         for log in &created {
             logs.insert((topic.into(), log.partition()), Arc::clone(log));
         }
         Ok(created)
+    }
+
+    /// Removes what was created of a topic that could not be created.
+    fn discard(&self, created: &[Arc<PartitionLog>], failed: &Path) {
+        let dirs = created.iter().map(|log| log.lock().dir.clone());
+        for dir in dirs.chain([failed.to_owned()]) {
+            if let Err(error) = self.env.files.remove_dir_all(&dir) {
+                tracing::warn!(directory = %dir.display(), %error, "directory of a topic that could not be created is left");
+            }
+        }
+    }
+
+    /// Takes the directory of a file offline: what could not be synced may be lost.
+    fn sync_failed(&self, file: &Path, error: &io::Error) -> AppendError {
+        let message = format!("sync of {} failed: {error}", file.display());
+        for directory in self.directories.iter().filter(|d| file.starts_with(&d.path)) {
+            directory.health.fail(message.clone());
+        }
+        AppendError::Storage(message)
     }
 
     /// Writes the files of a new partition; returns what has to be made durable, the directory last.
@@ -272,14 +331,7 @@ impl LogManager {
             let Some(log) = logs.remove(&key) else { continue };
             log.mark_deleted();
             let mut state = log.lock();
-            let unique: String = random_id(&self.env)
-                .0
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            let renamed = log
-                .log_dir
-                .join(format!("{topic}-{}.{unique}{DELETE_SUFFIX}", key.1));
+            let renamed = log.log_dir.join(self.deleted_name(topic, key.1));
             files.rename(&state.dir, &renamed).map_err(failed)?;
             state.dir.clone_from(&renamed);
             self.maintenance.unlink_later(
@@ -288,83 +340,83 @@ impl LogManager {
             );
         }
         drop(logs);
-        for directory in &self.directories {
-            files.sync_dir(&directory.path).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the offset checkpoints of all directories.
-    pub(crate) fn write_checkpoints(&self, clean: bool) -> io::Result<()> {
-        let logs = self.logs();
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
-            for log in logs.iter().filter(|log| log.log_dir == directory.path) {
-                let key = (log.topic().to_owned(), log.partition());
-                let state = log.lock();
-                let first = state.segments[0].base_offset;
-                // Segments before the committed one are on disk with their indexes.
-                let point = if clean {
-                    state.log_end_offset
-                } else {
-                    state.committed.segment
-                };
-                if state.log_start_offset > first {
-                    starts.insert(key.clone(), state.log_start_offset);
-                }
-                recovery.insert(key.clone(), point);
-                watermarks.insert(key, state.committed.offset);
-            }
-            let files = &*self.env.files;
-            checkpoint::write_offsets(files, &directory.path.join(checkpoint::RECOVERY_POINT), &recovery)?;
-            checkpoint::write_offsets(files, &directory.path.join(checkpoint::LOG_START), &starts)?;
-            checkpoint::write_offsets(
-                files,
-                &directory.path.join(checkpoint::HIGH_WATERMARK),
-                &watermarks,
-            )?;
+            files
+                .sync_dir(&directory.path)
+                .map_err(|error| self.sync_failed(&directory.path, &error))?;
         }
         Ok(())
     }
 
-    /// Commits what is outstanding, writes indexes, snapshots and checkpoints, leaves the clean marker, and releases
-    /// the directories. Blocking; later appends are refused by nobody, so callers stop first.
+    /// Name of a partition directory on its way out, as Kafka's `LocalLog.logDeleteDirName`.
+    fn deleted_name(&self, topic: &str, partition: i32) -> String {
+        let unique: String = identity::random_id(&self.env)
+            .0
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let suffix = format!("-{partition}.{unique}{DELETE_SUFFIX}");
+        // Topic names are ASCII.
+        let kept = topic.len().min(MAX_NAME_BYTES - suffix.len());
+        format!("{}{suffix}", topic.get(..kept).unwrap_or_default())
+    }
+
+    /// Refuses further appends, commits what is outstanding, writes indexes, snapshots and checkpoints, leaves the clean
+    /// marker, and releases the directories. Blocking.
     pub fn close(&self) {
-        self.maintenance.stop();
-        self.committer.stop();
-        for thread in self
-            .threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
-            if thread.join().is_err() {
-                tracing::error!("a log thread panicked");
-            }
-        }
         let logs = self.logs();
         for log in &logs {
-            if log.offline().is_none()
-                && let Err(error) = log.write_closing_files()
-            {
+            log.mark_closed();
+        }
+        self.stop_threads();
+        for log in logs.iter().filter(|log| log.offline().is_none()) {
+            if let Err(error) = log.write_closing_files() {
                 log.fail(format!("closing {}-{}: {error}", log.topic(), log.partition()));
             }
         }
         crate::commit::round(&*self.env.files, &logs);
-        if let Err(error) = self.write_checkpoints(true) {
-            tracing::error!(%error, "checkpoints could not be written; the next start checks all logs");
-            return;
+        match self.write_checkpoints() {
+            Ok(()) => self.write_clean_markers(),
+            Err(error) => {
+                tracing::error!(%error, "checkpoints could not be written; the next start checks all logs");
+            }
         }
+        for directory in &self.directories {
+            directory
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+        }
+    }
+
+    fn stop_threads(&self) {
+        self.maintenance.stop();
+        self.committer.stop();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a log thread panicked");
+            }
+        }
+    }
+
+    fn write_clean_markers(&self) {
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
             let marker = directory.path.join(checkpoint::CLEAN_SHUTDOWN);
-            if let Err(error) = self
-                .env
-                .files
-                .write_atomic(&marker, b"{\"version\":0,\"brokerEpoch\":-1}")
-            {
+            let content = b"{\"version\":0,\"brokerEpoch\":-1}";
+            if let Err(error) = self.env.files.write_atomic(&marker, content) {
                 tracing::error!(%error, "clean shutdown marker could not be written; the next start checks all logs");
             }
         }
+    }
+}
+
+impl Drop for LogManager {
+    /// Without [`LogManager::close`] the directories look as after a crash; only the threads end.
+    fn drop(&mut self) {
+        self.maintenance.stop();
+        self.committer.stop();
     }
 }
 
@@ -380,77 +432,6 @@ fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     Ok(Directory {
         path: path.to_owned(),
         health: Arc::new(DirectoryHealth::default()),
-        _lock: lock,
+        lock: Mutex::new(Some(lock)),
     })
-}
-
-/// 16 random bytes marked as a version 4 UUID.
-pub(crate) fn random_id(env: &Env) -> TopicId {
-    let mut bytes = [0; 16];
-    env.random.fill(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    TopicId(bytes)
-}
-
-fn properties(text: &str) -> BTreeMap<&str, &str> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-        .collect()
-}
-
-/// Checks `meta.properties` of a directory against the broker and the directories before it.
-fn read_identity(
-    path: &Path,
-    env: &Env,
-    broker_id: i32,
-    cluster_id: &mut Option<String>,
-) -> Result<(), OpenError> {
-    let file = path.join(checkpoint::META_PROPERTIES);
-    let content = match env.files.read(&file) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(OpenError::io(&file)(error)),
-    };
-    let invalid = |message: String| OpenError::Invalid {
-        path: file.display().to_string(),
-        message,
-    };
-    let text = String::from_utf8(content).map_err(|_| invalid("is not text".to_owned()))?;
-    let properties = properties(&text);
-    let node = properties.get("node.id").or(properties.get("broker.id"));
-    if let Some(node) = node.filter(|node| **node != broker_id.to_string()) {
-        return Err(invalid(format!(
-            "belongs to node.id {node}, not {broker_id}: correct node.id or log.dirs"
-        )));
-    }
-    if let Some(stored) = properties.get("cluster.id") {
-        match cluster_id {
-            Some(expected) if expected != stored => {
-                return Err(invalid(format!(
-                    "belongs to cluster {stored}, not {expected}: correct log.dirs"
-                )));
-            }
-            _ => *cluster_id = Some((*stored).to_owned()),
-        }
-    }
-    Ok(())
-}
-
-fn write_identity(path: &Path, manager: &LogManager) -> Result<(), OpenError> {
-    let file = path.join(checkpoint::META_PROPERTIES);
-    if manager.env.files.exists(&file) {
-        return Ok(());
-    }
-    let directory_id = random_id(&manager.env).to_base64();
-    let content = format!(
-        "#\nnode.id={}\nversion=1\ndirectory.id={directory_id}\ncluster.id={}\n",
-        manager.config.broker_id, manager.cluster_id
-    );
-    manager
-        .env
-        .files
-        .write_atomic(&file, content.as_bytes())
-        .map_err(OpenError::io(&file))
 }

@@ -178,15 +178,19 @@ impl PartitionLog {
                 self.topic, self.partition
             )));
         }
+        if state.closed {
+            return Err(AppendError::Storage("the broker is shutting down".to_owned()));
+        }
         self.offline()
             .map_or(Ok(()), |reason| Err(AppendError::Storage(reason)))
     }
 
-    /// After an append: publishes the new end, and hands the log to the commit thread, or acknowledges at once where
-    /// the page cache is promised only.
+    /// After an append: publishes the new end and hands the log to the commit thread. Where the page cache is promised
+    /// only, it acknowledges at once, and the thread sees closed segments only.
     pub(crate) fn submit_or_advance(&self, mut state: MutexGuard<'_, State>) {
         self.log_end_offset.store(state.log_end_offset, Ordering::Release);
-        let submit = !std::mem::replace(&mut state.queued, true);
+        let wanted = self.durability == Durability::Fsync || state.rolled;
+        let submit = wanted && !std::mem::replace(&mut state.queued, true);
         let end = state.end();
         drop(state);
         if submit && let Some(me) = self.me.upgrade() {
@@ -201,14 +205,23 @@ impl PartitionLog {
     pub(crate) fn take_unsynced(&self) -> Unsynced {
         let mut state = self.lock();
         state.queued = false;
+        state.rolled = false;
         Unsynced {
             files: std::mem::take(&mut state.unsynced),
             end: state.end(),
         }
     }
 
+    /// Everything before `end` is on disk.
+    pub(crate) fn synced(&self, end: End) {
+        let mut state = self.lock();
+        state.recovery_point = state.recovery_point.max(end.offset);
+        drop(state);
+        self.advance(end);
+    }
+
     /// Everything before `end` is acknowledged.
-    pub(crate) fn advance(&self, end: End) {
+    fn advance(&self, end: End) {
         let mut state = self.lock();
         if end.offset > state.committed.offset || end.segment > state.committed.segment {
             state.committed = end;
@@ -226,6 +239,12 @@ impl PartitionLog {
     /// Takes the whole log directory offline.
     pub(crate) fn fail(&self, reason: String) {
         self.health.fail(reason);
+        self.wake();
+    }
+
+    /// Refuses appends from now on; waiters hear of it.
+    pub(crate) fn mark_closed(&self) {
+        self.lock().closed = true;
         self.wake();
     }
 

@@ -40,6 +40,8 @@ struct Producer {
     epoch: i16,
     batches: VecDeque<BatchMetadata>,
     last_timestamp: i64,
+    /// When this process last heard of it: records may carry old timestamps while their producer is busy.
+    seen_ms: i64,
     coordinator_epoch: i32,
 }
 
@@ -55,7 +57,12 @@ pub(crate) enum Check {
     /// It is the next one.
     Append,
     /// It was appended before, at these offsets.
-    Duplicate { base_offset: i64, last_offset: i64 },
+    Duplicate {
+        base_offset: i64,
+        last_offset: i64,
+        /// Its largest timestamp.
+        timestamp: i64,
+    },
 }
 
 fn next_sequence(sequence: i32) -> i32 {
@@ -97,16 +104,18 @@ impl ProducerStates {
             return Ok(Check::Duplicate {
                 base_offset: batch.first_offset(),
                 last_offset: batch.last_offset,
+                timestamp: batch.timestamp,
             });
         }
-        let Some(last) = producer.batches.back() else {
-            return Ok(Check::Append);
-        };
-        let expected = next_sequence(last.last_sequence);
+        // Nothing appended in this epoch yet: it starts at 0.
+        let expected = producer
+            .batches
+            .back()
+            .map_or(0, |last| next_sequence(last.last_sequence));
         if header.base_sequence == expected {
             return Ok(Check::Append);
         }
-        if let Some(first) = producer.batches.front()
+        if let (Some(first), Some(last)) = (producer.batches.front(), producer.batches.back())
             && header.base_sequence < first.first_sequence()
             && last_sequence <= last.last_sequence
             && first.first_sequence() <= last.last_sequence
@@ -117,7 +126,7 @@ impl ProducerStates {
     }
 
     /// Remembers a batch that was appended (its header carries the final offsets).
-    pub(crate) fn record(&mut self, header: &BatchHeader) {
+    pub(crate) fn record(&mut self, header: &BatchHeader, now_ms: i64) {
         if !header.has_producer_id() || header.is_control() {
             return;
         }
@@ -128,8 +137,10 @@ impl ProducerStates {
                 epoch: header.producer_epoch,
                 batches: VecDeque::new(),
                 last_timestamp: header.max_timestamp,
+                seen_ms: now_ms,
                 coordinator_epoch: -1,
             });
+        producer.seen_ms = now_ms;
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
@@ -148,18 +159,25 @@ impl ProducerStates {
 
     /// Forgets producers that were silent for `expiration_ms`.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.producers
-            .retain(|_, producer| now_ms - producer.last_timestamp < expiration_ms);
+        self.producers.retain(|_, producer| {
+            let last_ms = producer.last_timestamp.max(producer.seen_ms);
+            now_ms.saturating_sub(last_ms) < expiration_ms
+        });
     }
 
-    /// Forgets everything.
-    #[cfg(test)]
-    pub(crate) fn clear(&mut self) {
-        self.producers.clear();
+    /// Takes over the remembered batches of producers whose last batch is the same in `recent`: a snapshot has only that.
+    pub(crate) fn recall(&mut self, recent: &Self) {
+        for (id, producer) in &mut self.producers {
+            if let Some(known) = recent.producers.get(id)
+                && known.epoch == producer.epoch
+                && known.batches.back() == producer.batches.back()
+            {
+                producer.batches.clone_from(&known.batches);
+            }
+        }
     }
 
     /// Whether no producer is known.
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.producers.is_empty()
     }
@@ -191,7 +209,8 @@ impl ProducerStates {
     }
 
     /// Reads a `.snapshot` file; `None` when it is damaged or of another version (an older one is used then).
-    pub(crate) fn decode(data: &[u8]) -> Option<Self> {
+    /// Its producers count as heard of at `now_ms`.
+    pub(crate) fn decode(data: &[u8], now_ms: i64) -> Option<Self> {
         let (version, rest) = data.split_first_chunk::<2>()?;
         let (crc, body) = rest.split_first_chunk::<4>()?;
         if i16::from_be_bytes(*version) != SNAPSHOT_VERSION
@@ -225,6 +244,7 @@ impl ProducerStates {
             let producer = Producer {
                 epoch: i16::from_be_bytes(*entry[8..].first_chunk()?),
                 last_timestamp: last.timestamp,
+                seen_ms: now_ms,
                 coordinator_epoch: int(34)?,
                 batches: if last.last_sequence < 0 {
                     VecDeque::new()
@@ -265,7 +285,15 @@ mod tests {
         for (epoch, sequence, count, offset) in batches {
             let header = header(*epoch, *sequence, *count, *offset);
             assert_eq!(states.check(&header).unwrap(), Check::Append);
-            states.record(&header);
+            states.record(&header, 5);
+        }
+        states
+    }
+
+    fn states_seen_at(states: &ProducerStates, now_ms: i64) -> ProducerStates {
+        let mut states = states.clone();
+        for producer in states.producers.values_mut() {
+            producer.seen_ms = now_ms;
         }
         states
     }
@@ -277,7 +305,8 @@ mod tests {
             states.check(&header(0, 0, 3, 0)).unwrap(),
             Check::Duplicate {
                 base_offset: 100,
-                last_offset: 102
+                last_offset: 102,
+                timestamp: 5,
             }
         );
         assert!(matches!(
@@ -319,7 +348,8 @@ mod tests {
             states.check(&header(0, i32::MAX - 1, 3, 0)).unwrap(),
             Check::Duplicate {
                 base_offset: 0,
-                last_offset: 2
+                last_offset: 2,
+                timestamp: 5,
             }
         );
     }
@@ -327,20 +357,34 @@ mod tests {
     #[test]
     fn snapshots_keep_the_last_batch() {
         let states = appended(&[(0, 0, 3, 100), (0, 3, 1, 110)]);
-        let mut back = ProducerStates::decode(&states.encode()).unwrap();
+        let mut back = ProducerStates::decode(&states.encode(), 100).unwrap();
         assert_eq!(
             back.check(&header(0, 3, 1, 0)).unwrap(),
             Check::Duplicate {
                 base_offset: 110,
-                last_offset: 110
+                last_offset: 110,
+                timestamp: 5,
             }
         );
         assert_eq!(back.check(&header(0, 4, 1, 0)).unwrap(), Check::Append);
         let mut damaged = states.encode();
         damaged[12] ^= 1;
-        assert_eq!(ProducerStates::decode(&damaged), None);
+        assert_eq!(ProducerStates::decode(&damaged, 0), None);
+        back.expire(999, 900);
+        assert!(!back.is_empty(), "heard of at 100, whatever its records say");
         back.expire(1_000, 900);
         assert!(back.is_empty());
-        back.clear();
+    }
+
+    #[test]
+    fn batches_before_a_snapshot_are_recalled() {
+        let states = appended(&[(0, 0, 3, 100), (0, 3, 1, 110), (0, 4, 2, 120)]);
+        let mut back = ProducerStates::decode(&states.encode(), 0).unwrap();
+        assert!(back.check(&header(0, 3, 1, 0)).is_err());
+        let other = appended(&[(0, 0, 3, 100), (0, 3, 1, 110)]);
+        back.recall(&other);
+        assert!(back.check(&header(0, 3, 1, 0)).is_err(), "another last batch");
+        back.recall(&states);
+        assert_eq!(back, states_seen_at(&states, 0));
     }
 }

@@ -81,8 +81,10 @@ struct Place {
     jump: u64,
     /// End of the readable bytes.
     limit: u64,
-    /// Offset behind `limit`.
-    limit_offset: i64,
+    /// Offset behind `limit`, when it is the end of the readable part.
+    limit_offset: Option<i64>,
+    /// The batches behind `limit` are damaged.
+    damage: Option<WalkError>,
 }
 
 /// Which bytes to return, and where the next read goes on.
@@ -141,7 +143,12 @@ impl PartitionLog {
         for place in places {
             let found = locate(&place, offset, max_bytes, min_one)
                 .map_err(|error| self.damaged(&*place.file, &error))?;
-            let Some(found) = found else { continue };
+            let Some(found) = found else {
+                match &place.damage {
+                    Some(damage) => return Err(self.damaged(&*place.file, damage)),
+                    None => continue,
+                }
+            };
             if let Some(next_offset) = found.next_offset {
                 self.lock().remember(ReadHint {
                     offset: next_offset,
@@ -208,13 +215,34 @@ impl PartitionLog {
             .max_by_key(|s| s.max_timestamp);
         let Some(best) = best else { return Ok(None) };
         let timestamp = best.max_timestamp;
-        let mut place = place(&state, best, best.base_offset, 0);
-        place.from = best.indexes.position_before(best.offset_of_max_timestamp - 1);
+        let whole = place(&state, best, best.base_offset, 0);
+        let near = place(&state, best, best.offset_of_max_timestamp, 0);
+        let committed = best.offset_of_max_timestamp < state.committed.offset;
         drop(state);
+        if committed {
+            return self.find_record(
+                &near,
+                |header| header.max_timestamp == timestamp,
+                |found| found.timestamp == timestamp,
+            );
+        }
+        // The largest one is not acknowledged yet: the largest before it.
+        let mut largest = -1;
+        segment::walk(
+            &*whole.file,
+            whole.from,
+            whole.limit,
+            Check::Header,
+            |_, header| {
+                largest = largest.max(header.max_timestamp);
+                true
+            },
+        )
+        .map_err(|error| self.damaged(&*whole.file, &error))?;
         self.find_record(
-            &place,
-            |header| header.max_timestamp == timestamp,
-            |found| found.timestamp == timestamp,
+            &whole,
+            |header| header.max_timestamp == largest,
+            |found| found.timestamp == largest,
         )
     }
 
@@ -244,7 +272,10 @@ impl PartitionLog {
             },
         )
         .map_err(|error| self.damaged(&*place.file, &error))?;
-        fault.map_or(Ok(found), |error| Err(self.damaged(&*place.file, &error)))
+        match fault.as_ref().or(place.damage.as_ref()) {
+            Some(error) if found.is_none() => Err(self.damaged(&*place.file, error)),
+            _ => Ok(found),
+        }
     }
 }
 
@@ -253,10 +284,23 @@ fn place(state: &State, segment: &segment::Segment, offset: i64, max_bytes: usiz
         .hints
         .iter()
         .find(|hint| hint.offset == offset && hint.segment == segment.base_offset);
-    let from = hint.map_or_else(
+    let mut from = hint.map_or_else(
         || segment.indexes.position_before(offset - 1),
         |hint| hint.position,
     );
+    let mut limit = state.readable(segment);
+    let mut damage = None;
+    for hole in &segment.holes {
+        if offset >= hole.next_offset {
+            from = from.max(hole.end);
+        } else if hole.start < limit {
+            limit = hole.start;
+            damage = Some(WalkError {
+                position: hole.start,
+                message: format!("no batch can be read before offset {}", hole.next_offset),
+            });
+        }
+    }
     let behind = state
         .segments
         .partition_point(|other| other.base_offset <= segment.base_offset);
@@ -270,8 +314,9 @@ fn place(state: &State, segment: &segment::Segment, offset: i64, max_bytes: usiz
         from,
         exact: hint.is_some(),
         jump: segment.indexes.batch_start_before(from + max_bytes as u64),
-        limit: state.readable(segment),
-        limit_offset,
+        limit,
+        limit_offset: damage.is_none().then_some(limit_offset),
+        damage,
     }
 }
 
@@ -297,11 +342,11 @@ fn locate(place: &Place, offset: i64, max_bytes: usize, min_one: bool) -> Result
         )?;
     }
     let Some(start) = start else { return Ok(None) };
-    if place.limit - start <= max_bytes as u64 {
+    if place.limit.saturating_sub(start) <= max_bytes as u64 {
         return Ok(Some(Found {
             start,
             end: place.limit,
-            next_offset: Some(place.limit_offset),
+            next_offset: place.limit_offset,
         }));
     }
     let mut end = start.max(place.jump);

@@ -1,18 +1,24 @@
 //! Opening a partition's directory: trusting it after an orderly shutdown, checking it after any other end.
 //!
-//! After an unclean stop every batch from the recovery point on is verified. A bad batch in the last segment is the torn
-//! tail of a write nobody was told of: it and what follows is cut. A bad batch anywhere else is damage: it is reported and
-//! nothing is cut, so that what is good on both sides stays.
+//! After an unclean stop every batch from the recovery point on is verified. A bad batch at the end of the last segment is
+//! the torn tail of a write: it is cut. A bad batch in front of good ones that were acknowledged is damage: it is reported
+//! and nothing is cut, so that what is good on both sides stays readable.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use jackfield_env::Files;
+use jackfield_env::{File, Files};
 
 use crate::{
     LogConfig, TopicId, checkpoint,
     partition_log::{PartitionLog, Shared},
     producer_state::ProducerStates,
-    segment::{self, Check, Segment},
+    salvage,
+    segment::{self, Check, Hole, Segment},
+    snapshots,
     state::{End, State},
 };
 
@@ -34,7 +40,20 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     (partition >= 0 && !topic.is_empty()).then_some((topic, partition))
 }
 
-/// Opens and recovers the log in `dir`.
+/// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
+/// then be told of.
+pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
+    if checkpoint::read_partition_metadata(files, dir).is_ok() {
+        return Ok(true);
+    }
+    let entries = files.read_dir(dir)?;
+    Ok(entries
+        .iter()
+        .any(|entry| entry.name.ends_with(".log") && entry.len > 0))
+}
+
+/// Opens and recovers the log in `dir`. Files whose content was checked but may not be on disk are added to `unsynced`:
+/// nothing of the log may be served before they are synced.
 pub(crate) fn open(
     dir: PathBuf,
     topic: &str,
@@ -42,26 +61,22 @@ pub(crate) fn open(
     shared: Shared,
     config: LogConfig,
     known: Known,
-) -> io::Result<std::sync::Arc<PartitionLog>> {
-    let files = std::sync::Arc::clone(&shared.env.files);
+    unsynced: &mut Vec<Arc<dyn File>>,
+) -> io::Result<Arc<PartitionLog>> {
+    let files = Arc::clone(&shared.env.files);
     let now_ms = shared.env.clock.now_ms();
     let topic_id = checkpoint::read_partition_metadata(&*files, &dir)?;
     let epochs = checkpoint::read_epochs(&*files, &dir)?;
-    let bases = clean_directory(&*files, &dir)?;
-    let mut segments = Vec::with_capacity(bases.len().max(1));
-    for base_offset in &bases {
-        segments.push(Segment::open(&*files, &dir, *base_offset, now_ms)?);
+    let mut segments = open_segments(&*files, &dir, known, now_ms)?;
+    let end = Loader {
+        files: &*files,
+        dir: &dir,
+        known,
+        index_interval_bytes: config.index_interval_bytes,
+        unsynced,
     }
-    if segments.is_empty() {
-        segments.push(Segment::open(
-            &*files,
-            &dir,
-            known.log_start_offset.unwrap_or(0),
-            now_ms,
-        )?);
-    }
-    let end = load_segments(&*files, &dir, &mut segments, known, config.index_interval_bytes)?;
-    let producers = load_producers(&*files, &dir, &segments, end)?;
+    .load(&mut segments)?;
+    let producers = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let producers = if crate::planted::is("forget-producer-state") {
         ProducerStates::default()
@@ -69,27 +84,9 @@ pub(crate) fn open(
         producers
     };
     let first = segments[0].base_offset;
-    let log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
-    let active = segments.last().expect("pushed above");
-    let committed = End {
-        offset: end,
-        segment: active.base_offset,
-        position: active.size,
-    };
-    let state = State {
-        dir,
-        config,
-        segments,
-        producers,
-        epochs,
-        unsynced: Vec::new(),
-        queued: false,
-        committed,
-        log_start_offset,
-        log_end_offset: end,
-        hints: Vec::new(),
-        deleted: false,
-    };
+    let mut state = new_state(dir, config, segments, epochs, end);
+    state.producers = producers;
+    state.log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
 }
 
@@ -101,32 +98,66 @@ pub(crate) fn create(
     topic_id: TopicId,
     shared: Shared,
     config: LogConfig,
-) -> io::Result<std::sync::Arc<PartitionLog>> {
+) -> io::Result<Arc<PartitionLog>> {
     let now_ms = shared.env.clock.now_ms();
     let segment = Segment::open(&*shared.env.files, &dir, 0, now_ms)?;
-    let state = State {
-        dir,
-        config,
-        segments: vec![segment],
-        producers: ProducerStates::default(),
-        epochs: vec![(0, 0)],
-        unsynced: Vec::new(),
-        queued: false,
-        committed: End {
-            offset: 0,
-            segment: 0,
-            position: 0,
-        },
-        log_start_offset: 0,
-        log_end_offset: 0,
-        hints: Vec::new(),
-        deleted: false,
-    };
+    let state = new_state(dir, config, vec![segment], vec![(0, 0)], 0);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
 }
 
+/// State of a log of which everything is on disk.
+fn new_state(
+    dir: PathBuf,
+    config: LogConfig,
+    segments: Vec<Segment>,
+    epochs: Vec<(i32, i64)>,
+    end: i64,
+) -> State {
+    let active = segments.last().expect("a log has at least one segment");
+    let committed = End {
+        offset: end,
+        segment: active.base_offset,
+        position: active.size,
+    };
+    State {
+        log_start_offset: segments[0].base_offset,
+        dir,
+        config,
+        segments,
+        producers: ProducerStates::default(),
+        epochs,
+        unsynced: Vec::new(),
+        queued: false,
+        rolled: false,
+        recovery_point: end,
+        committed,
+        log_end_offset: end,
+        hints: Vec::new(),
+        deleted: false,
+        closed: false,
+    }
+}
+
+/// Opens the segment files, or a first one where there is none.
+fn open_segments(files: &dyn Files, dir: &Path, known: Known, now_ms: i64) -> io::Result<Vec<Segment>> {
+    let bases = clean_directory(files, dir)?;
+    let mut segments = Vec::with_capacity(bases.len().max(1));
+    for base_offset in &bases {
+        segments.push(Segment::open(files, dir, *base_offset, now_ms)?);
+    }
+    if segments.is_empty() {
+        // Offsets that were given out once are not given out again.
+        let base_offset = known.log_start_offset.unwrap_or(0).max(known.recovery_point);
+        if base_offset > 0 {
+            tracing::error!(directory = %dir.display(), base_offset, "no segment is left of this partition: its records are lost; restore the directory from a copy");
+        }
+        segments.push(Segment::open(files, dir, base_offset, now_ms)?);
+    }
+    Ok(segments)
+}
+
 /// Removes leftovers of deletions and replacements; returns the base offsets of the segments in order.
-fn clean_directory(files: &dyn Files, dir: &std::path::Path) -> io::Result<Vec<i64>> {
+fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
     let mut bases = Vec::new();
     for entry in files.read_dir(dir)? {
         if [".deleted", ".cleaned", ".tmp"]
@@ -142,126 +173,152 @@ fn clean_directory(files: &dyn Files, dir: &std::path::Path) -> io::Result<Vec<i
     Ok(bases)
 }
 
-/// Loads or rebuilds every segment's indexes; returns the log end offset.
-fn load_segments(
-    files: &dyn Files,
-    dir: &std::path::Path,
-    segments: &mut [Segment],
+/// Where and why the batches of a segment end before their file does.
+struct Fault {
+    position: u64,
+    message: String,
+}
+
+/// Loads or rebuilds the indexes of one log's segments.
+struct Loader<'a> {
+    files: &'a dyn Files,
+    dir: &'a Path,
     known: Known,
     index_interval_bytes: u64,
-) -> io::Result<i64> {
-    let next_bases: Vec<Option<i64>> = (0..segments.len())
-        .map(|index| segments.get(index + 1).map(|next| next.base_offset))
-        .collect();
-    let mut end = segments[0].base_offset;
-    for (segment, next_base) in segments.iter_mut().zip(next_bases) {
-        let behind = next_base.is_some_and(|next| next <= known.recovery_point);
-        if (known.clean || behind)
-            && segment.load_indexes(files, dir)
-            && let Ok(next) = segment.load_tail()
-        {
-            end = next;
-            continue;
-        }
-        end = rebuild(segment, next_base.is_none(), index_interval_bytes)?;
-        if next_base.is_some() {
-            for file in segment.write_indexes(files, dir)? {
-                file.sync_data()?;
+    unsynced: &'a mut Vec<Arc<dyn File>>,
+}
+
+impl Loader<'_> {
+    /// Returns the log end offset.
+    fn load(&mut self, segments: &mut [Segment]) -> io::Result<i64> {
+        let mut end = segments[0].base_offset;
+        for index in 0..segments.len() {
+            let next_base = segments.get(index + 1).map(|next| next.base_offset);
+            let segment = &mut segments[index];
+            let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
+            if (self.known.clean || behind)
+                && segment.load_indexes(self.files, self.dir)
+                && let Ok(next) = segment.load_tail()
+            {
+                end = next;
+                continue;
+            }
+            end = self.rebuild(segment, next_base)?;
+            if next_base.is_some() {
+                let written = segment.write_indexes(self.files, self.dir)?;
+                self.unsynced.extend(written);
             }
         }
+        if end < self.known.recovery_point {
+            tracing::error!(directory = %self.dir.display(), log_end_offset = end, acknowledged = self.known.recovery_point, "acknowledged records are missing at the end of the log; restore the directory from a copy");
+        }
+        Ok(end)
     }
-    Ok(end)
-}
 
-/// Verifies a segment from its start and rebuilds its indexes; cuts a torn tail of the last one.
-fn rebuild(segment: &mut Segment, last: bool, index_interval_bytes: u64) -> io::Result<i64> {
-    let file = std::sync::Arc::clone(&segment.file);
-    let length = segment.size;
-    segment.size = 0;
-    segment.indexes = crate::index::Indexes::default();
-    let mut next = segment.base_offset;
-    let mut misplaced = None;
-    let walked = segment::walk(&*file, 0, length, Check::Crc, |position, header| {
-        if header.base_offset < next {
-            misplaced = Some((position, header.base_offset));
-            return false;
-        }
-        segment.account(header, index_interval_bytes);
-        next = header.last_offset() + 1;
-        true
-    });
-    let fault = match (walked, misplaced) {
-        (Ok(()), None) => None,
-        (Ok(()), Some((position, offset))) => {
-            Some((position, format!("base offset {offset} where {next} is expected")))
-        }
-        (Err(error), _) => Some((error.position, error.message)),
-    };
-    let path = file.path().display();
-    match fault {
-        Some((position, error)) if last => {
-            tracing::warn!(file = %path, position, cut_bytes = length - position, %error, "cut the torn tail of an unacknowledged write");
-            file.set_len(position)?;
-        }
-        Some((position, error)) => {
-            tracing::error!(file = %path, position, %error, "segment is damaged: records behind this position cannot be read; restore the file from a copy");
-            segment.size = length;
-        }
-        None => {}
-    }
-    // What is served from here on is on disk, whatever the page cache held when the process died.
-    file.sync_data()?;
-    Ok(next)
-}
-
-/// Producer state at `end`: the newest good snapshot, and the headers behind it.
-fn load_producers(
-    files: &dyn Files,
-    dir: &std::path::Path,
-    segments: &[Segment],
-    end: i64,
-) -> io::Result<ProducerStates> {
-    let mut snapshots: Vec<i64> = files
-        .read_dir(dir)?
-        .iter()
-        .filter_map(|entry| segment::base_offset_of(&entry.name, "snapshot"))
-        .collect();
-    snapshots.sort_unstable_by(|a, b| b.cmp(a));
-    let mut states = ProducerStates::default();
-    let mut from = segments[0].base_offset;
-    for offset in snapshots {
-        let path = segment::path(dir, offset, "snapshot");
-        if offset > end {
-            files.remove_file(&path)?;
-            continue;
-        }
-        match ProducerStates::decode(&files.read(&path)?) {
-            Some(decoded) => {
-                states = decoded;
-                from = offset;
+    /// Verifies a segment and rebuilds its indexes. `next_base` is the base offset of the segment behind it, if any.
+    fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<i64> {
+        let file = Arc::clone(&segment.file);
+        let length = segment.size;
+        segment.reset();
+        let mut next = segment.base_offset;
+        while let Some(fault) = self.account(segment, &mut next, length, next_base.is_some()) {
+            let good = salvage::next_good_batch(&*file, fault.position + 1, length, next)?;
+            let acknowledged = next < self.known.recovery_point;
+            if next_base.is_none() && (good.is_none() || !acknowledged) {
+                self.cut(&*file, &fault, length, acknowledged, good.is_some())?;
                 break;
             }
-            None => {
-                tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
-                files.remove_file(&path)?;
+            let (end, next_offset) = match good {
+                Some((position, base_offset)) => (position, base_offset),
+                None => (length, next_base.unwrap_or(next)),
+            };
+            tracing::error!(
+                file = %file.path().display(), position = fault.position, end, first_lost_offset = next, next_offset, error = %fault.message,
+                "segment is damaged: records in these bytes cannot be read; restore the file from a copy"
+            );
+            segment.skip(Hole {
+                start: fault.position,
+                end,
+                next_offset,
+            });
+            next = next_offset;
+        }
+        segment.restart_index_interval();
+        if length > 0 {
+            // What is served from here on is on disk, whatever the page cache held when the process died.
+            self.unsynced.push(file);
+        }
+        Ok(next)
+    }
+
+    /// Accounts for the good batches from the segment's end on, until the file ends or one is bad. Batches that were
+    /// acknowledged and synced are not verified again, unless the segment lost its indexes.
+    fn account(&self, segment: &mut Segment, next: &mut i64, length: u64, closed: bool) -> Option<Fault> {
+        let file = Arc::clone(&segment.file);
+        let recovery_point = self.known.recovery_point;
+        if !closed && *next < recovery_point {
+            let fault = self.walk(segment, &file, next, length, Check::Header, recovery_point);
+            if fault.is_some() {
+                return fault;
             }
         }
+        self.walk(segment, &file, next, length, Check::Crc, i64::MAX)
     }
-    for segment in segments {
-        let start = if segment.base_offset >= from {
-            0
-        } else {
-            segment.indexes.position_before(from - 1)
-        };
-        let walked = segment::walk(&*segment.file, start, segment.size, Check::Header, |_, header| {
-            if header.base_offset >= from {
-                states.record(header);
+
+    fn walk(
+        &self,
+        segment: &mut Segment,
+        file: &Arc<dyn File>,
+        next: &mut i64,
+        length: u64,
+        check: Check,
+        until: i64,
+    ) -> Option<Fault> {
+        let mut misplaced = None;
+        let highest = segment.base_offset + i64::from(i32::MAX);
+        let walked = segment::walk(&**file, segment.size, length, check, |position, header| {
+            if header.base_offset >= until {
+                return false;
             }
+            if header.base_offset < *next || header.last_offset() > highest {
+                misplaced = Some(Fault {
+                    position,
+                    message: format!("base offset {} where {next} is expected", header.base_offset),
+                });
+                return false;
+            }
+            segment.account(header, self.index_interval_bytes);
+            *next = header.last_offset() + 1;
             true
         });
-        if let Err(error) = walked {
-            tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
+        match walked {
+            Err(error) => Some(Fault {
+                position: error.position,
+                message: error.message,
+            }),
+            Ok(()) => misplaced,
         }
     }
-    Ok(states)
+
+    /// Cuts the last segment behind its last good batch.
+    fn cut(
+        &mut self,
+        file: &dyn File,
+        fault: &Fault,
+        length: u64,
+        acknowledged: bool,
+        more_behind: bool,
+    ) -> io::Result<()> {
+        let (path, position, error) = (file.path().display(), fault.position, &fault.message);
+        let cut_bytes = length - position;
+        if more_behind {
+            let kept = salvage::set_aside(self.files, file, position, length)?;
+            tracing::error!(file = %path, position, cut_bytes, %error, kept = %kept.display(), "cut a bad batch and what followed it; the bytes were kept aside");
+        } else if acknowledged {
+            tracing::error!(file = %path, position, cut_bytes, %error, "cut a bad batch at the end of the log that had been acknowledged");
+        } else {
+            tracing::warn!(file = %path, position, cut_bytes, %error, "cut the torn tail of a write");
+        }
+        file.set_len(position)
+    }
 }

@@ -22,6 +22,19 @@ const VERIFY_BYTES: usize = 256 * 1024;
 /// How much is read at once while looking at headers: small batches share a read, large ones are jumped over.
 const HEADER_BYTES: usize = 8 * 1024;
 
+/// Bytes of a segment that hold no readable batch: damage found by recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) start: u64,
+    /// Where the next good batch starts, or the end of the file.
+    pub(crate) end: u64,
+    /// Offset of that batch; offsets from the last good batch to here are lost.
+    pub(crate) next_offset: i64,
+}
+
+/// Base offsets beyond this one cannot be: sums with a delta must not overflow.
+pub(crate) const LAST_POSSIBLE_OFFSET: i64 = i64::MAX - (1 << 32);
+
 /// A segment of a log.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -35,6 +48,8 @@ pub(crate) struct Segment {
     /// Largest timestamp of the first batch, which decides rolls by age.
     pub(crate) first_timestamp: Option<i64>,
     pub(crate) created_ms: i64,
+    /// Damaged ranges, in order; almost always none.
+    pub(crate) holes: Vec<Hole>,
     bytes_since_index: u64,
 }
 
@@ -63,8 +78,53 @@ impl Segment {
             offset_of_max_timestamp: -1,
             first_timestamp: None,
             created_ms: now_ms,
+            holes: Vec::new(),
             bytes_since_index: 0,
         })
+    }
+
+    /// Forgets everything but the file; what is in it is accounted again.
+    pub(crate) fn reset(&mut self) {
+        self.size = 0;
+        self.indexes = Indexes::default();
+        self.max_timestamp = -1;
+        self.offset_of_max_timestamp = -1;
+        self.first_timestamp = None;
+        self.holes.clear();
+        self.bytes_since_index = 0;
+    }
+
+    /// Jumps over damaged bytes.
+    pub(crate) fn skip(&mut self, hole: Hole) {
+        self.size = hole.end;
+        self.holes.push(hole);
+    }
+
+    /// The next index entry comes as late as in a segment that was just opened (Kafka counts from there, too).
+    pub(crate) fn restart_index_interval(&mut self) {
+        self.bytes_since_index = 0;
+    }
+
+    /// The ranges from `from` on that hold whole batches.
+    pub(crate) fn good_ranges(&self, from: u64) -> Vec<(u64, u64)> {
+        let mut ranges = Vec::with_capacity(self.holes.len() + 1);
+        let mut start = from;
+        for hole in self.holes.iter().filter(|hole| hole.end > from) {
+            ranges.push((start, hole.start.max(start)));
+            start = hole.end;
+        }
+        ranges.push((start, self.size.max(start)));
+        ranges
+    }
+
+    /// Age by its newest record; by the time it was opened when no record has a timestamp.
+    pub(crate) fn age_ms(&self, now_ms: i64) -> i64 {
+        let newest = if self.max_timestamp >= 0 {
+            self.max_timestamp
+        } else {
+            self.created_ms
+        };
+        now_ms.saturating_sub(newest)
     }
 
     /// Whether `batch` would not fit: by size, age of the first batch, index size or relative offsets.
@@ -77,16 +137,17 @@ impl Segment {
         now_ms: i64,
     ) -> bool {
         let age = match self.first_timestamp {
-            Some(first) if max_timestamp >= 0 && first >= 0 => max_timestamp - first,
-            _ => now_ms - self.created_ms,
+            Some(first) if first >= 0 => max_timestamp.saturating_sub(first),
+            _ => now_ms.saturating_sub(self.created_ms),
         };
         let index_entries = config.segment_index_bytes / 8;
         let time_entries = config.segment_index_bytes / 12;
-        self.size + bytes as u64 > config.segment_bytes && self.size > 0
-            || self.size > 0 && age > config.segment_ms
-            || self.indexes.offsets.len() as u64 >= index_entries
-            || self.indexes.times.len() as u64 + 1 >= time_entries
-            || last_offset - self.base_offset > i64::from(i32::MAX)
+        self.size > 0
+            && (self.size + bytes as u64 > config.segment_bytes
+                || age > config.segment_ms
+                || self.indexes.offsets.len() as u64 >= index_entries
+                || self.indexes.times.len() as u64 + 1 >= time_entries
+                || last_offset - self.base_offset > i64::from(i32::MAX))
     }
 
     /// Accounts for a batch that lies at the end of the segment.
@@ -110,8 +171,15 @@ impl Segment {
         self.bytes_since_index += header.size_bytes() as u64;
     }
 
-    /// Writes both index files with the closing time index entry; returns the files, to be made durable.
+    /// Writes both index files with the closing time index entry; returns the files, to be made durable. A damaged
+    /// segment gets none, so that the damage is found, and reported, at every start.
     pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
+        if !self.holes.is_empty() {
+            for suffix in ["index", "timeindex"] {
+                files.remove_file(&path(dir, self.base_offset, suffix))?;
+            }
+            return Ok(Vec::new());
+        }
         self.indexes
             .maybe_append_time(self.max_timestamp, self.offset_of_max_timestamp);
         let (offsets, times) = self.indexes.encode(self.base_offset);
@@ -161,7 +229,7 @@ impl Segment {
                 false
             })?;
         }
-        self.bytes_since_index = end - from;
+        self.restart_index_interval();
         Ok(next)
     }
 }
@@ -224,6 +292,12 @@ pub(crate) fn walk(
         }
         let start = usize::try_from(position - buffer_at).unwrap_or(usize::MAX);
         let header = BatchHeader::parse(&buffer[start..]).map_err(|error| fail(error.to_string()))?;
+        if !(0..=LAST_POSSIBLE_OFFSET).contains(&header.base_offset) || header.last_offset_delta < 0 {
+            return Err(fail(format!(
+                "impossible offsets: base {}, last offset delta {}",
+                header.base_offset, header.last_offset_delta
+            )));
+        }
         let size = header.size_bytes();
         if size as u64 > end - position {
             return Err(fail(format!(
@@ -250,7 +324,7 @@ pub(crate) fn walk(
 }
 
 /// Fills `buffer` with up to `len` bytes from `position`.
-fn fill(file: &dyn File, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<()> {
+pub(crate) fn fill(file: &dyn File, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<()> {
     buffer.resize(len, 0);
     let mut filled = 0;
     while filled < len {

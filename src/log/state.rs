@@ -46,12 +46,18 @@ pub(crate) struct State {
     pub(crate) unsynced: Vec<Arc<dyn File>>,
     /// Whether the log waits for a commit round.
     pub(crate) queued: bool,
-    /// What is durable, and so readable.
+    /// Whether a segment was closed since the last commit round.
+    pub(crate) rolled: bool,
+    /// Everything before this offset is on disk, its closed segments with their indexes.
+    pub(crate) recovery_point: i64,
+    /// What is acknowledged, and so readable.
     pub(crate) committed: End,
     pub(crate) log_start_offset: i64,
     pub(crate) log_end_offset: i64,
     pub(crate) hints: Vec<ReadHint>,
     pub(crate) deleted: bool,
+    /// The manager was closed: nothing more is appended.
+    pub(crate) closed: bool,
 }
 
 impl State {

@@ -1,0 +1,82 @@
+//! Looking for what is good behind damage, so that recovery deletes nothing that could be read.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use jackfield_env::{File, Files};
+use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
+
+use crate::segment;
+
+/// How much is searched at once.
+const SEARCH_BYTES: usize = 256 * 1024;
+/// Offset of the magic byte in a batch.
+const MAGIC_AT: usize = 16;
+
+/// Position and base offset of the first whole batch with a right CRC in bytes `from..end`, at offset `least` or above.
+pub(crate) fn next_good_batch(
+    file: &dyn File,
+    from: u64,
+    end: u64,
+    least: i64,
+) -> io::Result<Option<(u64, i64)>> {
+    let mut at = from;
+    let mut buffer = Vec::new();
+    while end.saturating_sub(at) >= BATCH_HEADER_BYTES as u64 {
+        let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
+        segment::fill(file, &mut buffer, at, len)?;
+        let Some(last) = buffer.len().checked_sub(BATCH_HEADER_BYTES) else {
+            return Ok(None);
+        };
+        for start in 0..=last {
+            if buffer[start + MAGIC_AT] != 2 {
+                continue;
+            }
+            let position = at + start as u64;
+            let Some(header) = plausible(&buffer[start..], end - position, least) else {
+                continue;
+            };
+            if is_good(file, position, &header)? {
+                return Ok(Some((position, header.base_offset)));
+            }
+        }
+        at += last as u64 + 1;
+    }
+    Ok(None)
+}
+
+fn plausible(data: &[u8], available: u64, least: i64) -> Option<BatchHeader> {
+    let header = BatchHeader::parse(data).ok()?;
+    let near = least..=least.saturating_add(i64::from(i32::MAX));
+    (near.contains(&header.base_offset)
+        && header.base_offset <= segment::LAST_POSSIBLE_OFFSET
+        && header.last_offset_delta >= 0
+        && header.size_bytes() as u64 <= available)
+        .then_some(header)
+}
+
+fn is_good(file: &dyn File, position: u64, header: &BatchHeader) -> io::Result<bool> {
+    let mut batch = Vec::new();
+    segment::fill(file, &mut batch, position, header.size_bytes())?;
+    Ok(records::verify(&batch).is_ok())
+}
+
+/// Copies bytes `from..end` into a file beside the segment; returns its path.
+pub(crate) fn set_aside(files: &dyn Files, file: &dyn File, from: u64, end: u64) -> io::Result<PathBuf> {
+    let mut name = file.path().as_os_str().to_owned();
+    name.push(format!(".cut-{from}"));
+    let path = PathBuf::from(name);
+    let copy: Arc<dyn File> = files.open(&path, true)?;
+    let mut buffer = Vec::new();
+    let mut at = from;
+    while at < end {
+        let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
+        segment::fill(file, &mut buffer, at, len)?;
+        if buffer.is_empty() {
+            break;
+        }
+        copy.write_all_at(&buffer, at - from)?;
+        at += buffer.len() as u64;
+    }
+    copy.sync_data()?;
+    Ok(path)
+}

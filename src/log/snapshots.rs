@@ -1,0 +1,125 @@
+//! Producer state at start: the newest good `.snapshot` file, the batches just before it, and the batches behind it.
+
+use std::{collections::HashSet, io, path::Path};
+
+use jackfield_env::Files;
+
+use crate::{
+    producer_state::ProducerStates,
+    segment::{self, Check, Segment},
+};
+
+/// How far in front of a snapshot batches are looked for. A snapshot holds each producer's last batch only, and a client
+/// may repeat any of the five it had in flight.
+const RECALLED_BYTES: u64 = 16 << 20;
+
+/// Producer state at `end`.
+pub(crate) fn load(
+    files: &dyn Files,
+    dir: &Path,
+    segments: &[Segment],
+    end: i64,
+    now_ms: i64,
+) -> io::Result<ProducerStates> {
+    let mut states = ProducerStates::default();
+    let mut from = segments[0].base_offset;
+    for offset in newest_first(files, dir, segments)? {
+        let path = segment::path(dir, offset, "snapshot");
+        if offset > end {
+            files.remove_file(&path)?;
+            continue;
+        }
+        if let Some(decoded) = ProducerStates::decode(&files.read(&path)?, now_ms) {
+            states = decoded;
+            from = offset;
+            break;
+        }
+        tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        files.remove_file(&path)?;
+    }
+    if !states.is_empty() {
+        states.recall(&batches_before(segments, from, now_ms));
+    }
+    for (index, segment) in segments.iter().enumerate() {
+        if segments
+            .get(index + 1)
+            .is_some_and(|next| next.base_offset <= from)
+        {
+            continue;
+        }
+        let start = if segment.base_offset >= from {
+            0
+        } else {
+            segment.indexes.position_before(from - 1)
+        };
+        replay(segment, start, from..i64::MAX, &mut states, now_ms);
+    }
+    Ok(states)
+}
+
+/// Offsets of the snapshot files, after those that belong to no segment were removed, except the one of the last orderly
+/// shutdown (`ProducerStateManager.removeStraySnapshots`).
+fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Result<Vec<i64>> {
+    let mut offsets: Vec<i64> = files
+        .read_dir(dir)?
+        .iter()
+        .filter_map(|entry| segment::base_offset_of(&entry.name, "snapshot"))
+        .collect();
+    offsets.sort_unstable_by(|a, b| b.cmp(a));
+    let bases: HashSet<i64> = segments.iter().map(|segment| segment.base_offset).collect();
+    let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
+    let newest_stray = offsets
+        .iter()
+        .copied()
+        .find(|offset| !bases.contains(offset))
+        .filter(|offset| *offset > newest_base);
+    let (kept, stray): (Vec<i64>, Vec<i64>) = offsets
+        .into_iter()
+        .partition(|offset| bases.contains(offset) || Some(*offset) == newest_stray);
+    for offset in stray {
+        files.remove_file(&segment::path(dir, offset, "snapshot"))?;
+    }
+    Ok(kept)
+}
+
+/// What producers appended shortly before `from`.
+fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> ProducerStates {
+    let mut left = RECALLED_BYTES;
+    let mut starts = Vec::new();
+    for segment in segments.iter().rev().filter(|segment| segment.base_offset < from) {
+        if left == 0 {
+            break;
+        }
+        let start = segment
+            .indexes
+            .batch_start_before(segment.size.saturating_sub(left));
+        left = left.saturating_sub(segment.size - start);
+        starts.push((segment, start));
+    }
+    let mut states = ProducerStates::default();
+    for (segment, start) in starts.into_iter().rev() {
+        replay(segment, start, i64::MIN..from, &mut states, now_ms);
+    }
+    states
+}
+
+/// Remembers the batches of a segment from byte `start` on whose base offset is in `offsets`.
+fn replay(
+    segment: &Segment,
+    start: u64,
+    offsets: std::ops::Range<i64>,
+    states: &mut ProducerStates,
+    now_ms: i64,
+) {
+    for (from, end) in segment.good_ranges(start) {
+        let walked = segment::walk(&*segment.file, from, end, Check::Header, |_, header| {
+            if offsets.contains(&header.base_offset) {
+                states.record(header, now_ms);
+            }
+            header.base_offset < offsets.end
+        });
+        if let Err(error) = walked {
+            tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
+        }
+    }
+}
