@@ -1,6 +1,7 @@
 //! The broker core as one object: opened, then listening, then shut down.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -9,10 +10,15 @@ use std::{
 use jackfield_env::Env;
 use jackfield_log::LogManager;
 use jackfield_tasks::TaskGroup;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     BrokerConfig, Topics, connection::Connections, groups::Groups, listener, producer_ids::ProducerIds,
 };
+
+/// How long connections that are given up may take to notice.
+const ABANDON: Duration = Duration::from_millis(100);
 
 /// Starting the broker failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +34,9 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) groups: Groups,
     pub(crate) producer_ids: ProducerIds,
-    pub(crate) connections: Connections,
+    pub(crate) connections: Arc<Connections>,
+    /// Fires when connections that did not end in time are given up.
+    pub(crate) abandoned: CancellationToken,
     /// Bound addresses, empty before [`Broker::listen`].
     bound: Mutex<Vec<SocketAddr>>,
     tasks: TaskGroup,
@@ -79,7 +87,8 @@ impl Broker {
         let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
             .map_err(|error| error.to_string())?;
         Ok(Core {
-            connections: Connections::new(config.limits.max_connections),
+            connections: Connections::new(&config.limits),
+            abandoned: CancellationToken::new(),
             network: tasks.child("network"),
             config,
             env,
@@ -98,14 +107,14 @@ impl Broker {
     /// [`StartError`] names the address that cannot be bound.
     pub async fn listen(&self) -> Result<Vec<SocketAddr>, StartError> {
         let core = &self.core;
-        let mut sockets = Vec::new();
-        for address in core.config.listeners() {
-            let socket = tokio::net::TcpListener::bind(address)
-                .await
-                .map_err(|error| StartError(format!("listeners: {address} cannot be bound: {error}")))?;
-            sockets.push(socket);
-        }
-        let bound: Result<Vec<_>, _> = sockets.iter().map(tokio::net::TcpListener::local_addr).collect();
+        let sockets: io::Result<Vec<_>> = core
+            .config
+            .listeners()
+            .iter()
+            .map(|address| bind(*address, core.config.limits.listen_backlog))
+            .collect();
+        let sockets = sockets.map_err(|error| StartError(error.to_string()))?;
+        let bound: io::Result<Vec<_>> = sockets.iter().map(TcpListener::local_addr).collect();
         let bound = bound.map_err(|error| StartError(error.to_string()))?;
         core.bound
             .lock()
@@ -121,12 +130,14 @@ impl Broker {
     /// Stops accepting, answers what is in flight, and closes the logs in order.
     pub async fn shutdown(&self, deadline: Duration) {
         let core = &self.core;
-        // Whoever waits for a rebalance is answered, so that connections can end.
+        // Whoever waits for records or a rebalance is answered, so that connections can end.
         core.network.cancel();
         core.groups.close();
         let stuck = core.network.shutdown(deadline).await;
         if stuck > 0 {
             tracing::warn!(connections = stuck, "connections did not end in time");
+            core.abandoned.cancel();
+            core.network.wait(ABANDON).await;
         }
         core.tasks.shutdown(deadline).await;
         let logs = Arc::clone(&core.logs);
@@ -162,7 +173,29 @@ impl Broker {
     }
 }
 
+/// Binds an address. It may be bound again at once after the broker has stopped.
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(backlog)
+    };
+    bind().map_err(|error| {
+        let message = format!("listeners: {address} cannot be bound: {error}");
+        io::Error::new(error.kind(), message)
+    })
+}
+
 impl Core {
+    /// Fires when the broker stops serving clients.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.network.cancelled()
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if bound.is_empty() {

@@ -2,11 +2,15 @@
 //!
 //! A produce request is appended as soon as it is read and answered when it is durable, so several may wait for the same
 //! commit round. Every other request runs when its turn to be answered comes; what follows it is read, but not begun.
+//! Nothing a peer does or leaves undone takes more than its own connection: frames, read-ahead, idle time, and the time
+//! a frame or an answer may take are limited.
 
 use std::{
-    net::SocketAddr,
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,40 +19,96 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use jackfield_log::FileSlice;
+use rustix::net::SendFlags;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::Core,
+    config::Limits,
     dispatch::{self, Client, Refused},
 };
 
 /// Requests read ahead of the one being answered.
 const READ_AHEAD: usize = 16;
+/// Bytes of requests read ahead; one request may be larger.
+const READ_AHEAD_BYTES: usize = 4 << 20;
 /// How much of a frame is reserved before its bytes arrive.
 const RESERVE_BYTES: usize = 1 << 20;
-/// How long requests already read may take when the broker stops.
+/// How long answers to a peer that has sent its last request may take.
 const DRAIN: Duration = Duration::from_secs(1);
+/// A frame must arrive within this time ...
+const FRAME_GRACE: Duration = Duration::from_secs(30);
+/// ... and a second more for each of these bytes.
+const FRAME_BYTES_PER_SECOND: usize = 16 << 10;
+/// Most record bytes sent by one call, so that a cold file does not hold up the thread's other tasks for long.
+const SEND_FILE_BYTES: usize = 1 << 20;
 
-/// Admission by `max.connections`.
+/// Admission by `max.connections` and `max.connections.per.ip`.
 #[derive(Debug)]
-pub(crate) struct Connections(Arc<Semaphore>);
+pub(crate) struct Connections {
+    max: usize,
+    max_per_address: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A place among the open connections, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
 
 impl Connections {
-    pub(crate) fn new(max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))))
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            max: limits.max_connections,
+            max_per_address: limits.max_connections_per_ip,
+            open: Mutex::default(),
+        })
     }
 
-    /// A place for one more connection; `None` when there is none.
-    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
+    /// A place for one more connection.
+    ///
+    /// # Errors
+    /// The key of the limit that is reached.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.values().sum::<usize>() >= self.max {
+            return Err("max.connections");
+        }
+        let of_address = open.entry(address).or_default();
+        if *of_address >= self.max_per_address {
+            return Err("max.connections.per.ip");
+        }
+        *of_address += 1;
+        Ok(Admission {
+            connections: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut open = self
+            .connections
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -67,49 +127,53 @@ pub(crate) type Response = Vec<Part>;
 /// A request on its way: resolves to its response.
 pub(crate) type Pending = BoxFuture<'static, Result<Response, Refused>>;
 
-/// A pending request, and whether it may run while others wait before it.
+/// A request in the queue of those to be answered.
 struct Queued {
     pending: Pending,
-    overtakes_nothing: bool,
+    /// Already appended: later appends need not wait for it.
+    is_begun: bool,
+    /// Its share of [`READ_AHEAD_BYTES`].
+    _bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// What reading and writing have to know of each other.
+#[derive(Default)]
+struct Progress {
+    /// Requests not answered yet.
+    unanswered: AtomicUsize,
+    /// Those of them that have not begun.
+    not_begun: AtomicUsize,
 }
 
 /// Serves a connection until the peer leaves, misbehaves or is idle for too long, or the broker stops.
-pub(crate) async fn run(
-    stream: TcpStream,
-    peer: SocketAddr,
-    core: Arc<Core>,
-    cancelled: CancellationToken,
-    _permit: OwnedSemaphorePermit,
-) {
+pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, core: Arc<Core>, _admission: Admission) {
     let Ok(local) = stream.local_addr() else { return };
+    let (stopping, abandoned) = (core.stopping(), core.abandoned.clone());
+    let idle = core.config.limits.connections_max_idle;
     let (reader, writer) = stream.into_split();
     let (queue, queued) = mpsc::channel(READ_AHEAD);
-    let waiting = Arc::new(AtomicUsize::new(0));
+    let progress = Progress::default();
     let client = Client { core, peer, local };
     let reading = async {
-        let read = read_requests(reader, &client, queue, &waiting);
-        match cancelled.run_until_cancelled(read).await {
+        let read = read_requests(reader, &client, queue, &progress);
+        match stopping.run_until_cancelled(read).await {
             Some(Err(reason)) => tracing::debug!(%peer, reason, "connection closed"),
             Some(Ok(())) | None => {}
         }
     };
-    let writing = write_responses(writer, queued, &waiting);
-    tokio::pin!(writing);
-    tokio::select! {
-        ended = &mut writing => log_end(peer, ended),
-        () = reading => {
+    let writing = write_responses(writer, queued, &progress, idle);
+    let serving = async {
+        tokio::pin!(writing);
+        let ended = tokio::select! {
+            ended = &mut writing => Some(ended),
             // The queue is closed: what was read is answered, for a limited time.
-            if let Ok(ended) = tokio::time::timeout(DRAIN, &mut writing).await {
-                log_end(peer, ended);
-            }
+            () = reading => timeout(DRAIN, &mut writing).await.ok(),
+        };
+        if let Some(Err(reason)) = ended {
+            tracing::debug!(%peer, reason, "connection closed");
         }
-    }
-}
-
-fn log_end(peer: SocketAddr, ended: Result<(), String>) {
-    if let Err(reason) = ended {
-        tracing::debug!(%peer, reason, "connection closed");
-    }
+    };
+    abandoned.run_until_cancelled(serving).await;
 }
 
 /// Reads frames and queues them, until the peer leaves (`Ok`) or breaks the rules.
@@ -117,93 +181,121 @@ async fn read_requests(
     mut reader: OwnedReadHalf,
     client: &Client,
     queue: mpsc::Sender<Queued>,
-    waiting: &AtomicUsize,
+    progress: &Progress,
 ) -> Result<(), String> {
-    let limits = &client.core.config.limits;
-    loop {
-        let frame = tokio::time::timeout(
-            limits.connections_max_idle,
-            read_frame(&mut reader, limits.request_max_bytes),
-        );
-        let Some(frame) = frame
-            .await
-            .map_err(|_| "idle for connections.max.idle.ms".to_owned())??
-        else {
-            return Ok(());
-        };
+    let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
+    let unanswered = || progress.unanswered.load(Ordering::Acquire);
+    while let Some(frame) = read_frame(&mut reader, &client.core.config.limits, unanswered).await? {
         let request = dispatch::parse(frame).map_err(|error| error.to_string())?;
         // An append may only happen early when everything before it has happened.
-        let (pending, overtakes_nothing) = if request.is_produce() && waiting.load(Ordering::Acquire) == 0 {
-            (dispatch::produce_now(client, request), true)
+        let queued = if request.is_produce() && progress.not_begun.load(Ordering::Acquire) == 0 {
+            Queued {
+                pending: dispatch::produce_now(client, request),
+                is_begun: true,
+                _bytes: None,
+            }
         } else {
-            waiting.fetch_add(1, Ordering::AcqRel);
-            (dispatch::run(client.clone(), request), false)
+            let share = request.body.len().min(READ_AHEAD_BYTES);
+            let share = u32::try_from(share).expect("a few megabytes");
+            let bytes = Arc::clone(&read_ahead).acquire_many_owned(share).await;
+            progress.not_begun.fetch_add(1, Ordering::AcqRel);
+            Queued {
+                pending: dispatch::run(client.clone(), request),
+                is_begun: false,
+                _bytes: Some(bytes.expect("the semaphore is never closed")),
+            }
         };
-        if queue
-            .send(Queued {
-                pending,
-                overtakes_nothing,
-            })
-            .await
-            .is_err()
-        {
+        progress.unanswered.fetch_add(1, Ordering::AcqRel);
+        if queue.send(queued).await.is_err() {
             return Ok(());
         }
     }
+    Ok(())
 }
 
-/// Reads one frame; `None` when the peer closed between frames. Memory grows with what arrives, not with what is announced.
-async fn read_frame(reader: &mut OwnedReadHalf, max_bytes: usize) -> Result<Option<BytesMut>, String> {
+/// Reads one frame; `None` when the peer closed between frames.
+pub(crate) async fn read_frame(
+    reader: &mut (impl AsyncRead + Unpin),
+    limits: &Limits,
+    unanswered: impl Fn() -> usize,
+) -> Result<Option<BytesMut>, String> {
     let mut length = [0; 4];
-    match reader.read_exact(&mut length).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+    let begun = loop {
+        match timeout(limits.connections_max_idle, reader.read(&mut length)).await {
+            Ok(read) => break read.map_err(|error| error.to_string())?,
+            // Whoever waits for an answer is not idle.
+            Err(_) if unanswered() > 0 => {}
+            Err(_) => return Err("idle for connections.max.idle.ms".to_owned()),
+        }
+    };
+    if begun == 0 {
+        return Ok(None);
     }
+    let too_slow = |_| "a request arrives too slowly".to_owned();
+    let rest = timeout(FRAME_GRACE, reader.read_exact(&mut length[begun..]));
+    rest.await.map_err(too_slow)?.map_err(|error| error.to_string())?;
     let length = i32::from_be_bytes(length);
-    let size = usize::try_from(length).ok().filter(|size| *size <= max_bytes);
-    let size = size
-        .ok_or_else(|| format!("frame of {length} bytes is beyond socket.request.max.bytes {max_bytes}"))?;
+    let max = limits.request_max_bytes;
+    let size = usize::try_from(length).ok().filter(|size| *size <= max);
+    let size =
+        size.ok_or_else(|| format!("frame of {length} bytes is beyond socket.request.max.bytes {max}"))?;
+    let seconds = u64::try_from(size / FRAME_BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    let body = timeout(
+        FRAME_GRACE + Duration::from_secs(seconds),
+        read_body(reader, size),
+    );
+    body.await.map_err(too_slow)?.map(Some)
+}
+
+/// Reads `size` bytes. Memory grows with what arrives, not with what is announced.
+async fn read_body(reader: &mut (impl AsyncRead + Unpin), size: usize) -> Result<BytesMut, String> {
     let mut frame = BytesMut::with_capacity(size.min(RESERVE_BYTES));
     while frame.len() < size {
         let missing = size - frame.len();
         if frame.capacity() == frame.len() {
             frame.reserve(missing.min(frame.len().max(RESERVE_BYTES)));
         }
-        let read = (&mut *reader)
-            .take(missing as u64)
-            .read_buf(&mut frame)
-            .await
-            .map_err(|error| error.to_string())?;
-        if read == 0 {
+        let read = (&mut *reader).take(missing as u64).read_buf(&mut frame).await;
+        if read.map_err(|error| error.to_string())? == 0 {
             return Err(format!("closed inside a frame, {missing} bytes short"));
         }
     }
-    Ok(Some(frame))
+    Ok(frame)
 }
 
 /// Answers the queued requests in order.
 async fn write_responses(
     mut writer: OwnedWriteHalf,
     mut queue: mpsc::Receiver<Queued>,
-    waiting: &AtomicUsize,
+    progress: &Progress,
+    idle: Duration,
 ) -> Result<(), String> {
     while let Some(queued) = queue.recv().await {
         let result = queued.pending.await;
-        if !queued.overtakes_nothing {
-            waiting.fetch_sub(1, Ordering::AcqRel);
+        if !queued.is_begun {
+            progress.not_begun.fetch_sub(1, Ordering::AcqRel);
         }
-        let parts = result.map_err(|refused| refused.to_string())?;
+        let parts = match result {
+            Ok(parts) => parts,
+            Err(refused) => {
+                if refused.is_our_fault() {
+                    tracing::error!(error = %refused, "a request could not be answered");
+                }
+                return Err(refused.to_string());
+            }
+        };
         if !parts.is_empty() {
-            write_frame(&mut writer, parts)
+            let socket: &TcpStream = writer.as_ref();
+            write_frame(socket, parts, idle)
                 .await
                 .map_err(|error| error.to_string())?;
         }
+        progress.unanswered.fetch_sub(1, Ordering::AcqRel);
     }
     writer.shutdown().await.map_err(|error| error.to_string())
 }
 
-async fn write_frame(writer: &mut OwnedWriteHalf, parts: Response) -> std::io::Result<()> {
+async fn write_frame(socket: &TcpStream, parts: Response, idle: Duration) -> io::Result<()> {
     let size: usize = parts
         .iter()
         .map(|part| match part {
@@ -211,40 +303,65 @@ async fn write_frame(writer: &mut OwnedWriteHalf, parts: Response) -> std::io::R
             Part::File(slice) => slice.len,
         })
         .sum();
-    let mut head = BytesMut::with_capacity(4);
-    head.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
+    let size = u32::try_from(size).map_err(|_| io::Error::other("answer of 4 GiB"))?;
+    let mut head = BytesMut::with_capacity(256);
+    head.extend_from_slice(&size.to_be_bytes());
     for part in parts {
         match part {
             Part::Bytes(bytes) => head.extend_from_slice(&bytes),
             Part::File(slice) => {
-                writer.write_all(&head).await?;
+                send(socket, &head, SendFlags::MORE, idle).await?;
                 head.clear();
-                send_file(writer, &slice).await?;
+                send_file(socket, &slice, idle).await?;
             }
         }
     }
-    writer.write_all(&head).await
+    send(socket, &head, SendFlags::empty(), idle).await
+}
+
+/// Waits until the socket takes more; a peer that takes nothing for `idle` is given up.
+async fn writable(socket: &TcpStream, idle: Duration) -> io::Result<()> {
+    let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answers");
+    timeout(idle, socket.writable()).await.map_err(stalled)?
+}
+
+/// Sends all of `data`. With [`SendFlags::MORE`] the kernel waits for what follows before it fills a packet.
+async fn send(socket: &TcpStream, mut data: &[u8], flags: SendFlags, idle: Duration) -> io::Result<()> {
+    while !data.is_empty() {
+        let sent = socket.try_io(Interest::WRITABLE, || {
+            Ok(rustix::net::send(socket, data, flags | SendFlags::NOSIGNAL)?)
+        });
+        match sent {
+            Ok(sent) => data = &data[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable(socket, idle).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Moves record bytes from the page cache to the socket without copying them through this process.
-async fn send_file(writer: &mut OwnedWriteHalf, slice: &FileSlice) -> std::io::Result<()> {
+async fn send_file(socket: &TcpStream, slice: &FileSlice, idle: Duration) -> io::Result<()> {
     let Some(file) = slice.file.as_std() else {
-        return writer.write_all(&slice.read()?).await;
+        return send(socket, &slice.read()?, SendFlags::MORE, idle).await;
     };
     let mut position = slice.position;
     let end = slice.position + slice.len as u64;
     while position < end {
-        let socket: &TcpStream = writer.as_ref();
-        socket.writable().await?;
-        let wanted = usize::try_from(end - position).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(end - position)
+            .unwrap_or(usize::MAX)
+            .min(SEND_FILE_BYTES);
         let sent = socket.try_io(Interest::WRITABLE, || {
             let mut offset = position;
             Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), wanted)?)
         });
         match sent {
-            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            Ok(sent) => position += sent as u64,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(sent) => {
+                position += sent as u64;
+                tokio::task::consume_budget().await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable(socket, idle).await?,
             Err(error) => return Err(error),
         }
     }

@@ -13,7 +13,7 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{CreateTopicError, broker::Core, describe_configs, error_codes};
+use crate::{CreateTopicError, broker::Core, describe_configs, error_codes, topics};
 
 /// A request that passed the checks.
 struct Wanted {
@@ -95,6 +95,12 @@ async fn create(
 
 /// What one node can give: one replica per partition, on itself.
 fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError> {
+    if topics::is_internal(&topic.name) {
+        return Err(CreateTopicError::InvalidName(format!(
+            "Topic '{}' is the broker's own and made when it is needed.",
+            topic.name.as_str()
+        )));
+    }
     let mut partitions = topic.num_partitions;
     if topic.assignments.is_empty() {
         if !matches!(topic.replication_factor, -1 | 1) {

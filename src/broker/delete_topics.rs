@@ -32,6 +32,15 @@ pub(crate) async fn handle(core: &Core, request: DeleteTopicsRequest, version: i
 }
 
 async fn delete(core: &Core, asked: DeleteTopicState) -> DeletableTopicResult {
+    if asked.name.is_some() != asked.topic_id.is_nil() {
+        return DeletableTopicResult::default()
+            .with_name(asked.name)
+            .with_topic_id(asked.topic_id)
+            .with_error_code(ResponseError::InvalidRequest.code())
+            .with_error_message(Some(StrBytes::from_static_str(
+                "A topic is named either by its name or by its id.",
+            )));
+    }
     let found = match &asked.name {
         Some(name) => core.topics.get(name),
         None => core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes())),

@@ -11,7 +11,7 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 
-use crate::broker::Core;
+use crate::{broker::Core, metadata::CLUSTER_OPERATIONS};
 
 /// Endpoint type of brokers (2 would be controllers).
 const BROKERS: i8 = 1;
@@ -35,7 +35,11 @@ pub(crate) fn handle(
         .with_broker_id(node)
         .with_host(StrBytes::from_string(host))
         .with_port(i32::from(port));
-    DescribeClusterResponse::default()
+    let mut response = DescribeClusterResponse::default();
+    if request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    response
         .with_endpoint_type(BROKERS)
         .with_cluster_id(StrBytes::from_string(core.logs.cluster_id()))
         .with_controller_id(node)

@@ -35,9 +35,26 @@ pub(crate) enum Refused {
     /// The codec found what the guard did not.
     #[error("request cannot be decoded: {0}")]
     Decode(String),
+    /// An answer does not exist in the version it is due in: a defect of this broker.
+    #[error("answer to {api:?} version {version} cannot be encoded: {message}")]
+    Encode {
+        /// Which request.
+        api: Api,
+        /// In which version.
+        version: i16,
+        /// The codec's words.
+        message: String,
+    },
     /// An acks=0 request failed; closing is the only way to tell.
     #[error("produce with acks=0 failed")]
     Unanswerable,
+}
+
+impl Refused {
+    /// Whether an operator should hear of it.
+    pub(crate) fn is_our_fault(&self) -> bool {
+        matches!(self, Self::Encode { .. })
+    }
 }
 
 /// Who asks.
@@ -125,11 +142,20 @@ fn decode<T: Decodable>(request: &mut Request) -> Result<T, Refused> {
     T::decode(&mut body, request.version).map_err(|error| Refused::Decode(error.to_string()))
 }
 
-fn encode<T: Encodable>(response: &T, version: i16) -> Result<Response, Refused> {
+fn encode<T: Encodable>(response: &T, request: &Request) -> Result<Response, Refused> {
+    let version = if request.unknown_api_versions {
+        0
+    } else {
+        request.version
+    };
     let mut out = BytesMut::new();
     response
         .encode(&mut out, version)
-        .map_err(|error| Refused::Decode(error.to_string()))?;
+        .map_err(|error| Refused::Encode {
+            api: request.api,
+            version,
+            message: error.to_string(),
+        })?;
     Ok(vec![Part::Bytes(out.freeze())])
 }
 
@@ -169,59 +195,55 @@ async fn run_group(client: &Client, request: &mut Request) -> Result<Response, R
                 host,
                 port,
             };
-            encode(
-                &find_coordinator::handle(groups, &node, decode(request)?, version).await,
-                version,
-            )
+            let answer = find_coordinator::handle(groups, &node, decode(request)?, version).await;
+            encode(&answer, request)
         }
         Api::JoinGroup => {
             let decoded: messages::JoinGroupRequest = decode(request)?;
             let address = client.peer.ip();
-            encode(
-                &join_group::handle(groups, &request.client_id, address, decoded, version).await,
-                version,
-            )
+            let answer = join_group::handle(groups, &request.client_id, address, decoded, version).await;
+            encode(&answer, request)
         }
-        Api::SyncGroup => encode(&sync_group::handle(groups, decode(request)?).await, version),
-        Api::Heartbeat => encode(&heartbeat::handle(groups, &decode(request)?), version),
-        Api::LeaveGroup => encode(
-            &leave_group::handle(groups, decode(request)?, version).await,
-            version,
-        ),
-        Api::OffsetCommit => encode(
-            &offset_commit::handle(groups, decode(request)?, version).await,
-            version,
-        ),
-        _ => encode(
-            &offset_fetch::handle(groups, decode(request)?, version).await,
-            version,
-        ),
+        Api::SyncGroup => encode(&sync_group::handle(groups, decode(request)?).await, request),
+        Api::Heartbeat => encode(&heartbeat::handle(groups, &decode(request)?), request),
+        Api::LeaveGroup => {
+            let answer = leave_group::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::OffsetCommit => {
+            let answer = offset_commit::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        _ => {
+            let answer = offset_fetch::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
     }
 }
 
 async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, Refused> {
     let (core, version) = (&client.core, request.version);
     match request.api {
-        Api::ApiVersions if request.unknown_api_versions => encode(&api_versions::unsupported(), 0),
-        Api::ApiVersions => encode(&api_versions::handle(&decode(request)?, version), version),
-        Api::Metadata => encode(
-            &metadata::handle(core, client.local, decode(request)?, version).await,
-            version,
-        ),
-        Api::ListOffsets => encode(&list_offsets::handle(core, decode(request)?), version),
-        Api::CreateTopics => encode(&create_topics::handle(core, decode(request)?).await, version),
-        Api::DeleteTopics => encode(
-            &delete_topics::handle(core, decode(request)?, version).await,
-            version,
-        ),
-        Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), version),
-        Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), version),
+        Api::ApiVersions if request.unknown_api_versions => encode(&api_versions::unsupported(), request),
+        Api::ApiVersions => encode(&api_versions::handle(&decode(request)?, version), request),
+        Api::Metadata => {
+            let answer = metadata::handle(core, client.local, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::ListOffsets => encode(&list_offsets::handle(core, decode(request)?, version), request),
+        Api::CreateTopics => encode(&create_topics::handle(core, decode(request)?).await, request),
+        Api::DeleteTopics => {
+            let answer = delete_topics::handle(core, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), request),
+        Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), request),
         Api::ListPartitionReassignments => {
-            encode(&list_partition_reassignments::handle(&decode(request)?), version)
+            encode(&list_partition_reassignments::handle(&decode(request)?), request)
         }
         _ => encode(
             &describe_cluster::handle(core, client.local, &decode(request)?),
-            version,
+            request,
         ),
     }
 }

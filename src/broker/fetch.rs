@@ -88,6 +88,7 @@ fn parse(core: &Core, version: i16, flexible: bool, body: &[u8]) -> Result<Reque
         reader.nullable_string()?;
     }
     reader.tagged_fields()?;
+    reader.finish()?;
     Ok(Request {
         max_wait,
         min_bytes,
@@ -154,7 +155,8 @@ pub(crate) async fn handle(
     body: &[u8],
 ) -> Result<Response, Refused> {
     let request = parse(core, version, flexible, body)?;
-    let deadline = Instant::now() + request.max_wait;
+    let mut deadline = Instant::now() + request.max_wait;
+    let stopping = core.stopping();
     loop {
         let waiter = Arc::new(Notify::new());
         // Registered before reading, so that nothing that comes in between is missed.
@@ -166,21 +168,27 @@ pub(crate) async fn handle(
         {
             log.notify_on_advance(&waiter);
         }
-        let (answers, bytes, failed) = read_all(&request);
+        let (answers, bytes, failed) = read_all(core, &request);
         if bytes >= request.min_bytes || failed || Instant::now() >= deadline {
             return Ok(encode(&request, answers, version, flexible));
         }
-        let _woken_or_late = tokio::time::timeout_at(deadline, waiter.notified()).await;
+        tokio::select! {
+            () = waiter.notified() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            // A broker that stops answers with what there is.
+            () = stopping.cancelled() => deadline = Instant::now(),
+        }
     }
 }
 
 /// Reads every partition within the limits: answers in request order, bytes found, whether any failed.
-fn read_all(request: &Request) -> (Vec<Answer>, usize, bool) {
+fn read_all(core: &Core, request: &Request) -> (Vec<Answer>, usize, bool) {
     let mut answers = Vec::new();
     let (mut bytes, mut failed) = (0, false);
     for topic in &request.topics {
         for partition in &topic.partitions {
             let answer = read_one(
+                core,
                 topic,
                 partition,
                 request.max_bytes.saturating_sub(bytes),
@@ -198,18 +206,19 @@ fn read_all(request: &Request) -> (Vec<Answer>, usize, bool) {
     (answers, bytes, failed)
 }
 
-fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
+fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
     let refuse = |error: ResponseError| Answer {
         code: error.code(),
         fetched: None,
     };
+    let by_id = topic.name.is_empty() && (!topic.known || partition.log.is_some());
+    let unknown = if by_id {
+        ResponseError::UnknownTopicId
+    } else {
+        ResponseError::UnknownTopicOrPartition
+    };
     let Some(log) = &partition.log else {
-        let by_id = topic.name.is_empty() && !topic.known;
-        return refuse(if by_id {
-            ResponseError::UnknownTopicId
-        } else {
-            ResponseError::UnknownTopicOrPartition
-        });
+        return refuse(unknown);
     };
     if partition.leader_epoch >= 0 {
         match partition.leader_epoch.cmp(&log.leader_epoch()) {
@@ -224,6 +233,8 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
             code: 0,
             fetched: Some(fetched),
         },
+        // The topic was deleted meanwhile.
+        Err(_) if core.topics.get_by_id(log.topic_id()).is_none() => refuse(unknown),
         Err(error) => Answer {
             code: error_codes::of_read(&error),
             fetched: None,

@@ -31,7 +31,7 @@ mod produce;
 mod producer_ids;
 mod sync_group;
 #[cfg(test)]
-mod tests;
+mod socket_tests;
 mod topic_config;
 mod topics;
 mod wire;

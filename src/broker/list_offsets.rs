@@ -21,8 +21,11 @@ const EARLIEST_LOCAL: i64 = -4;
 /// Latest offset in tiered storage (KIP-1005): there is none here.
 const LATEST_TIERED: i64 = -5;
 
+/// First version whose answers name the leader epoch of the record.
+const LEADER_EPOCH_VERSION: i16 = 4;
+
 /// Handles the request.
-pub(crate) fn handle(core: &Core, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(crate) fn handle(core: &Core, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             let log = core.topics.partition(&topic.name, partition.partition_index);
@@ -33,10 +36,13 @@ pub(crate) fn handle(core: &Core, request: ListOffsetsRequest) -> ListOffsetsRes
                 .with_leader_epoch(-1);
             match look_up(log.as_deref(), partition) {
                 Ok(None) => answer,
-                Ok(Some(found)) => answer
-                    .with_timestamp(found.timestamp)
-                    .with_offset(found.offset)
-                    .with_leader_epoch(found.leader_epoch),
+                Ok(Some(found)) => {
+                    let known = version >= LEADER_EPOCH_VERSION;
+                    answer
+                        .with_timestamp(found.timestamp)
+                        .with_offset(found.offset)
+                        .with_leader_epoch(if known { found.leader_epoch } else { -1 })
+                }
                 Err(code) => answer.with_error_code(code),
             }
         });

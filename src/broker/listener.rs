@@ -13,28 +13,31 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Accepts until the group is cancelled.
 pub(crate) async fn run(listener: TcpListener, core: Arc<Core>, group: TaskGroup) {
     let cancelled = group.cancelled();
-    loop {
-        let accepted = tokio::select! {
-            () = cancelled.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(permit) = core.connections.admit() else {
-                    tracing::warn!(%peer, "connection refused: max.connections is reached");
-                    continue;
-                };
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "connection ended while it was accepted");
-                    continue;
-                }
-                let task = connection::run(stream, peer, Arc::clone(&core), cancelled.clone(), permit);
-                group.spawn("connection", task);
-            }
+    while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accept failed; tried again");
-                tokio::time::sleep(ACCEPT_RETRY).await;
+                cancelled
+                    .run_until_cancelled(tokio::time::sleep(ACCEPT_RETRY))
+                    .await;
+                continue;
             }
+        };
+        let admission = match core.connections.admit(peer.ip()) {
+            Ok(admission) => admission,
+            Err(limit) => {
+                tracing::warn!(%peer, limit, "connection refused: the limit is reached");
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "connection ended while it was accepted");
+            continue;
         }
+        group.spawn(
+            "connection",
+            connection::run(stream, peer, Arc::clone(&core), admission),
+        );
     }
 }

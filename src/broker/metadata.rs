@@ -14,12 +14,30 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{CreateTopicError, Topic, broker::Core, error_codes, topics};
+use crate::{
+    CreateTopicError, Topic,
+    broker::Core,
+    error_codes,
+    groups::{GroupError, OFFSETS_TOPIC},
+    topics,
+};
 
 /// First version in which null means all topics and an empty list means none.
 const NULL_IS_ALL_VERSION: i16 = 1;
 /// First version in which the client says whether topics may be created.
 const ALLOW_AUTO_CREATE_VERSION: i16 = 4;
+
+/// First version with the operations a client is authorized to, on topics.
+const TOPIC_OPERATIONS_VERSION: i16 = 8;
+/// Versions with the operations a client is authorized to, on the cluster.
+const CLUSTER_OPERATIONS_VERSIONS: std::ops::RangeInclusive<i16> = 8..=10;
+
+/// Everything there is to do with a topic: nobody is kept from anything (READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE,
+/// DESCRIBE_CONFIGS, ALTER_CONFIGS as bits).
+const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// The same for the cluster (CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS,
+/// IDEMPOTENT_WRITE).
+pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Handles the request.
 pub(crate) async fn handle(
@@ -39,8 +57,13 @@ pub(crate) async fn handle(
     if all {
         topics.extend(core.topics.list().iter().map(|topic| describe(topic, node)));
     } else {
-        for asked in request.topics.unwrap_or_default() {
+        for asked in request.topics.clone().unwrap_or_default() {
             topics.push(lookup(core, asked, may_create, node).await);
+        }
+    }
+    if request.include_topic_authorized_operations && version >= TOPIC_OPERATIONS_VERSION {
+        for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
         }
     }
     let (host, port) = core.advertised(local);
@@ -48,7 +71,11 @@ pub(crate) async fn handle(
         .with_node_id(node)
         .with_host(StrBytes::from_string(host))
         .with_port(i32::from(port));
-    MetadataResponse::default()
+    let mut response = MetadataResponse::default();
+    if request.include_cluster_authorized_operations && CLUSTER_OPERATIONS_VERSIONS.contains(&version) {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    response
         .with_brokers(vec![broker])
         .with_cluster_id(Some(StrBytes::from_string(core.logs.cluster_id())))
         .with_controller_id(node)
@@ -86,6 +113,9 @@ async fn lookup(
     if !may_create {
         return refuse(ResponseError::UnknownTopicOrPartition.code());
     }
+    if topics::is_internal(&name) {
+        return create_internal(core, &name, node).await.unwrap_or_else(refuse);
+    }
     match core.topics.create(&name, None, &BTreeMap::new()).await {
         Ok(topic) => describe(&topic, node),
         // Another connection was faster.
@@ -95,6 +125,20 @@ async fn lookup(
         },
         Err(error) => refuse(error_codes::of_create_topic(&error)),
     }
+}
+
+/// Topics of the broker's own are made by their coordinator, with its configs.
+async fn create_internal(core: &Core, name: &str, node: BrokerId) -> Result<MetadataResponseTopic, i16> {
+    if name == OFFSETS_TOPIC {
+        core.groups
+            .ensure_offsets_topic()
+            .await
+            .map_err(GroupError::code)?;
+    }
+    let topic = core.topics.get(name);
+    topic
+        .map(|topic| describe(&topic, node))
+        .ok_or(ResponseError::UnknownTopicOrPartition.code())
 }
 
 fn describe(topic: &Topic, node: BrokerId) -> MetadataResponseTopic {

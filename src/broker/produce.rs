@@ -20,6 +20,8 @@ const FIRST_VERSION: i16 = 3;
 /// First version with per-record errors and an error message.
 const RECORD_ERRORS_VERSION: i16 = 8;
 const LOG_START_OFFSET_VERSION: i16 = 5;
+/// Clients that give (nearly) no time mean replication, as in Kafka; syncing to disk is always waited for this long.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result for one partition.
 enum Outcome {
@@ -85,6 +87,7 @@ pub(crate) fn append(core: &Core, version: i16, flexible: bool, body: BytesMut) 
         reader.tagged_fields()?;
     }
     reader.tagged_fields()?;
+    reader.finish()?;
     let mut topics: Vec<(String, Vec<Partition>)> =
         names.into_iter().map(|name| (name, Vec::new())).collect();
     let mut body = body;
@@ -162,7 +165,7 @@ impl Produced {
             };
         }
         // One deadline for all: a wait that ends without durability leaves the append's fate open, as in Kafka.
-        let deadline = tokio::time::Instant::now() + self.timeout.max(Duration::from_millis(1));
+        let deadline = tokio::time::Instant::now() + self.timeout.max(LEAST_TIMEOUT);
         for partition in self.topics.iter_mut().flat_map(|(_, partitions)| partitions) {
             let (Some(log), Outcome::Appended(appended)) = (&partition.log, &partition.outcome) else {
                 continue;

@@ -1,12 +1,14 @@
 //! Topics and their partitions.
 //!
 //! A topic is its partition directories; what they do not hold (configs, and the partition count while a topic is being
-//! created) is kept in one small file per topic, `<first log dir>/topics/<name>.properties`, replaced atomically. It is
-//! written first and removed last, so that a half-created topic is completed and a half-deleted one goes at the next start.
+//! created) is kept in one small file per topic, `<first log dir>/topics/<topic id>.properties`, replaced atomically. It
+//! is written before the first directory is made and removed after the last is gone, and a deletion is marked in it
+//! first: so a half-created topic is completed at the next start, and a half-deleted one goes. Directories without such a
+//! file (Apache Kafka's, for instance) are taken over with default configs.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -52,6 +54,63 @@ pub enum CreateTopicError {
     Storage(String),
 }
 
+/// Ending of the files of topics.
+const FILE_SUFFIX: &str = ".properties";
+
+/// What the file of a topic says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TopicFile {
+    id: TopicId,
+    name: String,
+    /// 0 = as many as there are directories.
+    partitions: i32,
+    deleting: bool,
+    configs: BTreeMap<String, String>,
+}
+
+impl TopicFile {
+    fn without_configs(id: TopicId, name: &str) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            partitions: 0,
+            deleting: false,
+            configs: BTreeMap::new(),
+        }
+    }
+
+    /// `#key=value` lines are the file's own, the others are configs.
+    fn render(&self) -> String {
+        let mut text = format!(
+            "#name={}\n#partitions={}\n#deleting={}\n",
+            self.name, self.partitions, self.deleting
+        );
+        for (key, value) in &self.configs {
+            text.push_str(key);
+            text.push('=');
+            text.push_str(value);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn parse(id: TopicId, text: &str) -> Option<Self> {
+        let (own, configs): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with('#'));
+        let own: BTreeMap<&str, &str> = own.iter().filter_map(|line| line[1..].split_once('=')).collect();
+        let pair = |line: &&str| {
+            line.split_once('=')
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        Some(Self {
+            id,
+            name: (*own.get("name")?).to_owned(),
+            partitions: own.get("partitions")?.parse().ok()?,
+            deleting: own.get("deleting")?.parse().ok()?,
+            configs: configs.iter().map(pair).collect::<Option<_>>()?,
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Registry {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
@@ -77,6 +136,11 @@ pub struct Topics {
     /// One creation or deletion at a time.
     changes: Mutex<()>,
     changed: watch::Sender<u64>,
+}
+
+/// Whether a topic is the broker's own.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL_TOPICS.contains(&name)
 }
 
 /// Checks a topic name by Kafka's rules.
@@ -122,32 +186,44 @@ impl Topics {
             changes: Mutex::new(()),
             changed: watch::Sender::new(0),
         };
-        let files = &*topics.env.files;
-        files
-            .create_dir_all(&topics.directory)
-            .map_err(|error| format!("{}: {error}", topics.directory.display()))?;
+        let mut files = topics.read_files()?;
+        files.retain(|file| !topics.finish_deletion(file));
         let mut found: BTreeMap<String, Vec<Arc<PartitionLog>>> = BTreeMap::new();
         for log in topics.logs.logs() {
             found.entry(log.topic().to_owned()).or_default().push(log);
         }
         for (name, partitions) in found {
-            topics.adopt(&name, partitions)?;
+            let id = partitions[0].topic_id();
+            let position = files.iter().position(|file| file.id == id);
+            let file = position.map(|position| files.swap_remove(position));
+            topics.adopt(
+                &name,
+                partitions,
+                file.unwrap_or_else(|| TopicFile::without_configs(id, &name)),
+            )?;
+        }
+        for file in files {
+            // Nothing of it was made, and nobody was told it was.
+            topics.remove_file(&file);
         }
         Ok(topics)
     }
 
     /// Registers a topic found on disk, completing it when its creation was interrupted.
-    fn adopt(&self, name: &str, mut partitions: Vec<Arc<PartitionLog>>) -> Result<(), String> {
-        let (count, configs) = self.read_file(name)?;
-        let id = partitions[0].topic_id();
-        let config = topic_config::resolve(&self.defaults, &configs)
-            .map_err(|error| format!("topic {name}: {error}"))?;
+    fn adopt(
+        &self,
+        name: &str,
+        mut partitions: Vec<Arc<PartitionLog>>,
+        file: TopicFile,
+    ) -> Result<(), String> {
+        let config = topic_config::resolve(&self.defaults, &file.configs)
+            .map_err(|error| format!("{}: {error}", self.path(file.id).display()))?;
         let highest = partitions
             .iter()
             .map(|log| log.partition() + 1)
             .max()
             .unwrap_or(0);
-        for partition in 0..highest.max(count) {
+        for partition in 0..highest.max(file.partitions) {
             if !partitions.iter().any(|log| log.partition() == partition) {
                 tracing::warn!(
                     topic = name,
@@ -156,7 +232,7 @@ impl Topics {
                 );
                 let created = self
                     .logs
-                    .create(name, id, partition..partition + 1, config.clone());
+                    .create(name, file.id, partition..partition + 1, config.clone());
                 partitions.extend(created.map_err(|error| error.to_string())?);
             }
         }
@@ -164,8 +240,67 @@ impl Topics {
         for log in &partitions {
             log.set_config(config.clone());
         }
-        self.register(name, id, partitions, configs);
+        self.register(name, file.id, partitions, file.configs);
         Ok(())
+    }
+
+    /// Whether the file is of a topic whose deletion was interrupted; it is deleted now.
+    fn finish_deletion(&self, file: &TopicFile) -> bool {
+        if !file.deleting {
+            return false;
+        }
+        let of_it = |log: &Arc<PartitionLog>| log.topic_id() == file.id;
+        if self.logs.logs().iter().any(of_it)
+            && let Err(error) = self.logs.delete(&file.name)
+        {
+            tracing::error!(topic = file.name, %error, "interrupted deletion cannot be finished; tried again at the next start");
+            return true;
+        }
+        tracing::info!(topic = file.name, "finished an interrupted deletion");
+        self.remove_file(file);
+        true
+    }
+
+    fn path(&self, id: TopicId) -> PathBuf {
+        self.directory.join(format!("{}{FILE_SUFFIX}", id.to_base64()))
+    }
+
+    fn read_files(&self) -> Result<Vec<TopicFile>, String> {
+        let files = &*self.env.files;
+        let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+        files
+            .create_dir_all(&self.directory)
+            .map_err(|error| failed(&self.directory, error))?;
+        let entries = files
+            .read_dir(&self.directory)
+            .map_err(|error| failed(&self.directory, error))?;
+        let mut topic_files = Vec::new();
+        for entry in entries {
+            let Some(id) = entry
+                .name
+                .strip_suffix(FILE_SUFFIX)
+                .and_then(TopicId::from_base64)
+            else {
+                continue;
+            };
+            let path = self.directory.join(&entry.name);
+            let content = files.read(&path).map_err(|error| failed(&path, error))?;
+            let file = TopicFile::parse(id, &String::from_utf8_lossy(&content));
+            topic_files.push(file.ok_or_else(|| format!("{}: is damaged", path.display()))?);
+        }
+        Ok(topic_files)
+    }
+
+    fn write_file(&self, file: &TopicFile) -> std::io::Result<()> {
+        self.env
+            .files
+            .write_atomic(&self.path(file.id), file.render().as_bytes())
+    }
+
+    fn remove_file(&self, file: &TopicFile) {
+        if let Err(error) = self.env.files.remove_file(&self.path(file.id)) {
+            tracing::warn!(topic = file.name, %error, "file of a topic that is gone is left on disk");
+        }
     }
 
     fn register(
@@ -175,7 +310,7 @@ impl Topics {
         partitions: Vec<Arc<PartitionLog>>,
         configs: BTreeMap<String, String>,
     ) -> Arc<Topic> {
-        let internal = INTERNAL_TOPICS.contains(&name);
+        let internal = is_internal(name);
         let topic = Arc::new(Topic {
             name: name.into(),
             id,
@@ -189,33 +324,6 @@ impl Topics {
             .insert(Arc::clone(&topic));
         self.changed.send_modify(|version| *version += 1);
         topic
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("{name}.properties"))
-    }
-
-    fn read_file(&self, name: &str) -> Result<(i32, BTreeMap<String, String>), String> {
-        let path = self.file(name);
-        if !self.env.files.exists(&path) {
-            return Ok((0, BTreeMap::new()));
-        }
-        let content = self
-            .env
-            .files
-            .read(&path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let text = String::from_utf8_lossy(&content);
-        let mut configs: BTreeMap<String, String> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        let count = configs.remove("partitions").and_then(|count| count.parse().ok());
-        Ok((
-            count.ok_or_else(|| format!("{}: has no partition count", path.display()))?,
-            configs,
-        ))
     }
 
     fn read_registry(&self) -> std::sync::RwLockReadGuard<'_, Registry> {
@@ -251,11 +359,6 @@ impl Topics {
     /// Changes whenever the set of topics does.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
-    }
-
-    /// The broker's defaults for topic configs.
-    pub(crate) fn defaults(&self) -> &LogConfig {
-        &self.defaults
     }
 
     /// Checks what [`Topics::create`] would be asked, without creating. Returns the partition count.
@@ -319,32 +422,27 @@ impl Topics {
     ) -> Result<Arc<Topic>, CreateTopicError> {
         let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let (partitions, config) = self.check(name, partitions, configs)?;
-        let storage =
-            |error: std::io::Error| CreateTopicError::Storage(format!("creating topic {name}: {error}"));
-        let mut text = format!("partitions={partitions}\n");
-        for (key, value) in configs {
-            text.push_str(&format!("{key}={value}\n"));
-        }
-        self.env
-            .files
-            .write_atomic(&self.file(name), text.as_bytes())
-            .map_err(storage)?;
-        let id = self.new_id();
-        match self.logs.create(name, id, 0..partitions, config) {
+        let storage = |error: &dyn std::fmt::Display| {
+            CreateTopicError::Storage(format!("creating topic {name}: {error}"))
+        };
+        let mut file = TopicFile {
+            partitions,
+            configs: configs.clone(),
+            ..TopicFile::without_configs(self.new_id(), name)
+        };
+        self.write_file(&file).map_err(|error| storage(&error))?;
+        match self.logs.create(name, file.id, 0..partitions, config) {
             Ok(logs) => {
                 tracing::info!(topic = name, partitions, "created topic");
-                Ok(self.register(name, id, logs, configs.clone()))
+                Ok(self.register(name, file.id, logs, file.configs))
             }
             Err(error) => {
-                let undone =
-                    self.logs.delete(name).is_ok() && self.env.files.remove_file(&self.file(name)).is_ok();
-                if !undone {
-                    tracing::warn!(
-                        topic = name,
-                        "remains of a topic that could not be created are left on disk"
-                    );
+                // What was made of it goes at the next start.
+                file.deleting = true;
+                if let Err(error) = self.write_file(&file) {
+                    tracing::warn!(topic = name, %error, "remains of a topic that could not be created are left on disk");
                 }
-                Err(CreateTopicError::Storage(error.to_string()))
+                Err(storage(&error))
             }
         }
     }
@@ -372,12 +470,16 @@ impl Topics {
         let Some(topic) = self.get(name) else {
             return Ok(false);
         };
-        self.logs
-            .delete(name)
-            .map_err(|error| CreateTopicError::Storage(error.to_string()))?;
-        if let Err(error) = self.env.files.remove_file(&self.file(name)) {
-            tracing::warn!(topic = name, %error, "config file of a deleted topic is left on disk");
-        }
+        let file = TopicFile {
+            deleting: true,
+            ..TopicFile::without_configs(topic.id, name)
+        };
+        let storage = |error: &dyn std::fmt::Display| {
+            CreateTopicError::Storage(format!("deleting topic {name}: {error}"))
+        };
+        self.write_file(&file).map_err(|error| storage(&error))?;
+        self.logs.delete(name).map_err(|error| storage(&error))?;
+        self.remove_file(&file);
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.by_name.remove(name);
         registry.by_id.remove(&topic.id);
@@ -399,6 +501,22 @@ fn tokio_block<T>(work: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_read_as_written() {
+        let configs = [("retention.ms", "5"), ("x", "a=b")];
+        let file = TopicFile {
+            partitions: 3,
+            configs: configs
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..TopicFile::without_configs(TopicId([7; 16]), "a.b-c")
+        };
+        assert_eq!(TopicFile::parse(file.id, &file.render()), Some(file.clone()));
+        for damaged in ["", "#name=a\n", "#name=a\n#partitions=x\n#deleting=false\n"] {
+            assert_eq!(TopicFile::parse(file.id, damaged), None, "{damaged}");
+        }
+    }
 
     #[test]
     fn names_follow_kafkas_rules() {

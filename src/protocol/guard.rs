@@ -177,13 +177,7 @@ pub fn check(support: &Support, version: i16, body: &[u8]) -> Result<(), Malform
     };
     let mut reader = Reader::new(body, support.is_flexible(version));
     walk_struct(&mut reader, layout, version)?;
-    if reader.remaining() > 0 {
-        return Err(Malformed {
-            what: "end of request",
-            position: reader.position(),
-        });
-    }
-    Ok(())
+    reader.finish()
 }
 
 fn walk_struct(reader: &mut Reader<'_>, fields: &[Field], version: i16) -> Result<(), Malformed> {

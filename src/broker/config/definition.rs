@@ -38,9 +38,7 @@ impl Kind {
     pub(crate) fn check(self, value: &str) -> Result<(), String> {
         let number = |low: i64, high: i64| match value.parse::<i64>() {
             Ok(number) if (low..=high).contains(&number) => Ok(()),
-            Ok(_) if high == i64::MAX || high == i64::from(i32::MAX) => {
-                Err(format!("a whole number of at least {low}"))
-            }
+            _ if high >= i64::from(i32::MAX) => Err(format!("a whole number of at least {low}")),
             _ => Err(format!("a whole number from {low} to {high}")),
         };
         match self {
@@ -144,11 +142,7 @@ mod tests {
                 "a whole number of at least 1",
             ),
             (Kind::Int(0, 10), "11", "a whole number from 0 to 10"),
-            (
-                Kind::Long(-1, i64::MAX),
-                "x",
-                "a whole number from -1 to 9223372036854775807",
-            ),
+            (Kind::Long(-1, i64::MAX), "x", "a whole number of at least -1"),
             (Kind::Long(-1, i64::MAX), "-1", ""),
             (Kind::Double(0, 1), "0.5", ""),
             (Kind::Double(0, 1), "1.5", "a number from 0 to 1"),

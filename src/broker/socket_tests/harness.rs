@@ -13,7 +13,7 @@ use kafka_protocol::{
         fetch_request::{FetchPartition, FetchTopic},
         produce_request::{PartitionProduceData, TopicProduceData},
     },
-    protocol::{Decodable, Encodable, Request, StrBytes, encode_request_header_into_buffer},
+    protocol::{Decodable, Request, StrBytes, encode_request_header_into_buffer},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

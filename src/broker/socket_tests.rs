@@ -1,4 +1,7 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
 mod harness;
+mod hostile;
 mod produce_fetch;
+mod topics;
+mod versions;
