@@ -240,6 +240,10 @@ struct ImportedHost {
 }
 
 fn host() -> Arc<dyn TaskHost> {
+    if let Some(directory) = context::current_directory() {
+        // It fails when the host does not open it to this component; relative paths are not found then.
+        std::env::set_current_dir(directory).ok();
+    }
     Arc::new(ImportedHost {
         connector: context::connector_name(),
         task: context::task_id(),

@@ -2,7 +2,7 @@
 //!
 //! [`Plugins::discover`] reads the manifests on `plugin.path` and runs no plugin code; [`Plugins::load`] loads a class in
 //! one of its forms; a loaded class starts tasks. Both forms look the same from outside, validate what a plugin hands
-//! over once ([`receive`]), and carry errors over with their kind.
+//! over once (`receive.rs`), and carry errors over with their kind.
 //!
 //! Which form a class runs in: `plugin.form` of the connector config decides. Without it a package that may run as native
 //! code ([`NativePolicy`]) runs in its `default-form` (native when it has no wish), every other package as WASM. Native
@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
 use tokio::sync::Notify;
 
+mod code_store;
 mod discover;
 mod limits;
 pub mod manifest;

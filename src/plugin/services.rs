@@ -136,11 +136,11 @@ pub(crate) fn log_outside(level: LogLevel, message: &str) {
 fn write_line(level: LogLevel, connector: &str, task: u32, message: &str) {
     let message = &*printable(message);
     match level {
-        LogLevel::Error => tracing::error!(target: "plugin", connector, task, message),
-        LogLevel::Warn => tracing::warn!(target: "plugin", connector, task, message),
-        LogLevel::Info => tracing::info!(target: "plugin", connector, task, message),
-        LogLevel::Debug => tracing::debug!(target: "plugin", connector, task, message),
-        LogLevel::Trace => tracing::trace!(target: "plugin", connector, task, message),
+        LogLevel::Error => tracing::error!(target: "jackfield_plugin::log", connector, task, message),
+        LogLevel::Warn => tracing::warn!(target: "jackfield_plugin::log", connector, task, message),
+        LogLevel::Info => tracing::info!(target: "jackfield_plugin::log", connector, task, message),
+        LogLevel::Debug => tracing::debug!(target: "jackfield_plugin::log", connector, task, message),
+        LogLevel::Trace => tracing::trace!(target: "jackfield_plugin::log", connector, task, message),
     }
 }
 

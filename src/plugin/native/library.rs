@@ -1,13 +1,13 @@
 //! Loads a native library and checks what it says about itself, before any function of a connector runs.
 //!
-//! Libraries are never unloaded: destructors of thread-locals would crash, or keep the code anyway. A library whose file
-//! was replaced under the same path is loaded from a copy named by its content, because the dynamic linker would answer
-//! with the old one.
+//! Libraries are never unloaded: destructors of thread-locals would crash, or keep the code anyway. What is loaded is a
+//! copy named by its content in a directory of our own: the package's file may be overwritten while its code runs, which
+//! would crash this process, and under a path it knows the dynamic linker would answer with the old library.
 
 use std::{
     collections::HashMap,
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -21,6 +21,7 @@ use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 use super::{boundary, host::HOST};
 use crate::{
     Kind,
+    code_store::CodeStore,
     discover::FoundPackage,
     manifest::{ArtifactFile, Sha256},
 };
@@ -52,14 +53,8 @@ unsafe impl Sync for NativeClass {}
 /// The classes of a library by name.
 pub(super) type Classes = HashMap<String, (String, NativeClass)>;
 
-#[derive(Default)]
-struct Loaded {
-    by_digest: HashMap<Sha256, Arc<Classes>>,
-    /// What the dynamic linker knows under each path.
-    by_path: HashMap<PathBuf, Sha256>,
-}
-
-static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+/// Every library of this process, by content.
+static LOADED: Mutex<Option<HashMap<Sha256, Arc<Classes>>>> = Mutex::new(None);
 
 /// Loads the library of a package once per content. The error names the plugin, the file and what to do.
 pub(super) fn load(
@@ -89,20 +84,19 @@ pub(super) fn load(
     }
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = loaded.get_or_insert_default();
-    if let Some(classes) = loaded.by_digest.get(&found) {
+    if let Some(classes) = loaded.get(&found) {
         return Ok(Arc::clone(classes));
     }
-    let real = file
-        .canonicalize()
-        .map_err(|cause| about(format!("cannot be read: {cause}")))?;
-    let path = match loaded.by_path.get(&real) {
-        None => real,
-        Some(_) => copy_by_content(&content, found, cache_dir).map_err(about)?,
+    let library = match copy(&content, found, cache_dir).and_then(|path| open_library(&path)) {
+        Ok(library) => library,
+        Err(cause) => {
+            // Perhaps the directory is full, or mounted so that code cannot be run from it.
+            tracing::warn!(path = %file.display(), error = %cause, "no copy of a native plugin, loading the file itself");
+            open_library(&file).map_err(about)?
+        }
     };
-    // The linker remembers the path even when the library is refused.
-    loaded.by_path.insert(path.clone(), found);
-    let classes = Arc::new(open(&path).map_err(about)?);
-    loaded.by_digest.insert(found, Arc::clone(&classes));
+    let classes = Arc::new(read_library(library).map_err(about)?);
+    loaded.insert(found, Arc::clone(&classes));
     Ok(classes)
 }
 
@@ -148,25 +142,29 @@ fn check_permissions(package: &FoundPackage, file: &Path) -> Result<(), String> 
     Ok(())
 }
 
-fn copy_by_content(content: &[u8], digest: Sha256, cache_dir: &Path) -> Result<PathBuf, String> {
-    let directory = cache_dir.join("native");
-    let path = directory.join(format!("{digest}.so"));
-    let write = || {
-        fs::create_dir_all(&directory)?;
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        let temporary = directory.join(format!("{digest}.{}.tmp", std::process::id()));
-        fs::write(&temporary, content)?;
-        fs::rename(&temporary, &path)
-    };
-    write().map_err(|cause: std::io::Error| format!("cannot be copied to {}: {cause}", path.display()))?;
+fn copy(content: &[u8], digest: Sha256, cache_dir: &Path) -> Result<PathBuf, String> {
+    let store = CodeStore::new(cache_dir.join("native"), "so");
+    let name = digest.to_string();
+    let path = store.path(&name);
+    let there = store
+        .read(&name)
+        .is_ok_and(|found| found.as_deref() == Some(content));
+    if !there {
+        store
+            .write(&name, content)
+            .map_err(|cause| format!("{}: {cause}", path.display()))?;
+    }
     Ok(path)
 }
 
-fn open(path: &Path) -> Result<Classes, String> {
+fn open_library(path: &Path) -> Result<OsLibrary, String> {
     // SAFETY: loading runs the library's initializers: native plugins are trusted code, allowed by the operator's policy
     // and pinned by digest.
-    let library = unsafe { OsLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|cause| format!("cannot be loaded: {cause}"))?;
+    unsafe { OsLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|cause| format!("cannot be loaded: {cause}"))
+}
+
+fn read_library(library: OsLibrary) -> Result<Classes, String> {
     // SAFETY: the symbol's type is what the ABI says; everything it returns is checked below.
     let entry = unsafe { library.get::<EntryFn>(ENTRY_SYMBOL) }
         .map(|symbol| *symbol)

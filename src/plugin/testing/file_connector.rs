@@ -212,29 +212,29 @@ async fn the_sink_is_exactly_once_in_both_forms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relative_path_is_the_workers() {
     let directory = tempfile::tempdir().unwrap();
-    let mut plugins = Plugins::discover(config(shipped(), &[directory.path()]));
-    plugins.current_directory = Some(directory.path().to_owned());
+    let link = directory.path().join("link");
+    fs::create_dir_all(directory.path().join("real/below")).unwrap();
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    let current = directory.path().join("real/below");
+    let mut plugins = Plugins::discover(config(shipped(), &[&link]));
+    plugins.current_directory = Some(current.clone());
     let services = Services::default();
-    let options = |class| {
-        entries(&[
-            ("file", "test.txt"),
-            ("topic", "t"),
-            ("topics", "t"),
-            ("class", class),
-        ])
-    };
-    let sink = plugins.load("FileStreamSink", Some(Form::Wasm)).await.unwrap();
-    let mut sink = sink.start_sink(&options("sink"), services.task()).await.unwrap();
+    let options = |file| entries(&[("file", file), ("topic", "t"), ("topics", "t")]);
+    let plugin = plugins.load("FileStreamSink", Some(Form::Wasm)).await.unwrap();
+    let mut sink = plugin
+        .start_sink(&options("test.txt"), services.task())
+        .await
+        .unwrap();
     sink.open(&[position(-1, "")]).await.unwrap();
     sink.put(sink_batch(&["relative"], 0)).await.unwrap();
     sink.pre_commit(&[position(1, "")]).await.unwrap();
     sink.stop().await;
-    let path = directory.path().join("test.txt");
+    let path = current.join("test.txt");
     assert_eq!(fs::read_to_string(&path).unwrap(), "relative\n");
 
     let source = plugins.load("FileStreamSource", Some(Form::Wasm)).await.unwrap();
     let mut source = source
-        .start_source(&options("source"), services.task())
+        .start_source(&options("test.txt"), services.task())
         .await
         .unwrap();
     assert_eq!(
@@ -244,4 +244,16 @@ async fn a_relative_path_is_the_workers() {
     append(&path, "more\n");
     assert_eq!(texts(&next(&mut *source, &services.wake, POLL).await), ["more"]);
     source.stop().await;
+
+    // An absolute path is not looked for below the current directory.
+    let refused = async {
+        let mut sink = plugin
+            .start_sink(&options("/elsewhere.txt"), services.task())
+            .await?;
+        sink.open(&[position(-1, "")]).await?;
+        sink.put(sink_batch(&["lost"], 0)).await
+    };
+    let error = refused.await.unwrap_err();
+    assert!(error.message.contains("plugin.wasm.directories"), "{error}");
+    assert!(!current.join("elsewhere.txt").exists());
 }

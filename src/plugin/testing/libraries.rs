@@ -210,3 +210,15 @@ async fn a_replaced_library_is_loaded_anew() {
         "not the one loaded before"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overwriting_a_loaded_library_harms_nobody() {
+    let fixture = Fixture::new(Limits::default());
+    let mut task = fixture.start(Form::Native, "identity", "").await;
+    let file = fixture.root.path().join("test-1.2.3/plugin.so");
+    fs::write(&file, "not code").unwrap();
+    assert!(matches!(task.poll(POLL).await, Ok(Polled::Batch(_))));
+    task.stop().await;
+    let said = fixture.says(Form::Native, "identity", "").await;
+    assert_eq!(said, "test 3 None", "the loaded class stays");
+}

@@ -1,11 +1,16 @@
 //! A source that does on demand what a plugin must not do; built as an example of the SDK in both forms, for the tests of
 //! the plugin host. Option `do` chooses.
 
-#![allow(clippy::panic, clippy::print_stdout, reason = "that is what it is for")]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "that is what it is for"
+)]
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, LogLevel, PollLimits, Polled,
-    Source, SourceContext,
+    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, LogLevel, PollLimits,
+    Polled, Source, SourceContext,
     batch::{BatchBuilder, Record, Value},
 };
 
@@ -25,7 +30,9 @@ impl Connector for Misbehaving {
 
     fn config_def() -> ConfigDef {
         let key = |name| ConfigKey::new(name, ConfigType::String, Importance::Low, "for tests");
-        ConfigDef { keys: vec![key("do").required(), key("argument").default("")] }
+        ConfigDef {
+            keys: vec![key("do").required(), key("argument").default("")],
+        }
     }
 }
 
@@ -36,7 +43,13 @@ impl Source for Misbehaving {
             return Err(ConnectError::config("refused on demand"));
         }
         let argument = config.string("argument")?.to_owned();
-        Ok(Self { what, argument, context, kept: Vec::new(), polls: 0 })
+        Ok(Self {
+            what,
+            argument,
+            context,
+            kept: Vec::new(),
+            polls: 0,
+        })
     }
 
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
@@ -47,7 +60,9 @@ impl Source for Misbehaving {
                 std::hint::black_box(self.polls);
             },
             "sleep" => {
-                std::thread::sleep(std::time::Duration::from_secs(self.argument.parse().unwrap_or(60)));
+                std::thread::sleep(std::time::Duration::from_secs(
+                    self.argument.parse().unwrap_or(60),
+                ));
                 "slept".to_owned()
             }
             "allocate" => {
@@ -74,14 +89,29 @@ impl Source for Misbehaving {
                 let topic = batch.topic("t")?;
                 let schema = batch.schema(r#"{"type":"int8","optional":false}"#)?;
                 // 1000 does not fit in an INT8.
-                let value = Value::Typed { schema, data: &[0xd0, 0x0f] };
-                batch.push(&Record { value, ..record(topic) }, &[])?;
+                let value = Value::Typed {
+                    schema,
+                    data: &[0xd0, 0x0f],
+                };
+                batch.push(
+                    &Record {
+                        value,
+                        ..record(topic)
+                    },
+                    &[],
+                )?;
                 return Ok(Polled::Records);
             }
             "partition" => {
                 let topic = batch.topic("t")?;
                 let partition = batch.source_partition("[1]")?;
-                batch.push(&Record { source_partition: Some(partition), ..record(topic) }, &[])?;
+                batch.push(
+                    &Record {
+                        source_partition: Some(partition),
+                        ..record(topic)
+                    },
+                    &[],
+                )?;
                 return Ok(Polled::Records);
             }
             "read" => match std::fs::read_to_string(&self.argument) {
@@ -92,7 +122,10 @@ impl Source for Misbehaving {
                 Ok(_) => "connected".to_owned(),
                 Err(cause) => format!("refused: {cause}"),
             },
-            "environment" => std::env::vars().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
+            "environment" => std::env::vars()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+                .join(" "),
             "print" => {
                 println!("printed");
                 "printed".to_owned()
@@ -112,7 +145,13 @@ impl Source for Misbehaving {
 
 fn push(batch: &mut BatchBuilder, text: &str) -> Result<(), ConnectError> {
     let topic = batch.topic("t")?;
-    batch.push(&Record { value: Value::Utf8(text), ..record(topic) }, &[])?;
+    batch.push(
+        &Record {
+            value: Value::Utf8(text),
+            ..record(topic)
+        },
+        &[],
+    )?;
     Ok(())
 }
 

@@ -71,13 +71,16 @@ impl Directories {
             }
             granted.push(std::path::absolute(directory).map_err(|cause| wrong(&cause))?);
         }
-        let current = current.filter(|current| {
-            let real = |path: &Path| path.canonicalize().ok();
-            let current = real(current);
-            current.is_some_and(|current| {
-                granted
-                    .iter()
-                    .any(|directory| real(directory).is_some_and(|real| current.starts_with(real)))
+        // Under the name of the granted directory, which may be a link.
+        let current = current.and_then(|current| {
+            let current = current.canonicalize().ok()?;
+            granted.iter().find_map(|directory| {
+                let below = current.strip_prefix(directory.canonicalize().ok()?).ok()?;
+                Some(if below.as_os_str().is_empty() {
+                    directory.clone()
+                } else {
+                    directory.join(below)
+                })
             })
         });
         Ok(Self { granted, current })
@@ -133,16 +136,8 @@ impl State {
             DirectoryAccess::ReadWrite => Some(FsPerms::ReadWrite),
         };
         if let Some(permissions) = permissions {
-            let inside = directories
-                .granted
-                .iter()
-                .map(|directory| (directory, directory.display().to_string()));
-            let current = directories
-                .current
-                .iter()
-                .map(|directory| (directory, ".".to_owned()));
-            for (directory, name) in inside.chain(current) {
-                wasi.preopened_dir(directory, name, permissions)
+            for directory in &directories.granted {
+                wasi.preopened_dir(directory, directory.display().to_string(), permissions)
                     .map_err(|cause| {
                         format!(
                             "plugin.wasm.directories: {} cannot be opened: {cause:#}",
@@ -294,6 +289,10 @@ impl context::Host for State {
 
     fn task_id(&mut self) -> u32 {
         self.task.as_ref().map_or(0, |task| task.task())
+    }
+
+    fn current_directory(&mut self) -> Option<String> {
+        Some(self.directories.current.as_ref()?.to_str()?.to_owned())
     }
 
     fn stored_offset(&mut self, source_partition: String) -> Option<String> {
