@@ -105,6 +105,10 @@ impl Broker {
     ///
     /// # Errors
     /// [`StartError`] names the address that cannot be bound.
+    #[allow(
+        clippy::unused_async,
+        reason = "registers sockets with the runtime, so it must run on one"
+    )]
     pub async fn listen(&self) -> Result<Vec<SocketAddr>, StartError> {
         let core = &self.core;
         let sockets: io::Result<Vec<_>> = core

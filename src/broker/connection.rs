@@ -40,8 +40,10 @@ use crate::{
 const READ_AHEAD: usize = 16;
 /// Bytes of requests read ahead; one request may be larger.
 const READ_AHEAD_BYTES: usize = 4 << 20;
-/// How much of a frame is reserved before its bytes arrive.
-const RESERVE_BYTES: usize = 1 << 20;
+/// How much of a frame is reserved before its bytes arrive, for a peer that has sent no larger one yet ...
+const RESERVE_BYTES: usize = 64 << 10;
+/// ... and for any peer.
+const RESERVE_MAX_BYTES: usize = 4 << 20;
 /// How long answers to a peer that has sent its last request may take.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A frame must arrive within this time ...
@@ -156,9 +158,8 @@ pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, core: Arc<Core>, _a
     let client = Client { core, peer, local };
     let reading = async {
         let read = read_requests(reader, &client, queue, &progress);
-        match stopping.run_until_cancelled(read).await {
-            Some(Err(reason)) => tracing::debug!(%peer, reason, "connection closed"),
-            Some(Ok(())) | None => {}
+        if let Some(Err(reason)) = stopping.run_until_cancelled(read).await {
+            tracing::debug!(%peer, reason, "connection closed");
         }
     };
     let writing = write_responses(writer, queued, &progress, idle);
@@ -185,7 +186,9 @@ async fn read_requests(
 ) -> Result<(), String> {
     let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
     let unanswered = || progress.unanswered.load(Ordering::Acquire);
-    while let Some(frame) = read_frame(&mut reader, &client.core.config.limits, unanswered).await? {
+    let mut reserve = RESERVE_BYTES;
+    while let Some(frame) = read_frame(&mut reader, &client.core.config.limits, reserve, unanswered).await? {
+        reserve = reserve.max(frame.len()).min(RESERVE_MAX_BYTES);
         let request = dispatch::parse(frame).map_err(|error| error.to_string())?;
         // An append may only happen early when everything before it has happened.
         let queued = if request.is_produce() && progress.not_begun.load(Ordering::Acquire) == 0 {
@@ -213,10 +216,11 @@ async fn read_requests(
     Ok(())
 }
 
-/// Reads one frame; `None` when the peer closed between frames.
+/// Reads one frame, reserving at most `reserve` bytes in advance; `None` when the peer closed between frames.
 pub(crate) async fn read_frame(
     reader: &mut (impl AsyncRead + Unpin),
     limits: &Limits,
+    reserve: usize,
     unanswered: impl Fn() -> usize,
 ) -> Result<Option<BytesMut>, String> {
     let mut length = [0; 4];
@@ -242,18 +246,22 @@ pub(crate) async fn read_frame(
     let seconds = u64::try_from(size / FRAME_BYTES_PER_SECOND).unwrap_or(u64::MAX);
     let body = timeout(
         FRAME_GRACE + Duration::from_secs(seconds),
-        read_body(reader, size),
+        read_body(reader, size, reserve),
     );
     body.await.map_err(too_slow)?.map(Some)
 }
 
 /// Reads `size` bytes. Memory grows with what arrives, not with what is announced.
-async fn read_body(reader: &mut (impl AsyncRead + Unpin), size: usize) -> Result<BytesMut, String> {
-    let mut frame = BytesMut::with_capacity(size.min(RESERVE_BYTES));
+async fn read_body(
+    reader: &mut (impl AsyncRead + Unpin),
+    size: usize,
+    reserve: usize,
+) -> Result<BytesMut, String> {
+    let mut frame = BytesMut::with_capacity(size.min(reserve));
     while frame.len() < size {
         let missing = size - frame.len();
         if frame.capacity() == frame.len() {
-            frame.reserve(missing.min(frame.len().max(RESERVE_BYTES)));
+            frame.reserve(missing.min(frame.len().max(reserve)));
         }
         let read = (&mut *reader).take(missing as u64).read_buf(&mut frame).await;
         if read.map_err(|error| error.to_string())? == 0 {

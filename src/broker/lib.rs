@@ -29,9 +29,9 @@ mod offset_commit;
 mod offset_fetch;
 mod produce;
 mod producer_ids;
-mod sync_group;
 #[cfg(test)]
 mod socket_tests;
+mod sync_group;
 mod topic_config;
 mod topics;
 mod wire;

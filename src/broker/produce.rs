@@ -4,7 +4,10 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use jackfield_log::{AppendError, AppendOrigin, Appended, PartitionLog};
-use jackfield_protocol::reader::Reader;
+use jackfield_protocol::{
+    reader::Reader,
+    records::{BatchHeader, Compression},
+};
 use kafka_protocol::error::ResponseError;
 
 use crate::{
@@ -17,6 +20,8 @@ use crate::{
 
 /// Versions below carry message sets of magic 0 and 1, which nothing sends any more.
 const FIRST_VERSION: i16 = 3;
+/// First version whose clients know zstd.
+const ZSTD_VERSION: i16 = 7;
 /// First version with per-record errors and an error message.
 const RECORD_ERRORS_VERSION: i16 = 8;
 const LOG_START_OFFSET_VERSION: i16 = 5;
@@ -118,7 +123,7 @@ pub(crate) fn append(core: &Core, version: i16, flexible: bool, body: BytesMut) 
                 ResponseError::InvalidTopicException,
                 "the topic is the broker's own".to_owned(),
             ),
-            (Some(log), Some(data)) => append_one(log, data),
+            (Some(log), Some(data)) => append_one(log, data, version),
         };
         partitions.push(Partition {
             index: partition,
@@ -135,7 +140,19 @@ pub(crate) fn append(core: &Core, version: i16, flexible: bool, body: BytesMut) 
     })
 }
 
-fn append_one(log: &PartitionLog, data: BytesMut) -> Outcome {
+fn append_one(log: &PartitionLog, data: BytesMut, version: i16) -> Outcome {
+    // What does not even parse is for the log to refuse.
+    if let Ok(header) = BatchHeader::parse(&data) {
+        if header.size_bytes() < data.len() {
+            let message = "Produce requests with version 3 or later are only allowed to contain exactly one record batch";
+            return refused(ResponseError::InvalidRecord, message.to_owned());
+        }
+        if version < ZSTD_VERSION && header.compression() == Ok(Compression::Zstd) {
+            let message =
+                "Produce requests with version 6 or earlier are not allowed to use ZStandard compression";
+            return refused(ResponseError::UnsupportedCompressionType, message.to_owned());
+        }
+    }
     match log.append(data, AppendOrigin::Client) {
         Ok(appended) => Outcome::Appended(appended),
         Err(error) => refusal(&error),

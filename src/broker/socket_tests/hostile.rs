@@ -132,7 +132,7 @@ async fn a_frame_that_trickles_is_given_up() {
         fetch_max_bytes: 1,
     };
     let started = tokio::time::Instant::now();
-    let read = crate::connection::read_frame(&mut reader, &limits, || 0).await;
+    let read = crate::connection::read_frame(&mut reader, &limits, 100, || 0).await;
     assert_eq!(read.unwrap_err(), "a request arrives too slowly");
     assert_eq!(started.elapsed().as_secs(), 30);
     slow.write_all(&[0, 0, 3, 1]).await.unwrap();

@@ -1,5 +1,7 @@
 //! Produce and Fetch over sockets: every version and codec, order, long poll, limits, idempotence.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jackfield_protocol::records::{BatchHeader, Compression};
 use kafka_protocol::messages::{
@@ -8,8 +10,8 @@ use kafka_protocol::messages::{
 use tokio::io::AsyncWriteExt as _;
 
 use super::harness::{
-    Server, batch, compressed, fetch_request, frame, produce_request, produced, sequenced, text, topic_name,
-    values,
+    DEADLINE, Server, batch, compressed, fetch_request, frame, produce_request, produced, sequenced, text,
+    topic_name, values,
 };
 
 const CODECS: [Compression; 5] = [
@@ -250,6 +252,15 @@ async fn produce_errors() {
             .await,
         (87, -1)
     );
+    let two = [batch(&["a"]), batch(&["b"])].concat();
+    assert_eq!(client.produce("t", 0, two.into()).await, (87, -1), "two batches");
+    let zstd = produce_request("t", 0, -1, compressed(&["a"], Compression::Zstd));
+    assert_eq!(
+        produced(&client.call(6, &zstd).await),
+        (76, -1),
+        "zstd before its version"
+    );
+    assert_eq!(client.produce("t", 0, Bytes::new()).await.1, -1, "no batch");
     let response = client.call(11, &produce_request("t", 0, 7, batch(&["a"]))).await;
     assert_eq!(produced(&response), (21, -1), "invalid acks");
     let request =
@@ -343,25 +354,42 @@ async fn log_append_time_is_stamped_and_reported() {
 }
 
 #[tokio::test]
-async fn what_was_read_is_answered_when_the_broker_stops() {
+async fn who_waits_is_answered_when_the_broker_stops() {
     let server = Server::start(&[]).await;
     let mut client = server.client().await;
     client.create_topic("t", 1, &[]).await;
-    // The first answer shows that all of it has arrived.
+    // All three arrive at once: when the first is answered, the others were read.
     let mut burst = frame(1, 11, &produce_request("t", 0, -1, batch(&["first"])));
-    burst.extend_from_slice(&frame(2, 11, &produce_request("t", 0, -1, batch(&["second"]))));
+    burst.extend_from_slice(&frame(2, 12, &fetch_request("t", 0, 1, 3_600_000)));
+    burst.extend_from_slice(&frame(3, 11, &produce_request("t", 0, -1, batch(&["second"]))));
     client.stream.write_all(&burst).await.unwrap();
     client.receive::<ProduceRequest>(11, 1).await;
-    let stopping = server.broker.shutdown(super::harness::DEADLINE);
-    let (answer, ()) = tokio::join!(client.receive_frame(), stopping);
-    drop(answer);
-    let broker_dir = server.dir;
-    let files: Vec<_> = std::fs::read_dir(broker_dir.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert!(
-        files.iter().any(|name| name == ".kafka_cleanshutdown"),
-        "{files:?}"
-    );
+    let started = std::time::Instant::now();
+    let stopping = server.broker.shutdown(DEADLINE);
+    let answers = async {
+        assert!(values(&client.receive::<FetchRequest>(12, 2).await).is_empty());
+        assert_eq!(produced(&client.receive::<ProduceRequest>(11, 3).await), (0, 1));
+        assert!(client.is_closed().await);
+    };
+    tokio::join!(answers, stopping);
+    assert!(started.elapsed() < DEADLINE / 2);
+    let marker = server.dir.path().join(".kafka_cleanshutdown");
+    assert!(marker.exists());
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_cannot_hold_up_the_stop() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let big = "x".repeat(900_000);
+    client.produce("t", 0, batch(&[&big])).await;
+    let fetch = frame(1, 12, &fetch_request("t", 0, 0, 0));
+    for _ in 0..100 {
+        client.stream.write_all(&fetch).await.unwrap();
+    }
+    let started = std::time::Instant::now();
+    server.broker.shutdown(Duration::from_millis(50)).await;
+    assert!(started.elapsed() < DEADLINE / 2);
+    assert!(server.dir.path().join(".kafka_cleanshutdown").exists());
 }

@@ -332,7 +332,7 @@ async fn topics_and_their_configs_survive_a_restart() {
         .iter()
         .map(|topic| topic.name.to_string())
         .collect();
-    assert_eq!(names, [name.clone()]);
+    assert_eq!(names, std::slice::from_ref(&name));
     let topic = server.broker.topics().get(&name).unwrap();
     assert_eq!((topic.partitions.len(), topic.id.0), (3, *id.as_bytes()));
     let configs = BTreeMap::from([

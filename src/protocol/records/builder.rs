@@ -52,7 +52,8 @@ impl RecordBatchBuilder {
             self.max_timestamp = timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(timestamp);
-        let timestamp_delta = timestamp - self.base_timestamp;
+        // Java's arithmetic wraps, and so does the reader's.
+        let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
         let offset_delta = i64::from(self.count);
         let header_count = signed(headers.len());
         let mut length = 1

@@ -7,6 +7,8 @@ mod compression;
 mod header;
 mod partitioner;
 mod reader;
+#[cfg(test)]
+mod reference_tests;
 mod varint;
 
 pub use builder::RecordBatchBuilder;

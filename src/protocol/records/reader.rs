@@ -79,7 +79,7 @@ fn read_record<'a>(header: &BatchHeader, data: &'a [u8], position: &mut usize) -
     let timestamp = if header.is_log_append_time() {
         header.max_timestamp
     } else {
-        header.base_timestamp.checked_add(timestamp_delta)?
+        header.base_timestamp.wrapping_add(timestamp_delta)
     };
     let offset = header.base_offset.checked_add(offset_delta)?;
     Some(RecordView {
