@@ -892,3 +892,213 @@ fn a_stored_group_comes_back_stable_and_expects_heartbeats() {
     rig.advance(SESSION_MS as u64);
     assert_eq!(rig.group.state(), State::Empty);
 }
+
+mod random_walk {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Join {
+            who: usize,
+            known_id: bool,
+            fixed: bool,
+            metadata: u8,
+        },
+        Sync {
+            who: usize,
+        },
+        Heartbeat {
+            who: usize,
+        },
+        Leave {
+            who: usize,
+        },
+        Commit {
+            who: usize,
+        },
+        Wait {
+            ms: u64,
+        },
+        Append {
+            works: bool,
+        },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let who = 0..4usize;
+        prop_oneof![
+            4 => (who.clone(), any::<bool>(), any::<bool>(), 0..2u8)
+                .prop_map(|(who, known_id, fixed, metadata)| Op::Join { who, known_id, fixed, metadata }),
+            3 => who.clone().prop_map(|who| Op::Sync { who }),
+            2 => who.clone().prop_map(|who| Op::Heartbeat { who }),
+            1 => who.clone().prop_map(|who| Op::Leave { who }),
+            1 => who.prop_map(|who| Op::Commit { who }),
+            3 => prop_oneof![0..4_000u64, 0..70_000u64].prop_map(|ms| Op::Wait { ms }),
+            1 => any::<bool>().prop_map(|works| Op::Append { works }),
+        ]
+    }
+
+    /// Four clients as they would behave, except that they forget answers and come at any time.
+    struct Walk {
+        rig: Rig,
+        ids: [String; 4],
+        generations: [i32; 4],
+        open: BTreeSet<u64>,
+        of: std::collections::BTreeMap<u64, usize>,
+    }
+
+    impl Walk {
+        fn run(&mut self, op: &Op) {
+            match *op {
+                Op::Join {
+                    who,
+                    known_id,
+                    fixed,
+                    metadata,
+                } => {
+                    let member_id = if fixed { "" } else { self.ids[who].as_str() };
+                    let request = JoinRequest {
+                        group_instance_id: (who == 0).then(|| "i0".to_owned()),
+                        protocols: vec![protocol("range", &[metadata]), protocol("sticky", b"")],
+                        require_known_member_id: known_id,
+                        ..request(member_id)
+                    };
+                    let ticket = self.rig.join(request);
+                    self.open.insert(ticket.0);
+                    self.of.insert(ticket.0, who);
+                }
+                Op::Sync { who } => {
+                    let id = self.ids[who].clone();
+                    let assignments: Vec<(&str, &[u8])> = vec![(id.as_str(), b"x")];
+                    let ticket = self.rig.sync(&id, self.generations[who], &assignments);
+                    self.open.insert(ticket.0);
+                }
+                Op::Heartbeat { who } => {
+                    let _any = self.rig.heartbeat(&self.ids[who].clone(), self.generations[who]);
+                }
+                Op::Leave { who } => {
+                    let _any = self.rig.leave(&self.ids[who].clone(), None);
+                }
+                Op::Commit { who } => {
+                    let (id, generation) = (self.ids[who].clone(), self.generations[who]);
+                    let _any = self
+                        .rig
+                        .group
+                        .validate_commit(&id, None, generation, self.rig.now);
+                }
+                Op::Wait { ms } => self.rig.advance(ms),
+                Op::Append { works } => {
+                    self.rig.append = if works {
+                        Ok(())
+                    } else {
+                        Err(GroupError::NotCoordinator)
+                    };
+                }
+            }
+            self.take_answers();
+        }
+
+        fn take_answers(&mut self) {
+            for reply in std::mem::take(&mut self.rig.replies) {
+                let (Reply::Join(ticket, _) | Reply::Sync(ticket, _)) = &reply;
+                assert!(
+                    self.open.remove(&ticket.0),
+                    "answered twice, or never asked: {reply:?}"
+                );
+                let Reply::Join(ticket, answer) = reply else {
+                    continue;
+                };
+                let who = self.of[&ticket.0];
+                match answer {
+                    Ok(joined) => {
+                        assert!(joined.generation <= self.rig.group.generation());
+                        self.ids[who] = joined.member_id;
+                        self.generations[who] = joined.generation;
+                    }
+                    Err(refused) => self.ids[who] = refused.member_id,
+                }
+            }
+        }
+
+        fn check(&self, generation_before: i32) {
+            let group = &self.rig.group;
+            assert!(group.generation() >= generation_before);
+            let parked: BTreeSet<u64> = group
+                .members
+                .values()
+                .flat_map(|member| [member.awaiting_join, member.awaiting_sync])
+                .flatten()
+                .map(|ticket| ticket.0)
+                .collect();
+            assert_eq!(
+                parked, self.open,
+                "what is not answered is parked with a member, and nothing else is"
+            );
+            assert_eq!(group.leader.is_some(), !group.members.is_empty());
+            assert!(
+                group
+                    .leader
+                    .as_ref()
+                    .is_none_or(|leader| group.members.contains_key(leader))
+            );
+            for (instance, member_id) in &group.static_members {
+                assert_eq!(
+                    group.members[member_id].group_instance_id.as_ref(),
+                    Some(instance)
+                );
+            }
+            match group.state() {
+                State::Empty => assert!(group.members.is_empty() && group.join_timer.is_none()),
+                // Somebody or something ends the phase.
+                State::PreparingRebalance => {
+                    assert!(group.join_timer.is_some() || !group.pending_joins.is_empty())
+                }
+                State::CompletingRebalance => {
+                    assert!(group.sync_deadline.is_some() && !group.members.is_empty())
+                }
+                State::Stable => assert!(
+                    !group.members.is_empty()
+                        && group
+                            .members
+                            .values()
+                            .all(|member| member.heartbeat_deadline.is_some())
+                ),
+                State::Dead => panic!("nobody removed the group"),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn whatever_clients_do_every_request_is_answered_once_and_the_group_empties(
+            ops in proptest::collection::vec(op(), 1..120)
+        ) {
+            let mut walk = Walk {
+                rig: rig(),
+                ids: Default::default(),
+                generations: [0; 4],
+                open: BTreeSet::new(),
+                of: std::collections::BTreeMap::new(),
+            };
+            for op in &ops {
+                let generation = walk.rig.group.generation();
+                walk.run(op);
+                walk.check(generation);
+            }
+            // Everyone goes silent: the group empties by itself, and nobody is left waiting.
+            walk.rig.append = Ok(());
+            for _ in 0..20 {
+                walk.rig.advance(100_000);
+                walk.take_answers();
+            }
+            prop_assert_eq!(walk.rig.group.state(), State::Empty);
+            prop_assert!(walk.open.is_empty());
+            prop_assert_eq!(walk.rig.group.next_deadline(), None);
+        }
+    }
+}
