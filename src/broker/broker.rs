@@ -79,7 +79,7 @@ impl Broker {
         let topics = Topics::load(
             Arc::clone(&logs),
             env.clone(),
-            first_dir,
+            &first_dir,
             config.log_defaults.clone(),
             config.num_partitions,
         )?;

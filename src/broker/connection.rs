@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Requests read ahead of the one being answered.
-const READ_AHEAD: usize = 16;
+const READ_AHEAD: usize = 128;
 /// Bytes of requests read ahead; one request may be larger.
 const READ_AHEAD_BYTES: usize = 4 << 20;
 /// How much of a frame is reserved before its bytes arrive, for a peer that has sent no larger one yet ...

@@ -1,4 +1,4 @@
-//! DescribeCluster, versions 0 and 1: this broker, which is its own controller.
+//! DescribeCluster, versions 0 to 2: this broker, which is its own controller.
 
 use std::net::SocketAddr;
 

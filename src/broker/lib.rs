@@ -5,6 +5,7 @@
 //! This crate knows nothing of connectors.
 
 mod api_versions;
+mod blocking;
 mod broker;
 mod config;
 mod connection;
@@ -33,6 +34,7 @@ mod producer_ids;
 mod socket_tests;
 mod sync_group;
 mod topic_config;
+mod topic_files;
 mod topics;
 mod wire;
 

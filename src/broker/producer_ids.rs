@@ -10,6 +10,8 @@ use std::{
 
 use jackfield_env::Env;
 
+use crate::blocking;
+
 const BLOCK: i64 = 1_000;
 
 /// Hands out producer ids.
@@ -55,9 +57,8 @@ impl ProducerIds {
         let mut range = self.range.lock().unwrap_or_else(PoisonError::into_inner);
         if range.0 == range.1 {
             let end = range.1 + BLOCK;
-            self.env
-                .files
-                .write_atomic(&self.path, format!("{end}\n").as_bytes())?;
+            let content = format!("{end}\n");
+            blocking::run(|| self.env.files.write_atomic(&self.path, content.as_bytes()))?;
             range.1 = end;
         }
         range.0 += 1;

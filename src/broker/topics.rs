@@ -1,14 +1,13 @@
 //! Topics and their partitions.
 //!
-//! A topic is its partition directories; what they do not hold (configs, and the partition count while a topic is being
-//! created) is kept in one small file per topic, `<first log dir>/topics/<topic id>.properties`, replaced atomically. It
-//! is written before the first directory is made and removed after the last is gone, and a deletion is marked in it
-//! first: so a half-created topic is completed at the next start, and a half-deleted one goes. Directories without such a
-//! file (Apache Kafka's, for instance) are taken over with default configs.
+//! A topic is its partition directories and a file beside them (`topic_files`), which is written before the first
+//! directory is made and removed after the last is gone; a deletion is marked in it first. So a half-created topic is
+//! completed at the next start, and a half-deleted one goes. Directories without such a file (Apache Kafka's, for
+//! instance) are taken over with default configs.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -16,7 +15,10 @@ use jackfield_env::Env;
 use jackfield_log::{LogConfig, LogManager, PartitionLog, TopicId};
 use tokio::sync::watch;
 
-use crate::topic_config;
+use crate::{
+    blocking, topic_config,
+    topic_files::{TopicFile, TopicFiles},
+};
 
 /// Longest topic name (it becomes a directory name).
 const MAX_NAME_BYTES: usize = 249;
@@ -54,63 +56,6 @@ pub enum CreateTopicError {
     Storage(String),
 }
 
-/// Ending of the files of topics.
-const FILE_SUFFIX: &str = ".properties";
-
-/// What the file of a topic says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct TopicFile {
-    id: TopicId,
-    name: String,
-    /// 0 = as many as there are directories.
-    partitions: i32,
-    deleting: bool,
-    configs: BTreeMap<String, String>,
-}
-
-impl TopicFile {
-    fn without_configs(id: TopicId, name: &str) -> Self {
-        Self {
-            id,
-            name: name.to_owned(),
-            partitions: 0,
-            deleting: false,
-            configs: BTreeMap::new(),
-        }
-    }
-
-    /// `#key=value` lines are the file's own, the others are configs.
-    fn render(&self) -> String {
-        let mut text = format!(
-            "#name={}\n#partitions={}\n#deleting={}\n",
-            self.name, self.partitions, self.deleting
-        );
-        for (key, value) in &self.configs {
-            text.push_str(key);
-            text.push('=');
-            text.push_str(value);
-            text.push('\n');
-        }
-        text
-    }
-
-    fn parse(id: TopicId, text: &str) -> Option<Self> {
-        let (own, configs): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with('#'));
-        let own: BTreeMap<&str, &str> = own.iter().filter_map(|line| line[1..].split_once('=')).collect();
-        let pair = |line: &&str| {
-            line.split_once('=')
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        };
-        Some(Self {
-            id,
-            name: (*own.get("name")?).to_owned(),
-            partitions: own.get("partitions")?.parse().ok()?,
-            deleting: own.get("deleting")?.parse().ok()?,
-            configs: configs.iter().map(pair).collect::<Option<_>>()?,
-        })
-    }
-}
-
 #[derive(Debug, Default)]
 struct Registry {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
@@ -129,7 +74,7 @@ impl Registry {
 pub struct Topics {
     logs: Arc<LogManager>,
     env: Env,
-    directory: PathBuf,
+    files: TopicFiles,
     defaults: LogConfig,
     num_partitions: i32,
     registry: RwLock<Registry>,
@@ -172,21 +117,21 @@ impl Topics {
     pub(crate) fn load(
         logs: Arc<LogManager>,
         env: Env,
-        first_log_dir: PathBuf,
+        first_log_dir: &Path,
         defaults: LogConfig,
         num_partitions: i32,
     ) -> Result<Self, String> {
         let topics = Self {
             logs,
+            files: TopicFiles::new(env.clone(), first_log_dir),
             env,
-            directory: first_log_dir.join("topics"),
             defaults,
             num_partitions,
             registry: RwLock::default(),
             changes: Mutex::new(()),
             changed: watch::Sender::new(0),
         };
-        let mut files = topics.read_files()?;
+        let mut files = topics.files.read_all()?;
         files.retain(|file| !topics.finish_deletion(file));
         let mut found: BTreeMap<String, Vec<Arc<PartitionLog>>> = BTreeMap::new();
         for log in topics.logs.logs() {
@@ -204,7 +149,7 @@ impl Topics {
         }
         for file in files {
             // Nothing of it was made, and nobody was told it was.
-            topics.remove_file(&file);
+            topics.files.remove(&file);
         }
         Ok(topics)
     }
@@ -217,7 +162,7 @@ impl Topics {
         file: TopicFile,
     ) -> Result<(), String> {
         let config = topic_config::resolve(&self.defaults, &file.configs)
-            .map_err(|error| format!("{}: {error}", self.path(file.id).display()))?;
+            .map_err(|error| format!("{}: {error}", self.files.path(file.id).display()))?;
         let highest = partitions
             .iter()
             .map(|log| log.partition() + 1)
@@ -257,50 +202,8 @@ impl Topics {
             return true;
         }
         tracing::info!(topic = file.name, "finished an interrupted deletion");
-        self.remove_file(file);
+        self.files.remove(file);
         true
-    }
-
-    fn path(&self, id: TopicId) -> PathBuf {
-        self.directory.join(format!("{}{FILE_SUFFIX}", id.to_base64()))
-    }
-
-    fn read_files(&self) -> Result<Vec<TopicFile>, String> {
-        let files = &*self.env.files;
-        let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-        files
-            .create_dir_all(&self.directory)
-            .map_err(|error| failed(&self.directory, error))?;
-        let entries = files
-            .read_dir(&self.directory)
-            .map_err(|error| failed(&self.directory, error))?;
-        let mut topic_files = Vec::new();
-        for entry in entries {
-            let Some(id) = entry
-                .name
-                .strip_suffix(FILE_SUFFIX)
-                .and_then(TopicId::from_base64)
-            else {
-                continue;
-            };
-            let path = self.directory.join(&entry.name);
-            let content = files.read(&path).map_err(|error| failed(&path, error))?;
-            let file = TopicFile::parse(id, &String::from_utf8_lossy(&content));
-            topic_files.push(file.ok_or_else(|| format!("{}: is damaged", path.display()))?);
-        }
-        Ok(topic_files)
-    }
-
-    fn write_file(&self, file: &TopicFile) -> std::io::Result<()> {
-        self.env
-            .files
-            .write_atomic(&self.path(file.id), file.render().as_bytes())
-    }
-
-    fn remove_file(&self, file: &TopicFile) {
-        if let Err(error) = self.env.files.remove_file(&self.path(file.id)) {
-            tracing::warn!(topic = file.name, %error, "file of a topic that is gone is left on disk");
-        }
     }
 
     fn register(
@@ -411,7 +314,7 @@ impl Topics {
         partitions: Option<i32>,
         configs: &BTreeMap<String, String>,
     ) -> Result<Arc<Topic>, CreateTopicError> {
-        tokio_block(|| self.create_blocking(name, partitions, configs))
+        blocking::run(|| self.create_blocking(name, partitions, configs))
     }
 
     fn create_blocking(
@@ -430,7 +333,7 @@ impl Topics {
             configs: configs.clone(),
             ..TopicFile::without_configs(self.new_id(), name)
         };
-        self.write_file(&file).map_err(|error| storage(&error))?;
+        self.files.write(&file).map_err(|error| storage(&error))?;
         match self.logs.create(name, file.id, 0..partitions, config) {
             Ok(logs) => {
                 tracing::info!(topic = name, partitions, "created topic");
@@ -439,7 +342,7 @@ impl Topics {
             Err(error) => {
                 // What was made of it goes at the next start.
                 file.deleting = true;
-                if let Err(error) = self.write_file(&file) {
+                if let Err(error) = self.files.write(&file) {
                     tracing::warn!(topic = name, %error, "remains of a topic that could not be created are left on disk");
                 }
                 Err(storage(&error))
@@ -462,7 +365,7 @@ impl Topics {
         reason = "callers must not rely on the deletion being synchronous"
     )]
     pub async fn delete(&self, name: &str) -> Result<bool, CreateTopicError> {
-        tokio_block(|| self.delete_blocking(name))
+        blocking::run(|| self.delete_blocking(name))
     }
 
     fn delete_blocking(&self, name: &str) -> Result<bool, CreateTopicError> {
@@ -477,9 +380,9 @@ impl Topics {
         let storage = |error: &dyn std::fmt::Display| {
             CreateTopicError::Storage(format!("deleting topic {name}: {error}"))
         };
-        self.write_file(&file).map_err(|error| storage(&error))?;
+        self.files.write(&file).map_err(|error| storage(&error))?;
         self.logs.delete(name).map_err(|error| storage(&error))?;
-        self.remove_file(&file);
+        self.files.remove(&file);
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.by_name.remove(name);
         registry.by_id.remove(&topic.id);
@@ -490,33 +393,9 @@ impl Topics {
     }
 }
 
-/// Runs short blocking file work: beside the other tasks on a multi-threaded runtime, inline on any other.
-fn tokio_block<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_read_as_written() {
-        let configs = [("retention.ms", "5"), ("x", "a=b")];
-        let file = TopicFile {
-            partitions: 3,
-            configs: configs
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            ..TopicFile::without_configs(TopicId([7; 16]), "a.b-c")
-        };
-        assert_eq!(TopicFile::parse(file.id, &file.render()), Some(file.clone()));
-        for damaged in ["", "#name=a\n", "#name=a\n#partitions=x\n#deleting=false\n"] {
-            assert_eq!(TopicFile::parse(file.id, damaged), None, "{damaged}");
-        }
-    }
 
     #[test]
     fn names_follow_kafkas_rules() {

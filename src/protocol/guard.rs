@@ -142,7 +142,7 @@ const DESCRIBE_CONFIGS: &[Field] = &[
     since(Fixed(1), 3),
 ];
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
-const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1)];
+const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
 /// Layout of a request; `None` for those that are parsed by hand.
 fn layout(api: Api) -> Option<&'static [Field]> {

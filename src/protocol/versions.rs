@@ -69,7 +69,7 @@ pub const SUPPORTED: [Support; 18] = [
     support(Api::InitProducerId, 22, 0, 5, 2),
     support(Api::DescribeConfigs, 32, 1, 4, 4),
     support(Api::ListPartitionReassignments, 46, 0, 0, 0),
-    support(Api::DescribeCluster, 60, 0, 1, 0),
+    support(Api::DescribeCluster, 60, 0, 2, 0),
 ];
 
 /// The row of an API key; `None` when it is not served.
