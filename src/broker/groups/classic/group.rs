@@ -112,6 +112,7 @@ impl ClassicGroup {
         self.state
     }
 
+    #[cfg(test)]
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
@@ -120,6 +121,7 @@ impl ClassicGroup {
         self.state == State::Empty
     }
 
+    #[cfg(test)]
     pub(crate) fn member_count(&self) -> usize {
         self.members.len()
     }
