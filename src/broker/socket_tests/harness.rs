@@ -68,10 +68,7 @@ impl Server {
     }
 
     pub(super) async fn client(&self) -> Client {
-        Client {
-            stream: TcpStream::connect(self.address).await.unwrap(),
-            correlation: 0,
-        }
+        Client::connect(self.address).await
     }
 }
 
@@ -107,6 +104,13 @@ pub(super) struct Client {
 }
 
 impl Client {
+    pub(super) async fn connect(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            correlation: 0,
+        }
+    }
+
     /// Sends a request and waits for its answer.
     pub(super) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let id = self.send(version, request).await;

@@ -109,6 +109,49 @@ async fn the_offsets_topic_is_made_by_its_coordinator_only() {
 }
 
 #[tokio::test]
+async fn clients_are_told_where_to_connect() {
+    async fn told(options: &[(&str, &str)], listener: usize) -> (String, i32, u16) {
+        let server = Server::start(options).await;
+        let address = server.broker.addresses()[listener];
+        let mut client = Client::connect(address).await;
+        let response = client
+            .call(12, &MetadataRequest::default().with_topics(None))
+            .await;
+        let cluster = client.call(2, &DescribeClusterRequest::default()).await;
+        let broker = &response.brokers[0];
+        assert_eq!(
+            (&cluster.brokers[0].host, cluster.brokers[0].port),
+            (&broker.host, broker.port)
+        );
+        (broker.host.to_string(), broker.port, address.port())
+    }
+    let (host, port, bound) = told(&[], 0).await;
+    assert_eq!(
+        (host.as_str(), port),
+        ("127.0.0.1", i32::from(bound)),
+        "where the client came in"
+    );
+    let (host, port, _) = told(&[("advertised.listeners", "PLAINTEXT://kafka.example:1234")], 0).await;
+    assert_eq!((host.as_str(), port), ("kafka.example", 1234));
+    let both = [
+        ("listeners", "INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0"),
+        (
+            "listener.security.protocol.map",
+            "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT",
+        ),
+        ("advertised.listeners", "OUTSIDE://kafka.example:0"),
+    ];
+    let (host, port, bound) = told(&both, 0).await;
+    assert_eq!((host.as_str(), port), ("127.0.0.1", i32::from(bound)));
+    let (host, port, bound) = told(&both, 1).await;
+    assert_eq!(
+        (host.as_str(), port),
+        ("kafka.example", i32::from(bound)),
+        "port 0 is the bound one"
+    );
+}
+
+#[tokio::test]
 async fn authorized_operations_are_told_when_asked() {
     let server = Server::start(&[]).await;
     let mut client = server.client().await;
