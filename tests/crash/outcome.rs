@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::producers::{self, Ledger};
 use crate::harness::history::Anomaly;
 
 /// The verdict over one run.
@@ -15,6 +16,18 @@ pub(crate) struct Outcome {
     pub(crate) refused: Vec<String>,
     /// What is wrong with the pipeline's topic or sink file.
     pub(crate) pipeline: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn new(ledger: &Ledger, lines: usize, pipeline: Vec<String>) -> Self {
+        Self {
+            acknowledged: ledger.acknowledged(),
+            lines,
+            anomalies: ledger.history.lock().unwrap().check(producers::order),
+            refused: ledger.refused.lock().unwrap().clone(),
+            pipeline,
+        }
+    }
 }
 
 /// Holds the pipeline's ends against each other. Every line of the source is in the topic (a restart may repeat some, from an
