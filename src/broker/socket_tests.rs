@@ -1,5 +1,6 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
+mod durability;
 mod harness;
 mod hostile;
 mod produce_fetch;

@@ -38,12 +38,17 @@ pub(super) struct Server {
 impl Server {
     /// Starts with these options beside the usual ones.
     pub(super) async fn start(options: &[(&str, &str)]) -> Self {
+        Self::start_in(Env::real(), options).await
+    }
+
+    /// Starts in a world of the test's own.
+    pub(super) async fn start_in(env: Env, options: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options: Vec<_> = options
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        let broker = open(dir.path(), &options).await;
+        let broker = open(dir.path(), &options, env).await;
         let address = broker.listen().await.unwrap()[0];
         Self {
             broker,
@@ -57,7 +62,7 @@ impl Server {
     pub(super) async fn restart(self) -> Self {
         self.broker.shutdown(DEADLINE).await;
         drop(self.broker);
-        let broker = open(self.dir.path(), &self.options).await;
+        let broker = open(self.dir.path(), &self.options, Env::real()).await;
         let address = broker.listen().await.unwrap()[0];
         Self {
             broker,
@@ -72,7 +77,7 @@ impl Server {
     }
 }
 
-async fn open(dir: &std::path::Path, options: &[(String, String)]) -> Broker {
+async fn open(dir: &std::path::Path, options: &[(String, String)], env: Env) -> Broker {
     let mut properties: BTreeMap<String, String> = options.iter().cloned().collect();
     for (key, value) in [
         ("log.dirs", dir.to_str().unwrap()),
@@ -84,7 +89,7 @@ async fn open(dir: &std::path::Path, options: &[(String, String)]) -> Broker {
             .entry(key.to_owned())
             .or_insert_with(|| value.to_owned());
     }
-    Broker::open(BrokerConfig::parse(&properties).unwrap(), Env::real())
+    Broker::open(BrokerConfig::parse(&properties).unwrap(), env)
         .await
         .unwrap()
 }
