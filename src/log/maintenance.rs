@@ -39,10 +39,24 @@ pub(crate) struct Maintenance {
 impl Maintenance {
     /// Starts the thread; it ends with the manager or by [`Maintenance::stop`].
     pub(crate) fn start(manager: &Arc<LogManager>) -> io::Result<thread::JoinHandle<()>> {
+        let maintenance = Arc::clone(&manager.maintenance);
         let manager = Arc::downgrade(manager);
         thread::Builder::new()
             .name("log-maintenance".to_owned())
-            .spawn(move || run(&manager))
+            .spawn(move || run(&manager, &maintenance))
+    }
+
+    /// Waits for the next tick; `false` when it is time to end.
+    fn tick(&self) -> bool {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if inbox.stopping {
+            return false;
+        }
+        let (inbox, _) = self
+            .wake
+            .wait_timeout(inbox, TICK)
+            .unwrap_or_else(PoisonError::into_inner);
+        !inbox.stopping
     }
 
     pub(crate) fn stop(&self) {
@@ -70,7 +84,7 @@ impl Maintenance {
     }
 }
 
-fn run(manager: &Weak<LogManager>) {
+fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
     let (mut last_retention, mut last_checkpoint) = (None, None);
     loop {
         let Some(manager) = manager.upgrade() else { return };
@@ -88,20 +102,9 @@ fn run(manager: &Weak<LogManager>) {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
         }
-        let inbox = manager
-            .maintenance
-            .inbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if inbox.stopping {
-            return;
-        }
-        let (inbox, _) = manager
-            .maintenance
-            .wake
-            .wait_timeout(inbox, TICK)
-            .unwrap_or_else(PoisonError::into_inner);
-        if inbox.stopping {
+        // The manager is not kept alive by waiting.
+        drop(manager);
+        if !maintenance.tick() {
             return;
         }
     }

@@ -49,7 +49,7 @@ pub struct LogManager {
     creating: Mutex<()>,
     /// Checkpoints as they are on disk.
     pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
-    pub(crate) maintenance: Maintenance,
+    pub(crate) maintenance: Arc<Maintenance>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -77,7 +77,7 @@ impl LogManager {
             logs: RwLock::new(Logs::new()),
             creating: Mutex::new(()),
             checkpointed: Mutex::new(HashMap::new()),
-            maintenance: Maintenance::default(),
+            maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();

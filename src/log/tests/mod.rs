@@ -1,0 +1,10 @@
+//! Tests of the log as a whole: through its public functions, on real files, with a manual clock and faults on demand.
+
+mod appending;
+mod commits;
+mod golden;
+mod hostile;
+mod reading;
+mod recovery;
+mod retention;
+mod rig;
