@@ -179,6 +179,38 @@ struct Fault {
     message: String,
 }
 
+/// Batches whose base offset cannot be right, although the CRC, which does not cover it, is. A base offset behind a gap is
+/// fine (compaction leaves gaps) unless a later batch lies in the gap.
+#[derive(Default)]
+struct Gaps {
+    /// The last batch behind a gap: its position and the offset at which the gap begins.
+    last: Option<(u64, i64)>,
+    /// Positions of batches that were proved wrong.
+    wrong: Vec<u64>,
+}
+
+impl Gaps {
+    fn observe(&mut self, position: u64, base_offset: i64, expected: i64) {
+        if base_offset > expected {
+            self.last = Some((position, expected));
+        }
+    }
+
+    /// Whether a batch at this offset proves the last one behind a gap wrong.
+    fn disproved_by(&mut self, base_offset: i64) -> bool {
+        match self.last.take() {
+            Some((position, expected)) if base_offset >= expected => {
+                self.wrong.push(position);
+                true
+            }
+            other => {
+                self.last = other;
+                false
+            }
+        }
+    }
+}
+
 /// Loads or rebuilds the indexes of one log's segments.
 struct Loader<'a> {
     files: &'a dyn Files,
@@ -219,9 +251,43 @@ impl Loader<'_> {
     fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<i64> {
         let file = Arc::clone(&segment.file);
         let length = segment.size;
-        segment.reset();
+        let mut gaps = Gaps::default();
+        loop {
+            segment.reset();
+            gaps.last = None;
+            let proved = gaps.wrong.len();
+            let next = self.rebuild_with(segment, next_base, length, &mut gaps)?;
+            if let Some(next_base) = next_base
+                && next > next_base
+            {
+                gaps.disproved_by(next_base);
+            }
+            if gaps.wrong.len() == proved {
+                segment.restart_index_interval();
+                if length > 0 {
+                    // What is served from here on is on disk, whatever the page cache held when the process died.
+                    self.unsynced.push(file);
+                }
+                return Ok(next);
+            }
+        }
+    }
+
+    /// One attempt: ends early when a batch behind a gap was proved wrong.
+    fn rebuild_with(
+        &mut self,
+        segment: &mut Segment,
+        next_base: Option<i64>,
+        length: u64,
+        gaps: &mut Gaps,
+    ) -> io::Result<i64> {
+        let file = Arc::clone(&segment.file);
         let mut next = segment.base_offset;
-        while let Some(fault) = self.account(segment, &mut next, length, next_base.is_some()) {
+        let proved = gaps.wrong.len();
+        while let Some(fault) = self.account(segment, &mut next, length, next_base.is_some(), gaps) {
+            if gaps.wrong.len() > proved {
+                break;
+            }
             let good = salvage::next_good_batch(&*file, fault.position + 1, length, next)?;
             let acknowledged = next < self.known.recovery_point;
             if next_base.is_none() && (good.is_none() || !acknowledged) {
@@ -243,50 +309,56 @@ impl Loader<'_> {
             });
             next = next_offset;
         }
-        segment.restart_index_interval();
-        if length > 0 {
-            // What is served from here on is on disk, whatever the page cache held when the process died.
-            self.unsynced.push(file);
-        }
         Ok(next)
     }
 
     /// Accounts for the good batches from the segment's end on, until the file ends or one is bad. Batches that were
     /// acknowledged and synced are not verified again, unless the segment lost its indexes.
-    fn account(&self, segment: &mut Segment, next: &mut i64, length: u64, closed: bool) -> Option<Fault> {
-        let file = Arc::clone(&segment.file);
+    fn account(
+        &self,
+        segment: &mut Segment,
+        next: &mut i64,
+        length: u64,
+        closed: bool,
+        gaps: &mut Gaps,
+    ) -> Option<Fault> {
         let recovery_point = self.known.recovery_point;
         if !closed && *next < recovery_point {
-            let fault = self.walk(segment, &file, next, length, Check::Header, recovery_point);
+            let fault = self.walk(segment, next, length, (Check::Header, recovery_point), gaps);
             if fault.is_some() {
                 return fault;
             }
         }
-        self.walk(segment, &file, next, length, Check::Crc, i64::MAX)
+        self.walk(segment, next, length, (Check::Crc, i64::MAX), gaps)
     }
 
     fn walk(
         &self,
         segment: &mut Segment,
-        file: &Arc<dyn File>,
         next: &mut i64,
         length: u64,
-        check: Check,
-        until: i64,
+        (check, until): (Check, i64),
+        gaps: &mut Gaps,
     ) -> Option<Fault> {
         let mut misplaced = None;
-        let highest = segment.base_offset + i64::from(i32::MAX);
-        let walked = segment::walk(&**file, segment.size, length, check, |position, header| {
+        let file = Arc::clone(&segment.file);
+        let highest = segment.base_offset.saturating_add(i64::from(i32::MAX));
+        let walked = segment::walk(&*file, segment.size, length, check, |position, header| {
             if header.base_offset >= until {
                 return false;
             }
-            if header.base_offset < *next || header.last_offset() > highest {
+            let wrong = gaps.wrong.contains(&position);
+            if !wrong && header.base_offset < *next {
+                gaps.disproved_by(header.base_offset);
+            }
+            if wrong || header.base_offset < *next || header.last_offset() > highest {
                 misplaced = Some(Fault {
                     position,
                     message: format!("base offset {} where {next} is expected", header.base_offset),
                 });
                 return false;
             }
+            gaps.observe(position, header.base_offset, *next);
             segment.account(header, self.index_interval_bytes);
             *next = header.last_offset() + 1;
             true

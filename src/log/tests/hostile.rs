@@ -52,7 +52,8 @@ proptest! {
             let log = rig.log();
             let _ = log.offset_for_timestamp(super::rig::START_MS);
             let _ = log.offset_of_max_timestamp();
-            for offset in log.log_start_offset()..log.log_end_offset() {
+            // The CRC covers no base offset, so a damaged last one may leave a gap of any size.
+            for offset in (log.log_start_offset()..log.log_end_offset()).take(100) {
                 let Ok(fetched) = log.read(offset, 200, true) else { continue };
                 let Some(slice) = fetched.slice else { continue };
                 let data = slice.read().unwrap();

@@ -141,6 +141,29 @@ fn damage_before_the_recovery_point_loses_only_itself() {
     }
 }
 
+/// Base offsets lie outside the CRC: one that jumped is found by the batches behind it.
+#[test]
+fn a_wrong_base_offset_loses_only_its_batch() {
+    for batch in 1..9 {
+        let mut rig = Rig::new();
+        let places = ten_batches(&rig);
+        rig.manager().write_checkpoints().unwrap();
+        rig.kill();
+        flip(&rig.file(FIRST), usize::try_from(places[batch].0).unwrap() + 6);
+        rig.open();
+        let (lost, after, end) = (places[batch].1, places[batch + 1].1, places[10].1);
+        assert_eq!(rig.log().log_end_offset(), end);
+        assert!(matches!(
+            rig.log().read(lost, 100, true),
+            Err(ReadError::Damaged(_))
+        ));
+        let expected: Vec<_> = (after..end).map(|n| (n, value(n))).collect();
+        assert_eq!(rig.consume(after), expected);
+        let before = rig.log().read(0, 1 << 20, true).unwrap().slice.unwrap();
+        assert_eq!(before.len as u64, places[batch].0);
+    }
+}
+
 /// A bad batch that may never have been acknowledged ends the log; what followed it is kept beside.
 #[test]
 fn a_hole_behind_the_recovery_point_ends_the_log() {
