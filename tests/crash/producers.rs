@@ -15,7 +15,7 @@ use rdkafka::{
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
 
-use crate::harness::history::History;
+use crate::harness::{history::History, wait};
 
 pub(crate) const TOPIC: &str = "crash";
 pub(crate) const PARTITIONS: i32 = 3;
@@ -33,6 +33,15 @@ impl Ledger {
     /// Acknowledgements so far.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Waits for so many more acknowledgements; `false` when a send was refused instead, which ends a producer for good.
+    pub(crate) fn goes_on(&self, count: usize) -> bool {
+        let before = self.acknowledged();
+        wait::until("acknowledgements", || {
+            let refused = !self.refused.lock().unwrap().is_empty();
+            (refused || self.acknowledged() >= before + count).then_some(!refused)
+        })
     }
 }
 
