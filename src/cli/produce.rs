@@ -49,8 +49,16 @@ pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) 
     let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
     connection.metadata(producer.client(), Some(&arguments.topic), &trouble)?;
     // Reading a terminal blocks, which is what this command is there for.
-    let sent =
-        tokio::task::block_in_place(|| lines.send(&producer, std::io::stdin().lock(), arguments.quiet))?;
+    let mut sent = 0;
+    let read = tokio::task::block_in_place(|| {
+        lines.send(
+            &producer,
+            std::io::stdin().lock(),
+            arguments.quiet,
+            &mut sent,
+        )
+    });
+    // What was sent before a bad line is delivered, too.
     let flushed = producer.flush(FLUSH_TIMEOUT);
     if !arguments.quiet {
         eprintln!(
@@ -59,7 +67,7 @@ pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) 
             connection.bootstrap_server()
         );
     }
-    deliveries.check(sent, flushed)
+    read.and(deliveries.check(sent, flushed))
 }
 
 fn compression(compression: Compression) -> &'static str {

@@ -34,6 +34,8 @@ pub struct Plugins {
     wasm: tokio::sync::OnceCell<Arc<WasmHost>>,
     found: Mutex<Scanned>,
     loaded: Mutex<HashMap<Key, Cell>>,
+    /// Classes of the process itself.
+    registered: Vec<Arc<dyn ConnectorPlugin>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,13 @@ impl Plugins {
             wasm: tokio::sync::OnceCell::new(),
             found: Mutex::new(found),
             loaded: Mutex::default(),
+            registered: Vec::new(),
         }
+    }
+
+    /// Adds a class of the process itself; it comes before packages.
+    pub fn register(&mut self, plugin: Arc<dyn ConnectorPlugin>) {
+        self.registered.push(plugin);
     }
 
     /// Usable connector classes, sorted by class, newest version first.
@@ -74,6 +82,7 @@ impl Plugins {
             (0..package.manifest.connectors.len()).map(move |index| info(&package, index))
         };
         let mut list: Vec<_> = found.packages.iter().flat_map(infos).collect();
+        list.extend(self.registered.iter().map(|plugin| plugin.info().clone()));
         list.sort_by(|one, other| {
             one.class
                 .cmp(&other.class)
@@ -94,6 +103,13 @@ impl Plugins {
         class: &str,
         form: Option<Form>,
     ) -> Result<Arc<dyn ConnectorPlugin>, LookupError> {
+        let own = self.registered.iter().find(|plugin| {
+            let info = plugin.info();
+            info.class == class || info.aliases.iter().any(|alias| alias == class)
+        });
+        if let Some(plugin) = own {
+            return Ok(Arc::clone(plugin));
+        }
         let found = self.found(false);
         let (package, index) = match find(&found, class) {
             Ok(found) => found,

@@ -31,7 +31,7 @@ pub struct ConversionError(pub String);
 pub enum ResolvedValue<'a> {
     /// Null without a schema.
     Null,
-    /// Raw bytes without a schema.
+    /// Raw bytes under the schema BYTES, not optional.
     Bytes(&'a [u8]),
     /// Text under the schema STRING, not optional.
     Utf8(&'a str),

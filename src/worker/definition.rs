@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Text,
     /// Text that must not be empty.
     NonEmpty,
+    /// A connector's name: not empty, no control characters.
+    Name,
     /// Comma-separated.
     List,
     /// One of these words.
@@ -111,6 +113,18 @@ impl Key {
             Kind::Int(least) => number(least, i64::from(i32::MAX), "INT"),
             Kind::Long(least) => number(least, i64::MAX, "LONG"),
             Kind::NonEmpty if trimmed.is_empty() => wrong("String must be non-empty"),
+            Kind::Name if trimmed.is_empty() => wrong("String may not be empty"),
+            Kind::Name if value.chars().any(char::is_control) => {
+                let codes: Vec<String> = value
+                    .chars()
+                    .filter(|c| c.is_control())
+                    .map(|c| u32::from(c).to_string())
+                    .collect();
+                let codes = codes.join(", ");
+                wrong(&format!(
+                    "String may not contain control sequences but had the following ASCII chars: {codes}"
+                ))
+            }
             Kind::OneOf(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(trimmed)) => {
                 wrong(&format!("String must be one of: {}", words.join(", ")))
             }

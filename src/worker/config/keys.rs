@@ -69,6 +69,17 @@ pub(super) const KEYS: &[Key] = &[
         "Packages that may run native code beside the shipped ones; * = all",
     ),
     works(
+        "topic.tracking.enable",
+        Boolean,
+        Some("true"),
+        "Whether the topics that connectors use are noted in the status topic",
+    ),
+    no_effect(
+        "topic.tracking.allow.reset",
+        Boolean,
+        "there is no endpoint that resets them",
+    ),
+    works(
         "topic.creation.enable",
         Boolean,
         Some("true"),
@@ -163,16 +174,6 @@ pub(super) const KEYS: &[Key] = &[
         "connector.client.config.override.allowlist",
         List,
         "the worker has no network clients to override",
-    ),
-    no_effect(
-        "topic.tracking.enable",
-        Boolean,
-        "the topics a connector uses are not tracked",
-    ),
-    no_effect(
-        "topic.tracking.allow.reset",
-        Boolean,
-        "the topics a connector uses are not tracked",
     ),
     no_effect("metrics.sample.window.ms", Long(0), METRICS),
     no_effect("metrics.num.samples", Int(1), METRICS),

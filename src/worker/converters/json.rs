@@ -48,6 +48,7 @@ pub struct JsonConverter {
 }
 
 const STRING_PREFIX: &[u8] = br#"{"schema":{"type":"string","optional":false},"payload":"#;
+const BYTES_PREFIX: &[u8] = br#"{"schema":{"type":"bytes","optional":false},"payload":"#;
 const NULL_PREFIX: &[u8] = br#"{"schema":null,"payload":"#;
 /// Envelope prefixes kept; a source with more schemas than that writes each again.
 const MAX_PREFIXES: usize = 64;
@@ -122,7 +123,9 @@ impl JsonConverter {
                 canonical::string(text, out);
             }
             ResolvedValue::Bytes(bytes) => {
-                out.extend_from_slice(schemaless);
+                if self.schemas_enable {
+                    out.extend_from_slice(BYTES_PREFIX);
+                }
                 out.push(b'"');
                 write::base64(bytes, out);
                 out.push(b'"');

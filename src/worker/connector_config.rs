@@ -1,0 +1,278 @@
+//! A connector's configuration: the keys every connector has, checked together with the connector's own definition.
+//!
+//! Every problem is listed at once, in Kafka's words. Unknown keys are errors with a suggestion
+//! (`config.unknown.keys=ignore` opts out), and what this worker cannot do yet is an error instead of being ignored.
+
+mod keys;
+pub(crate) mod topic_creation;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jackfield_api::ConfigDef;
+use jackfield_cluster::{Compression, TopicSelection};
+use jackfield_plugin::{Form, Kind};
+
+use self::topic_creation::{TopicCreation, full_match};
+use crate::{
+    ConfigMap,
+    config::{CLIENT_OPTIONS, CONVERTERS, ConverterSpec, WorkerConfig},
+    converters::{Converter, OPTIONS},
+    definition::{Effect, Key, boolean, list, unknown},
+};
+
+/// A connector config that was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectorConfig {
+    /// `name`.
+    pub(crate) name: String,
+    /// `tasks.max`.
+    pub(crate) tasks_max: u32,
+    /// `tasks.max.enforce`.
+    pub(crate) tasks_max_enforce: bool,
+    /// `key.converter`.
+    pub(crate) key_converter: ConverterSpec,
+    /// `value.converter`.
+    pub(crate) value_converter: ConverterSpec,
+    /// `header.converter`.
+    pub(crate) header_converter: ConverterSpec,
+    /// `errors.tolerance=all`.
+    pub(crate) tolerate_errors: bool,
+    /// `errors.log.enable`.
+    pub(crate) log_errors: bool,
+    /// `errors.log.include.messages`.
+    pub(crate) log_coordinates: bool,
+    /// What a sink reads; `None` for sources.
+    pub(crate) topics: Option<TopicSelection>,
+    /// `topic.creation.*`.
+    pub(crate) topic_creation: TopicCreation,
+    /// `producer.override.compression.type`, or the worker's.
+    pub(crate) compression: Compression,
+    /// Group of a sink's tasks.
+    pub(crate) group_id: String,
+    /// `consumer.override.max.poll.records`, or the worker's.
+    pub(crate) max_poll_records: Option<u32>,
+    /// `consumer.override.fetch.max.bytes`, or the worker's.
+    pub(crate) fetch_max_bytes: Option<usize>,
+    /// `consumer.override.session.timeout.ms`, or the worker's.
+    pub(crate) session_timeout: Duration,
+    /// One line per key that was given and has no effect.
+    pub(crate) notices: Vec<String>,
+}
+
+const OVERRIDES: [(&str, &str); 3] = [
+    ("producer.override.", "producer."),
+    ("consumer.override.", "consumer."),
+    ("admin.override.", "admin."),
+];
+
+impl ConnectorConfig {
+    /// Checks `config` for a connector of this kind with these options of its own.
+    pub(crate) fn parse(
+        config: &ConfigMap,
+        kind: Kind,
+        own: &ConfigDef,
+        worker: &WorkerConfig,
+    ) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut notices = Vec::new();
+        check_keys(config, kind, own, &mut problems, &mut notices);
+        let topics = match kind {
+            Kind::Sink => check_topics(config, &mut problems),
+            Kind::Source => None,
+        };
+        let topic_creation = match kind {
+            Kind::Source if worker.topic_creation_enable() => TopicCreation::parse(config, &mut problems),
+            _ => TopicCreation::default(),
+        };
+        let [key_converter, value_converter, header_converter] =
+            CONVERTERS.map(|which| converter(config, which, worker, &mut problems));
+        for issue in own.check(&sorted(config)) {
+            if !problems.contains(&issue.message) {
+                problems.push(issue.message);
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let get = |name: &str| config.get(name).map(|value| value.trim());
+        let flag = |name: &str| get(name).and_then(boolean);
+        let client = |name: &str| {
+            let (client, option) = name.split_once('.').unwrap_or((name, ""));
+            let own = config
+                .get(&format!("{client}.override.{option}"))
+                .map(|value| value.trim().to_owned());
+            own.or_else(|| worker.client_option(name).map(str::to_owned))
+        };
+        let name = get("name").unwrap_or_default().to_owned();
+        let compression = client("producer.compression.type")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let session = client("consumer.session.timeout.ms").and_then(|value| value.parse().ok());
+        Ok(Self {
+            tasks_max: get("tasks.max").and_then(|value| value.parse().ok()).unwrap_or(1),
+            tasks_max_enforce: flag("tasks.max.enforce").unwrap_or(true),
+            key_converter,
+            value_converter,
+            header_converter,
+            tolerate_errors: get("errors.tolerance").is_some_and(|value| value.eq_ignore_ascii_case("all")),
+            log_errors: flag("errors.log.enable").unwrap_or(false),
+            log_coordinates: flag("errors.log.include.messages").unwrap_or(false),
+            topics,
+            topic_creation,
+            compression: Compression::from_name(&compression).unwrap_or_default(),
+            group_id: get("consumer.override.group.id")
+                .map_or_else(|| format!("connect-{name}"), str::to_owned),
+            max_poll_records: client("consumer.max.poll.records").and_then(|value| value.parse().ok()),
+            fetch_max_bytes: client("consumer.fetch.max.bytes").and_then(|value| value.parse().ok()),
+            session_timeout: Duration::from_millis(session.unwrap_or(45_000)),
+            notices,
+            name,
+        })
+    }
+}
+
+/// `plugin.form` of a config that is not checked yet.
+pub(crate) fn form(config: &ConfigMap) -> Option<Form> {
+    match config.get("plugin.form")?.trim().to_ascii_lowercase().as_str() {
+        "native" => Some(Form::Native),
+        "wasm" => Some(Form::Wasm),
+        _ => None,
+    }
+}
+
+/// The config as plugins take it.
+pub(crate) fn sorted(config: &ConfigMap) -> BTreeMap<String, String> {
+    config
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn check_keys(
+    config: &ConfigMap,
+    kind: Kind,
+    own: &ConfigDef,
+    problems: &mut Vec<String>,
+    notices: &mut Vec<String>,
+) {
+    let of_kind = match kind {
+        Kind::Source => keys::SOURCE,
+        Kind::Sink => keys::SINK,
+    };
+    let known = || keys::COMMON.iter().chain(of_kind);
+    for required in ["name", "connector.class"] {
+        if !config.contains_key(required) {
+            problems.push(format!(
+                "Missing required configuration \"{required}\" which has no default value."
+            ));
+        }
+    }
+    let ignore = config
+        .get("config.unknown.keys")
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("ignore"));
+    let mut check = |key: &Key, name: &str, value: &str, problems: &mut Vec<String>| match key.check(value) {
+        Err(problem) => problems.push(problem.replace(key.name, name)),
+        Ok(()) => {
+            if let Effect::None(why) = key.effect {
+                notices.push(format!("{name} has no effect: {why}"));
+            }
+        }
+    };
+    for (name, value) in config {
+        if let Some(key) = known().find(|key| key.name == name.as_str()) {
+            check(key, name, value, problems);
+        } else if let Some(key) = overridden(name) {
+            check(key, name, value, problems);
+        } else if own.keys.iter().any(|key| key.name == *name) || passes(name, kind) {
+            // The connector's own definition, the converter or the group checks it.
+        } else if !ignore {
+            let candidates = known()
+                .map(|key| key.name)
+                .chain(own.keys.iter().map(|key| key.name.as_str()));
+            problems.push(unknown(name, candidates));
+        }
+    }
+}
+
+/// The task client option that a connector's override stands for.
+fn overridden(name: &str) -> Option<&'static Key> {
+    let (own, client) = OVERRIDES.iter().find(|(own, _)| name.starts_with(own))?;
+    let option = format!("{client}{}", &name[own.len()..]);
+    CLIENT_OPTIONS.iter().find(|key| key.name == option)
+}
+
+/// Keys of families that are checked elsewhere or belong to transformations (which are refused as such).
+fn passes(name: &str, kind: Kind) -> bool {
+    let converter = CONVERTERS
+        .iter()
+        .find_map(|which| name.strip_prefix(which)?.strip_prefix('.'));
+    converter.is_some_and(|option| OPTIONS.contains(&option))
+        || OVERRIDES.iter().any(|(own, _)| name.starts_with(own))
+        || (kind == Kind::Source && name.starts_with("topic.creation."))
+        || ["transforms.", "predicates."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+fn check_topics(config: &ConfigMap, problems: &mut Vec<String>) -> Option<TopicSelection> {
+    let given = |name: &str| {
+        config
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    };
+    match (given("topics"), given("topics.regex")) {
+        (Some(topics), None) => Some(TopicSelection::Names(list(topics).map(str::to_owned).collect())),
+        (None, Some(pattern)) => match full_match(pattern) {
+            Ok(_) => Some(TopicSelection::Pattern(pattern.to_owned())),
+            Err(error) => {
+                problems.push(format!(
+                    "Invalid value {pattern} for configuration topics.regex: {error}"
+                ));
+                None
+            }
+        },
+        (Some(_), Some(_)) => {
+            problems
+                .push("topics and topics.regex are mutually exclusive options, but both are set.".to_owned());
+            None
+        }
+        (None, None) => {
+            problems.push("Must configure one of topics or topics.regex".to_owned());
+            None
+        }
+    }
+}
+
+/// The connector's converter, or the worker's. A class of the connector's own starts without the worker's options;
+/// options alone are laid over the worker's.
+fn converter(
+    config: &ConfigMap,
+    which: &str,
+    worker: &WorkerConfig,
+    problems: &mut Vec<String>,
+) -> ConverterSpec {
+    let mut spec = match config.get(which) {
+        Some(class) => ConverterSpec {
+            class: class.trim().to_owned(),
+            options: BTreeMap::new(),
+        },
+        None => worker.converter(which),
+    };
+    let prefix = format!("{which}.");
+    for (key, value) in config {
+        if let Some(option) = key.strip_prefix(&prefix) {
+            spec.options.insert(option.to_owned(), value.clone());
+        }
+    }
+    if let Err(error) = Converter::build(&spec.class, &spec.options) {
+        problems.push(format!(
+            "Invalid value {} for configuration {which}: {error}",
+            spec.class
+        ));
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests;

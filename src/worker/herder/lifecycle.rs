@@ -1,0 +1,274 @@
+//! The operations that change connectors: create, configure, delete, pause, resume, stop, restart.
+
+use std::sync::Arc;
+
+use jackfield_plugin::Kind;
+
+use super::{
+    ConnectorInfo, ConnectorStatus, Herder, HerderError, Inner, Slot, TargetState, View, info, not_found,
+    unknown, unknown_to_restart,
+};
+use crate::{ConfigMap, stores::status::State, task::Control};
+
+impl Herder {
+    /// Creates; an existing name is `AlreadyExists`.
+    ///
+    /// # Errors
+    /// The name is taken, the config is invalid, or the config topic cannot be written.
+    pub async fn create(
+        &self,
+        name: &str,
+        config: ConfigMap,
+        initial: TargetState,
+    ) -> Result<ConnectorInfo, HerderError> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        self.finish(format!("create-{name}"), async move {
+            if inner.connectors().contains_key(&name) {
+                return Err(taken(&name));
+            }
+            let (plugin, _) = inner.validate(&config).await?;
+            inner.create(&name, config, initial, plugin.info().kind).await
+        })
+        .await
+    }
+
+    /// Creates or replaces; the flag says whether it was created. A config that is there already changes nothing.
+    ///
+    /// # Errors
+    /// The config is invalid, or the config topic cannot be written.
+    pub async fn put_config(
+        &self,
+        name: &str,
+        config: ConfigMap,
+    ) -> Result<(bool, ConnectorInfo), HerderError> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        self.finish(format!("configure-{name}"), async move {
+            let (plugin, _) = inner.validate(&config).await?;
+            let kind = plugin.info().kind;
+            loop {
+                let slot = inner.connectors().get(&name).cloned();
+                let Some(slot) = slot else {
+                    match inner
+                        .create(&name, config.clone(), TargetState::Started, kind)
+                        .await
+                    {
+                        Err(HerderError::AlreadyExists(_)) => continue,
+                        created => return created.map(|info| (true, info)),
+                    }
+                };
+                if inner.replace(&slot, config.clone(), kind).await? {
+                    return Ok((false, info(&slot)));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Deletes; offsets stay.
+    ///
+    /// # Errors
+    /// No such connector, or the config topic cannot be written.
+    pub async fn delete(&self, name: &str) -> Result<(), HerderError> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        self.finish(format!("delete-{name}"), async move {
+            let slot = inner.slot(&name, not_found)?;
+            let mut live = slot.live.lock().await;
+            if live.deleted {
+                return Err(not_found(&name));
+            }
+            inner.configs.delete(&name).await?;
+            inner.stop_tasks(&mut live).await;
+            let _naming = inner.naming.lock().await;
+            live.deleted = true;
+            inner.connectors().remove(&name);
+            inner.shared.status.remove_connector(&name).await;
+            tracing::info!(connector = name, "connector deleted");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Pause, resume, stop.
+    ///
+    /// # Errors
+    /// No such connector, or the config topic cannot be written.
+    pub async fn set_target_state(&self, name: &str, state: TargetState) -> Result<(), HerderError> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        self.finish(format!("target-{name}"), async move {
+            let slot = inner.slot(&name, unknown)?;
+            let mut live = slot.live.lock().await;
+            if live.deleted {
+                return Err(unknown(&name));
+            }
+            if state == TargetState::Stopped {
+                inner.stop_tasks(&mut live).await;
+                inner.configs.put_tasks(&name, &[]).await?;
+            }
+            inner.configs.put_target(&name, state).await?;
+            slot.view().target = state;
+            match state {
+                TargetState::Started if live.tasks.is_empty() || live.stale => {
+                    inner.stop_tasks(&mut live).await;
+                    inner.start_connector(&slot, &mut live, true).await;
+                }
+                TargetState::Started => {
+                    inner.set_connector_state(&slot, State::Running).await;
+                    live.tasks.iter().for_each(|task| task.tell(Control::Run));
+                }
+                TargetState::Paused => {
+                    inner.set_connector_state(&slot, State::Paused).await;
+                    live.tasks.iter().for_each(|task| task.tell(Control::Pause));
+                }
+                TargetState::Stopped => {
+                    slot.view().tasks.clear();
+                    for (task, _) in inner.shared.status.tasks(&name) {
+                        inner.shared.status.remove_task(&name, task).await;
+                    }
+                    inner.set_connector_state(&slot, State::Stopped).await;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Restarts the connector and, as asked, its tasks; returns the status with what will be restarted as RESTARTING.
+    /// Without `include_tasks` the tasks go on, unless the connector makes new task configs.
+    ///
+    /// # Errors
+    /// No such connector.
+    pub async fn restart(
+        &self,
+        name: &str,
+        include_tasks: bool,
+        only_failed: bool,
+    ) -> Result<ConnectorStatus, HerderError> {
+        let slot = self.inner.slot(name, unknown_to_restart)?;
+        let mut status = self.inner.status_of(&slot);
+        let failed = State::Failed.name();
+        let connector = !only_failed || status.connector.state == failed;
+        let mut tasks = Vec::new();
+        if connector {
+            status.connector.state = State::Restarting.name().to_owned();
+        }
+        for task in &mut status.tasks {
+            if include_tasks && (!only_failed || task.state == failed) {
+                task.state = State::Restarting.name().to_owned();
+                tasks.extend(task.id);
+            }
+        }
+        let inner = Arc::clone(&self.inner);
+        let wait = !include_tasks && !only_failed;
+        let restart = self.finish(format!("restart-{name}"), async move {
+            let work = Arc::clone(&inner);
+            let mut handle = inner.group.spawn("restart", async move {
+                work.restart(&slot, connector, &tasks).await;
+            });
+            // With a flag the answer is the plan, and the restart follows it.
+            if wait {
+                let _ = handle.join().await;
+            }
+            Ok(())
+        });
+        restart.await?;
+        Ok(status)
+    }
+
+    /// Restarts one task.
+    ///
+    /// # Errors
+    /// No such connector or task.
+    pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError> {
+        let slot = self.inner.slot(name, unknown_to_restart)?;
+        let inner = Arc::clone(&self.inner);
+        self.finish(format!("restart-{name}-{task}"), async move {
+            let mut live = slot.live.lock().await;
+            let index = usize::try_from(task).unwrap_or(usize::MAX);
+            if live.deleted || index >= live.tasks.len() {
+                return Err(HerderError::NotFound(format!(
+                    "Task {}-{task} not found",
+                    slot.name
+                )));
+            }
+            inner.restart_tasks(&slot, &mut live, &[task]).await;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Takes the name, stores the config, starts the connector.
+    async fn create(
+        self: &Arc<Self>,
+        name: &str,
+        config: ConfigMap,
+        initial: TargetState,
+        kind: Kind,
+    ) -> Result<ConnectorInfo, HerderError> {
+        let naming = self.naming.lock().await;
+        if self.connectors().contains_key(name) {
+            return Err(taken(name));
+        }
+        let target = Some(initial).filter(|initial| *initial != TargetState::Started);
+        self.configs.put_connector(name, &config, target).await?;
+        let slot = Slot::new(
+            name,
+            View {
+                config,
+                kind: Some(kind),
+                target: initial,
+                tasks: Vec::new(),
+            },
+        );
+        let mut live = slot.live.lock().await;
+        self.connectors().insert(name.to_owned(), Arc::clone(&slot));
+        drop(naming);
+        tracing::info!(connector = name, "connector created");
+        self.start_connector(&slot, &mut live, true).await;
+        drop(live);
+        Ok(info(&slot))
+    }
+
+    /// Replaces a config; `false` when the connector was deleted meanwhile.
+    async fn replace(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        config: ConfigMap,
+        kind: Kind,
+    ) -> Result<bool, HerderError> {
+        let mut live = slot.live.lock().await;
+        if live.deleted {
+            return Ok(false);
+        }
+        if slot.view().config == config {
+            return Ok(true);
+        }
+        self.configs.put_connector(&slot.name, &config, None).await?;
+        {
+            let mut view = slot.view();
+            view.config = config;
+            view.kind = Some(kind);
+        }
+        tracing::info!(connector = slot.name, "connector configured");
+        self.stop_tasks(&mut live).await;
+        self.start_connector(slot, &mut live, true).await;
+        Ok(true)
+    }
+
+    async fn restart(self: &Arc<Self>, slot: &Arc<Slot>, connector: bool, tasks: &[u32]) {
+        let mut live = slot.live.lock().await;
+        if live.deleted {
+            return;
+        }
+        if connector {
+            self.set_connector_state(slot, State::Restarting).await;
+            self.refresh_connector(slot, &mut live).await;
+        }
+        self.restart_tasks(slot, &mut live, tasks).await;
+    }
+}
+
+fn taken(name: &str) -> HerderError {
+    HerderError::AlreadyExists(format!("Connector {name} already exists"))
+}

@@ -1,0 +1,310 @@
+//! Starting a connector: its task configs are made, stored when they changed, and run. And stopping it.
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_plugin::{ConnectorPlugin, Kind};
+use tokio::time::Instant;
+
+use super::{Inner, Live, Slot, TargetState};
+use crate::{
+    ConfigMap,
+    connector_config::{ConnectorConfig, sorted},
+    stores::status::{State, Status},
+    task::{Control, RunningTask, TaskContext},
+};
+
+impl Inner {
+    /// Starts a connector whose tasks do not run, as its target state says. `changed` = its task configs are stored even
+    /// when they are the same, because they belong to a new connector config. Failures are its state.
+    pub(super) async fn start_connector(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, changed: bool) {
+        match self.try_start(slot, live, changed).await {
+            Ok(()) => {}
+            Err(cause) => self.start_failed(slot, cause).await,
+        }
+    }
+
+    async fn start_failed(&self, slot: &Slot, cause: String) {
+        tracing::error!(connector = slot.name, error = cause, "connector failed to start");
+        let trace = format!("connector {} failed to start: {cause}", slot.name);
+        self.put_connector_state(slot, State::Failed, Some(trace)).await;
+    }
+
+    async fn try_start(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        changed: bool,
+    ) -> Result<(), String> {
+        let config = slot.view().config.clone();
+        let (plugin, checked) = self.check(&config).await.map_err(|error| error.to_string())?;
+        for notice in &checked.notices {
+            tracing::info!(connector = slot.name, notice, "connector config");
+        }
+        let kind = plugin.info().kind;
+        slot.view().kind = Some(kind);
+        live.kind = Some(kind);
+        match slot.view().target {
+            TargetState::Started => {}
+            TargetState::Paused => {
+                live.stale = true;
+                return self.hold(slot, State::Paused).await;
+            }
+            TargetState::Stopped => return self.hold(slot, State::Stopped).await,
+        }
+        let tasks = self.task_configs(slot, &config, &plugin, &checked).await?;
+        if changed || slot.view().tasks != tasks {
+            self.configs
+                .put_tasks(&slot.name, &tasks)
+                .await
+                .map_err(|error| error.to_string())?;
+        }
+        slot.view().tasks.clone_from(&tasks);
+        live.stale = false;
+        self.set_connector_state(slot, State::Running).await;
+        let gone = self.shared.status.tasks(&slot.name).into_iter();
+        for (task, _) in gone.filter(|(task, _)| usize::try_from(*task).is_ok_and(|task| task >= tasks.len()))
+        {
+            self.shared.status.remove_task(&slot.name, task).await;
+        }
+        for (task, config) in (0..).zip(&tasks) {
+            let running = self.start_task(slot, task, config, &plugin, &checked);
+            live.tasks.push(running);
+        }
+        Ok(())
+    }
+
+    /// A connector that is not to run: its tasks begin with its resumption.
+    async fn hold(&self, slot: &Slot, state: State) -> Result<(), String> {
+        self.set_connector_state(slot, state).await;
+        if state == State::Paused {
+            let tasks = slot.view().tasks.len();
+            let version = self.version(slot);
+            for task in (0..).take(tasks) {
+                let status = Status {
+                    state,
+                    trace: None,
+                    version: version.clone(),
+                };
+                self.shared.status.put_task(&slot.name, task, status).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the connector's own part again; tasks go on unless their configs changed or there are none.
+    pub(super) async fn refresh_connector(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) {
+        let config = slot.view().config.clone();
+        let same = match self.check(&config).await {
+            Ok((plugin, checked)) => {
+                let tasks = self.task_configs(slot, &config, &plugin, &checked).await;
+                tasks.is_ok_and(|tasks| tasks == slot.view().tasks)
+            }
+            Err(_) => false,
+        };
+        if same && !live.tasks.is_empty() && !live.stale {
+            let target = slot.view().target;
+            let state = if target == TargetState::Paused {
+                State::Paused
+            } else {
+                State::Running
+            };
+            return self.set_connector_state(slot, state).await;
+        }
+        self.stop_tasks(live).await;
+        self.start_connector(slot, live, false).await;
+    }
+
+    /// Stops and starts the tasks with these numbers.
+    pub(super) async fn restart_tasks(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, tasks: &[u32]) {
+        let config = slot.view().config.clone();
+        let (plugin, checked) = match self.check(&config).await {
+            Ok(checked) => checked,
+            Err(error) => return self.start_failed(slot, error.to_string()).await,
+        };
+        let until = Instant::now() + self.shared.worker.graceful_timeout();
+        for task in tasks {
+            let index = usize::try_from(*task).unwrap_or(usize::MAX);
+            let task_config = slot.view().tasks.get(index).cloned();
+            let (Some(running), Some(task_config)) = (live.tasks.get_mut(index), task_config) else {
+                continue;
+            };
+            let new = self
+                .start_task_after(slot, *task, &task_config, &plugin, &checked, running, until)
+                .await;
+            *running = new;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a task is made of")]
+    async fn start_task_after(
+        &self,
+        slot: &Arc<Slot>,
+        task: u32,
+        config: &ConfigMap,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        checked: &ConnectorConfig,
+        old: &RunningTask,
+        until: Instant,
+    ) -> RunningTask {
+        old.tell(Control::Stop(until));
+        old.wait_for_end().await;
+        let version = Some(plugin.info().version.clone());
+        let restarting = Status {
+            state: State::Restarting,
+            trace: None,
+            version,
+        };
+        self.shared.status.put_task(&slot.name, task, restarting).await;
+        self.start_task(slot, task, config, plugin, checked)
+    }
+
+    fn start_task(
+        &self,
+        slot: &Arc<Slot>,
+        task: u32,
+        config: &ConfigMap,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        checked: &ConnectorConfig,
+    ) -> RunningTask {
+        let context = TaskContext {
+            connector: slot.name.clone(),
+            task,
+            kind: plugin.info().kind,
+            config: checked.clone(),
+            task_config: sorted(config),
+            plugin: Arc::clone(plugin),
+            shared: Arc::clone(&self.shared),
+        };
+        let paused = slot.view().target == TargetState::Paused;
+        let control = if paused { Control::Pause } else { Control::Run };
+        RunningTask::start(&self.group, context, control)
+    }
+
+    /// One config per task, as Connect stores it: the connector's own, the task class, the sink's topics.
+    async fn task_configs(
+        &self,
+        slot: &Slot,
+        config: &ConfigMap,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        checked: &ConnectorConfig,
+    ) -> Result<Vec<ConfigMap>, String> {
+        let most = checked.tasks_max;
+        let made = plugin
+            .task_configs(&sorted(config), most)
+            .await
+            .map_err(|error| error.to_string())?;
+        if checked.tasks_max_enforce && made.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Err(format!(
+                "The connector {} has generated {} tasks, which is greater than {most}, the maximum number of tasks it is \
+                 configured to create. This behaviour should be considered a bug and is disallowed. If necessary, it can \
+                 be permitted by reconfiguring the connector with 'tasks.max.enforce' set to false; however, this option \
+                 will be removed in a future release.",
+                slot.name,
+                made.len()
+            ));
+        }
+        let class = &plugin.info().class;
+        let task_class = format!("{}Task", class.strip_suffix("Connector").unwrap_or(class));
+        let configs = made.into_iter().map(|made| {
+            // In the connector's order first, so that equal keys are written in an equal order.
+            let mut task: ConfigMap = config
+                .keys()
+                .filter_map(|key| Some((key.clone(), made.get(key)?.clone())))
+                .collect();
+            for (key, value) in made {
+                task.entry(key).or_insert(value);
+            }
+            task.insert("task.class".to_owned(), task_class.clone());
+            for key in ["topics", "topics.regex"] {
+                if let Some(topics) = config.get(key) {
+                    task.insert(key.to_owned(), topics.clone());
+                }
+            }
+            task
+        });
+        Ok(configs.collect())
+    }
+
+    /// Stops all tasks of a connector, within `task.shutdown.graceful.timeout.ms` together.
+    pub(super) async fn stop_tasks(&self, live: &mut Live) -> usize {
+        let until = Instant::now() + self.shared.worker.graceful_timeout();
+        stop(std::mem::take(&mut live.tasks), until).await
+    }
+
+    /// Stops all sources, then all sinks.
+    pub(super) async fn stop_everything(&self, deadline: Duration) -> usize {
+        let until = Instant::now() + deadline;
+        let slots: Vec<Arc<Slot>> = self.connectors().values().cloned().collect();
+        let mut sources = Vec::new();
+        let mut sinks = Vec::new();
+        for slot in slots {
+            // A connector that is being changed holds its lock; it gets what is left of the time.
+            let Ok(mut live) = tokio::time::timeout_at(until, slot.live.lock()).await else {
+                continue;
+            };
+            let tasks = std::mem::take(&mut live.tasks);
+            match live.kind {
+                Some(Kind::Source) => sources.extend(tasks),
+                _ => sinks.extend(tasks),
+            }
+        }
+        let mut late = stop(sources, until).await;
+        late += stop(sinks, until).await;
+        let left = until
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(100));
+        if tokio::time::timeout(left, self.shared.status.flush())
+            .await
+            .is_err()
+        {
+            tracing::warn!("states were not all stored in time");
+        }
+        late + self
+            .group
+            .shutdown(Duration::from_millis(100))
+            .await
+            .saturating_sub(late)
+    }
+
+    /// Sets a connector's state, without a trace.
+    pub(super) async fn set_connector_state(&self, slot: &Slot, state: State) {
+        self.put_connector_state(slot, state, None).await;
+    }
+
+    async fn put_connector_state(&self, slot: &Slot, state: State, trace: Option<String>) {
+        let version = self.version(slot);
+        self.shared
+            .status
+            .put_connector(
+                &slot.name,
+                Status {
+                    state,
+                    trace,
+                    version,
+                },
+            )
+            .await;
+    }
+
+    /// Version of the connector's class, when it is there.
+    fn version(&self, slot: &Slot) -> Option<String> {
+        let class = slot.view().config.get("connector.class")?.trim().to_owned();
+        let known = |name: &str| name == class;
+        let list = self.plugins.list();
+        let found = list.iter().find(|info| {
+            let short = info.class.rsplit('.').next().unwrap_or_default();
+            known(&info.class)
+                || known(short)
+                || short.strip_suffix("Connector").is_some_and(known)
+                || info.aliases.iter().any(|alias| known(alias))
+        });
+        found.map(|info| info.version.clone())
+    }
+}
+
+/// Tells all tasks to stop and waits for them. Returns how many did not end in time.
+async fn stop(tasks: Vec<RunningTask>, until: Instant) -> usize {
+    tasks.iter().for_each(|task| task.tell(Control::Stop(until)));
+    let ended = futures::future::join_all(tasks.into_iter().map(RunningTask::ended)).await;
+    ended.into_iter().filter(|in_time| !in_time).count()
+}

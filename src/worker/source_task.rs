@@ -1,0 +1,280 @@
+//! A source task: poll, convert, append records together with their source offsets.
+//!
+//! `poll` never waits. What was appended and is not durable yet is bounded in bytes; at the bound the task waits for
+//! the oldest append. The source is told in order which of its batches are safe. Idle tasks wait for a wake-up, the end
+//! of their idle time, or a command; nothing spins.
+
+mod in_flight;
+mod outgoing;
+mod topics;
+
+use std::{sync::Arc, time::Duration};
+
+use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_cluster::SourceProducer;
+use jackfield_plugin::{HostedSource, PollLimits, Polled, PolledBatch};
+use tokio::{sync::Notify, time::Instant};
+
+use self::{in_flight::InFlight, outgoing::Outgoing};
+use crate::{
+    errors::{RecordFailure, Stage, Tolerance},
+    stores::status::State,
+    task::{Backoff, Control, ControlReceiver, TaskContext, TaskFailure},
+};
+
+/// Most bytes appended and not yet durable.
+const MAX_IN_FLIGHT_BYTES: usize = 32 << 20;
+/// Limits of one poll.
+const LIMITS: PollLimits = PollLimits {
+    max_records: 20_000,
+    max_bytes: 1 << 20,
+};
+
+/// Runs the task until it is told to stop or fails.
+pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
+    let shared = &context.shared;
+    let offsets = shared.offsets.read(&context.connector).await;
+    let offsets =
+        offsets.map_err(|error| context.failure(true, "reading stored offsets", &error.to_string(), &[]))?;
+    let services = context.services(Arc::new(offsets));
+    let wake = Arc::clone(&services.wake);
+    let outgoing = Outgoing::new(context)?;
+    let transactional_id = format!("jackfield-{}", context.id());
+    let producer = shared.cluster.source_producer(&transactional_id).await;
+    let producer = producer.map_err(|error| context.cluster_failure("opening the producer", &error))?;
+    let source = match context.plugin.start_source(&context.task_config, services).await {
+        Ok(source) => source,
+        Err(error) => {
+            close(context, producer, Duration::from_millis(100)).await;
+            return Err(context.plugin_failure("start", &error));
+        }
+    };
+    let mut task = SourceTask {
+        context,
+        control,
+        wake,
+        source,
+        producer,
+        outgoing,
+        in_flight: InFlight::default(),
+        tolerance: Tolerance::default(),
+        backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(60)),
+        told: 0,
+    };
+    context.set_state(State::Running, None).await;
+    let result = task.work().await;
+    task.end(result).await
+}
+
+/// Ends a producer; what it could not store is sent again after a restart.
+async fn close(context: &TaskContext, producer: Box<dyn SourceProducer>, deadline: Duration) {
+    if let Err(error) = producer.close(deadline).await {
+        tracing::warn!(
+            connector = context.connector,
+            task = context.task,
+            error = %error,
+            "source offsets were not all stored"
+        );
+    }
+}
+
+struct SourceTask<'a> {
+    context: &'a TaskContext,
+    control: ControlReceiver,
+    wake: Arc<Notify>,
+    source: Box<dyn HostedSource>,
+    producer: Box<dyn SourceProducer>,
+    outgoing: Outgoing,
+    in_flight: InFlight,
+    tolerance: Tolerance,
+    backoff: Backoff,
+    /// Batches the source knows to be safe.
+    told: u64,
+}
+
+impl SourceTask<'_> {
+    async fn work(&mut self) -> Result<(), TaskFailure> {
+        loop {
+            match self.control.now() {
+                Control::Run => {}
+                Control::Pause => self.paused().await?,
+                Control::Stop(_) => return Ok(()),
+            }
+            self.in_flight
+                .drain_ready()
+                .map_err(|error| self.append_failure(&error))?;
+            self.tell_source().await;
+            if self.in_flight.bytes() >= MAX_IN_FLIGHT_BYTES {
+                tokio::select! {
+                    result = self.in_flight.next() => {
+                        result.map_err(|error| self.context.cluster_failure(Stage::Produce.name(), &error))?;
+                    }
+                    () = self.control.changed() => {}
+                }
+                continue;
+            }
+            match self.source.poll(LIMITS).await {
+                Ok(Polled::Batch(batch)) => {
+                    self.recovered().await;
+                    self.send(&batch).await?;
+                    // A source that always has something must not keep others from running.
+                    tokio::task::yield_now().await;
+                }
+                Ok(Polled::Idle(millis)) => {
+                    self.recovered().await;
+                    self.idle(millis.map(Duration::from_millis)).await?;
+                }
+                Err(error) => self.poll_failed(error).await?,
+            }
+        }
+    }
+
+    /// Converts a batch and appends it with its offsets.
+    async fn send(&mut self, batch: &PolledBatch) -> Result<(), TaskFailure> {
+        if batch.is_empty() {
+            return self.idle(Some(Duration::ZERO)).await;
+        }
+        self.outgoing.prepare_topics(self.context, batch).await?;
+        let (records, offsets, bytes) = self.outgoing.convert(self.context, batch, &mut self.tolerance)?;
+        let acknowledgement = self.producer.append_atomic(records, offsets).await;
+        let acknowledgement = acknowledgement.map_err(|error| self.append_failure(&error))?;
+        self.in_flight.push(acknowledgement, bytes);
+        Ok(())
+    }
+
+    /// Waits until there may be something to poll.
+    async fn idle(&mut self, time: Option<Duration>) -> Result<(), TaskFailure> {
+        let until = time.map(|time| Instant::now() + time);
+        loop {
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.control.changed() => return Ok(()),
+                () = self.wake.notified() => return Ok(()),
+                result = self.in_flight.next(), if !self.in_flight.is_empty() => {
+                    result.map_err(|error| self.context.cluster_failure(Stage::Produce.name(), &error))?;
+                }
+                () = over => return Ok(()),
+            }
+            self.tell_source().await;
+        }
+    }
+
+    /// Holds still until told otherwise; everything sent before is safe by then.
+    async fn paused(&mut self) -> Result<(), TaskFailure> {
+        self.flush().await?;
+        self.context.set_state(State::Paused, None).await;
+        while self.control.now() == Control::Pause {
+            self.control.changed().await;
+        }
+        if self.control.now() == Control::Run {
+            self.context.set_state(State::Running, None).await;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), TaskFailure> {
+        while !self.in_flight.is_empty() {
+            let result = self.in_flight.next().await;
+            result.map_err(|error| self.append_failure(&error))?;
+        }
+        self.tell_source().await;
+        Ok(())
+    }
+
+    /// Tells the source which of its batches are safe, when there are new ones.
+    async fn tell_source(&mut self) {
+        let batches = self.in_flight.acknowledged();
+        if batches == self.told {
+            return;
+        }
+        self.told = batches;
+        if let Err(error) = self.source.committed(batches).await {
+            tracing::warn!(
+                connector = self.context.connector,
+                task = self.context.task,
+                error = %error,
+                "source did not take the commit"
+            );
+        }
+    }
+
+    async fn poll_failed(&mut self, error: ConnectError) -> Result<(), TaskFailure> {
+        match error.kind {
+            ErrorKind::Retriable => {
+                let pause = self.backoff.advance();
+                tracing::warn!(
+                    connector = self.context.connector,
+                    task = self.context.task,
+                    error = %error,
+                    retry_in_ms = pause.as_millis(),
+                    "poll failed and is repeated"
+                );
+                let trace = self.context.plugin_failure(Stage::Poll.name(), &error).trace;
+                self.context
+                    .set_state(State::Running, Some(format!("retrying: {trace}")))
+                    .await;
+                self.idle(Some(pause)).await
+            }
+            ErrorKind::Data => {
+                let failure = RecordFailure {
+                    stage: Stage::Poll,
+                    cause: error.message,
+                    coordinates: Vec::new(),
+                };
+                self.tolerance.decide(self.context, failure)?;
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+            ErrorKind::Config | ErrorKind::Fatal => {
+                Err(self.context.plugin_failure(Stage::Poll.name(), &error))
+            }
+        }
+    }
+
+    /// After failed polls the state says that all is well again.
+    async fn recovered(&mut self) {
+        if self.backoff.reset() {
+            self.context.set_state(State::Running, None).await;
+        }
+    }
+
+    fn append_failure(&self, error: &jackfield_cluster::ClusterError) -> TaskFailure {
+        self.context.cluster_failure(Stage::Produce.name(), error)
+    }
+
+    /// Ends source and producer. What was appended is waited for, so that it is not sent again after a restart.
+    async fn end(mut self, mut result: Result<(), TaskFailure>) -> Result<(), TaskFailure> {
+        let mut patience = self.context.shared.worker.offset_flush_timeout();
+        if let Control::Stop(deadline) = self.control.now() {
+            patience = patience.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        if result.is_ok() {
+            match tokio::time::timeout(patience, self.flush()).await {
+                Ok(flushed) => result = flushed,
+                Err(_) => tracing::warn!(
+                    connector = self.context.connector,
+                    task = self.context.task,
+                    bytes = self.in_flight.bytes(),
+                    "task ends before everything appended was durable"
+                ),
+            }
+        }
+        self.source.stop().await;
+        close(self.context, self.producer, patience).await;
+        if self.tolerance.skipped() > 0 {
+            tracing::info!(
+                connector = self.context.connector,
+                task = self.context.task,
+                records = self.tolerance.skipped(),
+                "records were skipped"
+            );
+        }
+        result
+    }
+}
