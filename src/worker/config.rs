@@ -135,13 +135,6 @@ impl WorkerConfig {
             .collect()
     }
 
-    /// `plugin.native.allow`: packages that may run native code besides the shipped ones.
-    pub fn native_allow(&self) -> Vec<String> {
-        list(self.text("plugin.native.allow"))
-            .map(str::to_owned)
-            .collect()
-    }
-
     /// `topic.tracking.enable`.
     pub fn topic_tracking_enable(&self) -> bool {
         boolean(self.text("topic.tracking.enable")).unwrap_or(true)

@@ -19,7 +19,6 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 pub use self::schemas::{KnownSchema, SchemaCache};
 pub(crate) use json::canonical::{object as canonical_object, string as json_string};
-pub(crate) use json::reader::Reader as JsonReader;
 
 /// Why a value could not be converted; skipped or fatal as `errors.tolerance` says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

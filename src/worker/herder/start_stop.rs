@@ -43,7 +43,8 @@ impl Inner {
         let kind = plugin.info().kind;
         slot.view().kind = Some(kind);
         live.kind = Some(kind);
-        match slot.view().target {
+        let target = slot.view().target;
+        match target {
             TargetState::Started => {}
             TargetState::Paused => {
                 live.stale = true;
@@ -52,7 +53,8 @@ impl Inner {
             TargetState::Stopped => return self.hold(slot, State::Stopped).await,
         }
         let tasks = self.task_configs(slot, &config, &plugin, &checked).await?;
-        if changed || slot.view().tasks != tasks {
+        let changed = changed || slot.view().tasks != tasks;
+        if changed {
             self.configs
                 .put_tasks(&slot.name, &tasks)
                 .await

@@ -56,7 +56,6 @@ impl State {
 const GENERATION: i32 = 1;
 
 /// The store.
-#[derive(Debug)]
 pub(crate) struct StatusStore {
     topic: KeyedTopic,
     env: Env,
@@ -72,6 +71,14 @@ struct Memory {
     tasks: BTreeMap<(String, u32), Status>,
     /// Topics in use: connector, topic.
     topics: BTreeSet<(String, String)>,
+}
+
+impl std::fmt::Debug for StatusStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("StatusStore")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StatusStore {
