@@ -136,7 +136,9 @@ pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
 
 impl Trouble {
     fn note(&self, reason: &str) {
-        let reason = reason.split(": ").last().unwrap_or(reason).to_owned();
+        // "[thread]: address: Connect to … failed: Connection refused (after 0ms in state CONNECT)"
+        let reason = reason.split(": ").last().unwrap_or(reason);
+        let reason = reason.split_once(" (after").map_or(reason, |(reason, _)| reason).to_owned();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
@@ -149,6 +151,9 @@ impl ClientContext for Trouble {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = false;
 
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            self.note(message);
+        }
         tracing::debug!(facility, message, "client library");
     }
 
