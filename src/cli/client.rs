@@ -1,14 +1,14 @@
 //! What all client commands share: how they find the broker, and what they say when it is not there.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    net::{TcpStream, ToSocketAddrs as _},
     time::Duration,
 };
 
 use anyhow::{anyhow, bail};
 use rdkafka::{
     ClientConfig, ClientContext,
-    client::{Client, OAuthToken},
+    client::Client,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -20,6 +20,7 @@ use crate::{arguments::ClientOptions, configuration::Environment};
 const DEFAULT_BOOTSTRAP_SERVER: &str = "127.0.0.1:9092";
 /// How long a broker may take to answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
@@ -74,15 +75,14 @@ impl Connection {
         &self,
         client: &Client<C>,
         topic: Option<&str>,
-        trouble: &Trouble,
     ) -> anyhow::Result<Metadata> {
         client
             .fetch_metadata(topic, ANSWER_TIMEOUT)
-            .map_err(|error| self.explain(&error, trouble))
+            .map_err(|error| self.explain(&error))
     }
 
     /// Makes an error of the client library one that says what to do.
-    pub(crate) fn explain(&self, error: &KafkaError, trouble: &Trouble) -> anyhow::Error {
+    pub(crate) fn explain(&self, error: &KafkaError) -> anyhow::Error {
         let unreachable = matches!(
             error.rdkafka_error_code(),
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)
@@ -91,15 +91,29 @@ impl Connection {
         if !unreachable {
             return anyhow!("{error}");
         }
-        let reason = trouble
-            .last()
-            .map(|reason| format!(" ({reason})"))
-            .unwrap_or_default();
         anyhow!(
-            "no answer from a broker at {}{reason}; is `jackfield standalone` or `jackfield broker` running? \
+            "no answer from a broker at {} ({}); is `jackfield standalone` or `jackfield broker` running? \
              -b HOST:PORT names another address",
-            self.bootstrap_server
+            self.bootstrap_server,
+            self.reason()
         )
+    }
+
+    /// The library knows that nobody answered; connecting once more tells why.
+    fn reason(&self) -> String {
+        let first = self.bootstrap_server.split(',').next().unwrap_or_default();
+        let addresses = match first.to_socket_addrs() {
+            Ok(addresses) => addresses,
+            Err(error) => return error.to_string(),
+        };
+        let mut reason = "the name has no address".to_owned();
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
+                Ok(_) => return "somebody listens there, and does not answer as a Kafka broker".to_owned(),
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        reason
     }
 }
 
@@ -130,46 +144,21 @@ pub(crate) fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec
         .collect())
 }
 
-/// The last trouble a client told about, kept for the error message that follows from it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+/// What the library tells on the way goes to our log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LibraryLog;
 
-impl Trouble {
-    fn note(&self, reason: &str) {
-        // "[thread]: address: Connect to … failed: Connection refused (after 0ms in state CONNECT)"
-        let reason = reason.split(": ").last().unwrap_or(reason);
-        let reason = reason.split_once(" (after").map_or(reason, |(reason, _)| reason).to_owned();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-    }
-
-    fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ClientContext for Trouble {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = false;
-
+impl ClientContext for LibraryLog {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            self.note(message);
-        }
         tracing::debug!(facility, message, "client library");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "client library");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.note(reason);
-        }
-    }
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        Err("OAuth is not supported".into())
     }
 }
 
-impl ConsumerContext for Trouble {}
+impl ConsumerContext for LibraryLog {}
 
 #[cfg(test)]
 mod tests {
@@ -197,15 +186,25 @@ mod tests {
 
     #[test]
     fn a_missing_broker_is_explained() {
-        let connection = Connection::new(&options(None), &Environment::default()).unwrap();
-        let trouble = Trouble::default();
-        trouble.note("127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused");
-        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
-        let text = connection.explain(&error, &trouble).to_string();
+        // Bound and not listening: nobody else can be there.
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        let explain = |code| {
+            let connection = Connection::new(&options(Some(&address)), &Environment::default()).unwrap();
+            connection.explain(&KafkaError::MetadataFetch(code)).to_string()
+        };
+        let silent = explain(RDKafkaErrorCode::OperationTimedOut);
         assert!(
-            text.starts_with("no answer from a broker at 127.0.0.1:9092 (Connection refused"),
-            "{text}"
+            silent.starts_with(&format!("no answer from a broker at {address} (somebody listens")),
+            "{silent}"
         );
-        assert!(text.contains("jackfield standalone"), "{text}");
+        drop(socket);
+        let refused = explain(RDKafkaErrorCode::BrokerTransportFailure);
+        assert!(
+            refused.contains("(Connection refused") && refused.contains("jackfield standalone"),
+            "{refused}"
+        );
+        let other = explain(RDKafkaErrorCode::InvalidTopic);
+        assert!(!other.contains("no answer"), "{other}");
     }
 }

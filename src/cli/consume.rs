@@ -16,7 +16,7 @@ use rdkafka::{
 
 use crate::{
     arguments::ConsumeArguments,
-    client::{ANSWER_TIMEOUT, Connection, Trouble, partitions},
+    client::{ANSWER_TIMEOUT, Connection, LibraryLog, partitions},
     configuration::Environment,
     signals::Signals,
 };
@@ -25,13 +25,11 @@ use crate::{
 pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
     let connection = Connection::new(&arguments.client, environment)?;
-    let trouble = Trouble::default();
-    let consumer = consumer(&connection, &arguments, &trouble)?;
-    let metadata = connection.metadata(consumer.client(), Some(&arguments.topic), &trouble)?;
+    let consumer = consumer(&connection, &arguments)?;
+    let metadata = connection.metadata(consumer.client(), Some(&arguments.topic))?;
     let all = partitions(&metadata, &arguments.topic)?;
     let mut reading = Reading {
         connection: &connection,
-        trouble: &trouble,
         arguments: &arguments,
         consumer: &consumer,
         unread: BTreeSet::new(),
@@ -51,8 +49,7 @@ pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) 
 fn consumer(
     connection: &Connection,
     arguments: &ConsumeArguments,
-    trouble: &Trouble,
-) -> anyhow::Result<StreamConsumer<Trouble>> {
+) -> anyhow::Result<StreamConsumer<LibraryLog>> {
     // The library wants a group name even where partitions are assigned by hand; nothing is committed under it.
     let group = arguments.group.as_deref().unwrap_or("jackfield-consume");
     let reset = if arguments.from_beginning {
@@ -76,11 +73,11 @@ fn consumer(
         ("allow.auto.create.topics", "false"),
         ("fetch.message.max.bytes", "10000000"),
     ]);
-    Ok(config.create_with_context(trouble.clone())?)
+    Ok(config.create_with_context(LibraryLog)?)
 }
 
 /// A group that never committed anything has nothing to commit.
-fn commit(consumer: &StreamConsumer<Trouble>) -> anyhow::Result<()> {
+fn commit(consumer: &StreamConsumer<LibraryLog>) -> anyhow::Result<()> {
     match consumer.commit_consumer_state(CommitMode::Sync) {
         Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         Err(error) => bail!("what was printed could not be committed: {error}"),
@@ -89,9 +86,8 @@ fn commit(consumer: &StreamConsumer<Trouble>) -> anyhow::Result<()> {
 
 struct Reading<'a> {
     connection: &'a Connection,
-    trouble: &'a Trouble,
     arguments: &'a ConsumeArguments,
-    consumer: &'a StreamConsumer<Trouble>,
+    consumer: &'a StreamConsumer<LibraryLog>,
     /// Partitions whose end was not reached yet.
     unread: BTreeSet<i32>,
     printed: u64,
@@ -137,7 +133,7 @@ impl Reading<'_> {
         let watermarks = self
             .consumer
             .fetch_watermarks(&self.arguments.topic, partition, ANSWER_TIMEOUT);
-        let (_, next) = watermarks.map_err(|error| self.connection.explain(&error, self.trouble))?;
+        let (_, next) = watermarks.map_err(|error| self.connection.explain(&error))?;
         Ok(Offset::Offset(next))
     }
 
@@ -194,7 +190,7 @@ impl Reading<'_> {
                 tracing::warn!(%error, "waiting for the broker");
                 Ok(())
             }
-            _ => Err(self.connection.explain(error, self.trouble)),
+            _ => Err(self.connection.explain(error)),
         }
     }
 }

@@ -20,7 +20,7 @@ use rdkafka::{
 
 use crate::{
     arguments::{Compression, ProduceArguments},
-    client::{Connection, Trouble, key_value},
+    client::{Connection, LibraryLog, key_value},
     configuration::Environment,
 };
 
@@ -33,11 +33,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
     let connection = Connection::new(&arguments.client, environment)?;
     let lines = Lines::start(&arguments)?;
-    let trouble = Trouble::default();
-    let deliveries = Deliveries {
-        trouble: trouble.clone(),
-        ..Deliveries::default()
-    };
+    let deliveries = Deliveries::default();
     let config = connection.config(&[
         ("acks", "all"),
         ("enable.idempotence", "true"),
@@ -47,16 +43,11 @@ pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) 
         ("message.max.bytes", "1000000000"),
     ]);
     let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
-    connection.metadata(producer.client(), Some(&arguments.topic), &trouble)?;
+    connection.metadata(producer.client(), Some(&arguments.topic))?;
     // Reading a terminal blocks, which is what this command is there for.
     let mut sent = 0;
     let read = tokio::task::block_in_place(|| {
-        lines.send(
-            &producer,
-            std::io::stdin().lock(),
-            arguments.quiet,
-            &mut sent,
-        )
+        lines.send(&producer, std::io::stdin().lock(), arguments.quiet, &mut sent)
     });
     // What was sent before a bad line is delivered, too.
     let flushed = producer.flush(FLUSH_TIMEOUT);
@@ -218,7 +209,6 @@ impl Progress {
 /// Counts what became of the records.
 #[derive(Debug, Clone, Default)]
 struct Deliveries {
-    trouble: Trouble,
     delivered: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
     first_failure: Arc<Mutex<Option<String>>>,
@@ -265,11 +255,11 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.trouble.log(level, facility, message);
+        LibraryLog.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.error(error, reason);
+        LibraryLog.error(error, reason);
     }
 }
 

@@ -11,7 +11,7 @@ use rdkafka::{
 
 use crate::{
     arguments::{TopicsAction, TopicsArguments},
-    client::{ANSWER_TIMEOUT, Connection, Trouble, key_value, partitions},
+    client::{ANSWER_TIMEOUT, Connection, LibraryLog, key_value, partitions},
     configuration::Environment,
     plugins::columns,
 };
@@ -32,15 +32,14 @@ pub(crate) async fn run(arguments: TopicsArguments, environment: &Environment) -
     }
 }
 
-fn reader(connection: &Connection) -> anyhow::Result<(BaseConsumer<Trouble>, Trouble)> {
-    let trouble = Trouble::default();
+fn reader(connection: &Connection) -> anyhow::Result<BaseConsumer<LibraryLog>> {
     let config = connection.config(&[("allow.auto.create.topics", "false")]);
-    Ok((config.create_with_context(trouble.clone())?, trouble))
+    Ok(config.create_with_context(LibraryLog)?)
 }
 
 fn list(connection: &Connection, internal: bool) -> anyhow::Result<()> {
-    let (client, trouble) = reader(connection)?;
-    let metadata = connection.metadata(client.client(), None, &trouble)?;
+    let client = reader(connection)?;
+    let metadata = connection.metadata(client.client(), None)?;
     let mut names: Vec<_> = metadata
         .topics()
         .iter()
@@ -56,9 +55,9 @@ fn list(connection: &Connection, internal: bool) -> anyhow::Result<()> {
 }
 
 fn describe(connection: &Connection, mut topics: Vec<String>) -> anyhow::Result<()> {
-    let (client, trouble) = reader(connection)?;
+    let client = reader(connection)?;
     if topics.is_empty() {
-        let metadata = connection.metadata(client.client(), None, &trouble)?;
+        let metadata = connection.metadata(client.client(), None)?;
         topics = metadata
             .topics()
             .iter()
@@ -68,7 +67,7 @@ fn describe(connection: &Connection, mut topics: Vec<String>) -> anyhow::Result<
     }
     let mut rows = vec![["TOPIC", "PARTITION", "LEADER", "FIRST OFFSET", "NEXT OFFSET"].map(str::to_owned)];
     for topic in &topics {
-        let metadata = connection.metadata(client.client(), Some(topic), &trouble)?;
+        let metadata = connection.metadata(client.client(), Some(topic))?;
         let leaders: Vec<_> = metadata
             .topics()
             .iter()
@@ -77,7 +76,7 @@ fn describe(connection: &Connection, mut topics: Vec<String>) -> anyhow::Result<
             .collect();
         for partition in partitions(&metadata, topic)? {
             let watermarks = client.fetch_watermarks(topic, partition, ANSWER_TIMEOUT);
-            let (first, next) = watermarks.map_err(|error| connection.explain(&error, &trouble))?;
+            let (first, next) = watermarks.map_err(|error| connection.explain(&error))?;
             let leader = leaders
                 .iter()
                 .find(|(id, _)| *id == partition)
@@ -92,11 +91,10 @@ fn describe(connection: &Connection, mut topics: Vec<String>) -> anyhow::Result<
     Ok(())
 }
 
-fn admin(connection: &Connection) -> anyhow::Result<AdminClient<Trouble>> {
-    let trouble = Trouble::default();
-    let client: AdminClient<Trouble> = connection.config(&[]).create_with_context(trouble.clone())?;
+fn admin(connection: &Connection) -> anyhow::Result<AdminClient<LibraryLog>> {
+    let client: AdminClient<LibraryLog> = connection.config(&[]).create_with_context(LibraryLog)?;
     // An admin request to nobody would only time out, without a reason.
-    connection.metadata(client.inner(), None, &trouble)?;
+    connection.metadata(client.inner(), None)?;
     Ok(client)
 }
 
