@@ -17,7 +17,7 @@ use crate::{
     state::{End, State, Unsynced},
 };
 
-/// Waiters beyond which those that gave up are swept out.
+/// Appends in flight beyond which those that gave up are swept out.
 const SWEEP_WAITERS: usize = 32;
 
 /// The log of one partition.
@@ -137,7 +137,7 @@ impl PartitionLog {
         }
         loop {
             let waiter = Arc::new(Notify::new());
-            self.notify_on_advance(&waiter);
+            self.notify_fresh(&waiter);
             if self.high_watermark() > offset {
                 return Ok(());
             }
@@ -146,14 +146,35 @@ impl PartitionLog {
         }
     }
 
-    /// Registers `waiter` to be notified once, when the high watermark next moves or the log goes away. A waiter that
-    /// was dropped is forgotten.
+    /// Registers `waiter` to be notified once, when the high watermark next moves or the log goes away. It is kept once
+    /// however often it registers, and forgotten when it was dropped: a reader of many partitions comes back to an idle
+    /// one at each of its rounds.
     pub fn notify_on_advance(&self, waiter: &Arc<Notify>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = false;
+        waiters.retain(|other| {
+            known |= std::ptr::eq(other.as_ptr(), Arc::as_ptr(waiter));
+            other.strong_count() > 0
+        });
+        if !known {
+            waiters.push(Arc::downgrade(waiter));
+        }
+    }
+
+    /// As [`PartitionLog::notify_on_advance`] for a waiter that was made just now, so that thousands of appends in flight
+    /// do not search each other.
+    fn notify_fresh(&self, waiter: &Arc<Notify>) {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         if waiters.len() >= SWEEP_WAITERS && waiters.len().is_power_of_two() {
             waiters.retain(|known| known.strong_count() > 0);
         }
         waiters.push(Arc::downgrade(waiter));
+    }
+
+    /// Waiters held.
+    #[cfg(test)]
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn wake(&self) {

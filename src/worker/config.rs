@@ -108,6 +108,15 @@ impl WorkerConfig {
         }
     }
 
+    /// Every key that works: name, default, what it is for.
+    pub fn reference() -> impl Iterator<Item = (&'static str, Option<&'static str>, &'static str)> {
+        let works = |key: &&Key| key.effect == Effect::Works;
+        KEYS.iter()
+            .chain(CLIENT_OPTIONS)
+            .filter(works)
+            .map(|key| (key.name, key.default, key.doc))
+    }
+
     /// One line per key that was given and has no effect here.
     pub fn notices(&self) -> &[String] {
         &self.notices

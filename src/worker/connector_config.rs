@@ -23,8 +23,6 @@ use crate::{
 /// A connector config that was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectorConfig {
-    /// `name`.
-    pub(crate) name: String,
     /// `tasks.max`.
     pub(crate) tasks_max: u32,
     /// `tasks.max.enforce`.
@@ -126,7 +124,6 @@ impl ConnectorConfig {
             fetch_max_bytes: client("consumer.fetch.max.bytes").and_then(|value| value.parse().ok()),
             session_timeout: Duration::from_millis(session.unwrap_or(45_000)),
             notices,
-            name,
         })
     }
 }

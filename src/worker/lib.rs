@@ -11,6 +11,8 @@ pub mod converters;
 mod definition;
 mod errors;
 mod herder;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod sink_task;
 mod source_task;
 mod stores;

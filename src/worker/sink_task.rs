@@ -198,6 +198,8 @@ impl SinkTask<'_> {
     /// or the task is told something.
     async fn deliver(&mut self, delivery: &Delivery) -> Result<bool, TaskFailure> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
+        #[cfg(feature = "planted-bugs")]
+        self.commit_before_the_flush(delivery).await;
         while delivery.records > 0 {
             match self.sink.put(delivery.batch.clone()).await {
                 Ok(errors) => {
@@ -311,6 +313,26 @@ impl SinkTask<'_> {
             delivery.next_offset
         );
         TaskFailure { trace, ..failure }
+    }
+
+    /// The bug `offset-before-flush` of the crash tests: what is about to be delivered is committed already.
+    #[cfg(feature = "planted-bugs")]
+    async fn commit_before_the_flush(&mut self, delivery: &Delivery) {
+        let current = self.positions.current().into_iter();
+        let commits = current
+            .filter(|position| pair(&delivery.partition) == (position.topic.clone(), position.partition));
+        let commits: Vec<_> = commits
+            .map(|position| CommittedOffset {
+                partition: delivery.partition.clone(),
+                offset: Some(delivery.next_offset),
+                metadata: position.metadata,
+            })
+            .collect();
+        if crate::planted::is("offset-before-flush")
+            && let Err(error) = self.consumer.commit(commits).await
+        {
+            tracing::warn!(error = %error, "planted commit failed");
+        }
     }
 
     async fn flush_when_due(&mut self) -> Result<(), TaskFailure> {

@@ -1,0 +1,7 @@
+//! The whole worker over a real embedded broker in a temporary directory, with connectors of the tests' own.
+
+mod lifecycle;
+mod plugins;
+mod rig;
+mod sinks;
+mod sources;
