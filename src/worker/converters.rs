@@ -146,6 +146,7 @@ impl Converter {
     ///
     /// # Errors
     /// The value cannot be written by this converter.
+    #[allow(clippy::wrong_self_convention, reason = "Connect's name; caches change")]
     pub fn from_connect(
         &mut self,
         value: ResolvedValue<'_>,
@@ -163,6 +164,7 @@ impl Converter {
     ///
     /// # Errors
     /// The bytes are not what this converter writes.
+    #[allow(clippy::wrong_self_convention, reason = "Connect's name; caches change")]
     pub fn to_connect<'a>(
         &mut self,
         bytes: Option<&'a [u8]>,

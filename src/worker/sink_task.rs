@@ -200,11 +200,12 @@ impl SinkTask<'_> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
         #[cfg(feature = "planted-bugs")]
         self.commit_before_the_flush(delivery).await;
-        while delivery.records > 0 {
+        let mut accepted = delivery.records == 0;
+        while !accepted {
             match self.sink.put(delivery.batch.clone()).await {
                 Ok(errors) => {
                     self.refused(delivery, errors)?;
-                    break;
+                    accepted = true;
                 }
                 Err(error) if error.kind == ErrorKind::Retriable => {
                     if !self.wait_to_retry(&error, backoff.advance()).await? {

@@ -97,7 +97,10 @@ impl SourceTask<'_> {
         loop {
             match self.control.now() {
                 Control::Run => {}
-                Control::Pause => self.paused().await?,
+                Control::Pause => {
+                    self.paused().await?;
+                    continue;
+                }
                 Control::Stop(_) => return Ok(()),
             }
             self.in_flight

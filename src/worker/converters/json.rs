@@ -99,6 +99,7 @@ impl JsonConverter {
     }
 
     /// Appends the JSON of `value`.
+    #[allow(clippy::wrong_self_convention, reason = "Connect's name; caches change")]
     pub(super) fn from_connect(
         &mut self,
         value: ResolvedValue<'_>,
@@ -168,6 +169,7 @@ impl JsonConverter {
     }
 
     /// Reads one JSON text.
+    #[allow(clippy::wrong_self_convention, reason = "Connect's name; caches change")]
     pub(super) fn to_connect<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -37,6 +37,9 @@ pub(super) struct Outgoing {
     header_bytes: Vec<u8>,
 }
 
+/// A header's key, and where its value lies in `header_bytes`; `None` = null.
+type WrittenHeader<'a> = (&'a str, Option<Range<usize>>);
+
 /// Most source partitions whose keys are kept.
 const MAX_OFFSET_KEYS: usize = 10_000;
 
@@ -159,10 +162,7 @@ impl Outgoing {
     }
 
     /// Keys of the headers and where their values lie in `header_bytes`.
-    fn convert_headers<'a>(
-        &mut self,
-        item: &RecordRef<'a>,
-    ) -> Result<Vec<(&'a str, Option<Range<usize>>)>, RecordFailure> {
+    fn convert_headers<'a>(&mut self, item: &RecordRef<'a>) -> Result<Vec<WrittenHeader<'a>>, RecordFailure> {
         let mut headers = Vec::with_capacity(item.header_count());
         for Header { key, value } in item.headers() {
             let start = self.header_bytes.len();

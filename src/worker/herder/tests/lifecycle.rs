@@ -55,17 +55,17 @@ async fn the_config_topic_is_connects() {
         .collect();
     expect_test::expect![[r#"
         connector-src {"properties":{"name":"src","connector.class":"ListSource","topic":"lines"}}
-        task-src-0 {"properties":{"connector.class":"ListSource","task.class":"org.example.ListSourceTask","name":"src","topic":"lines"}}
+        task-src-0 {"properties":{"name":"src","connector.class":"ListSource","topic":"lines","task.class":"org.example.ListSourceTask"}}
         commit-src {"tasks":1}
         target-state-src {"state":"PAUSED","state.v2":"PAUSED"}
         target-state-src {"state":"STARTED","state.v2":"STARTED"}
         commit-src {"tasks":0}
         target-state-src {"state":"PAUSED","state.v2":"STOPPED"}
         target-state-src {"state":"STARTED","state.v2":"STARTED"}
-        task-src-0 {"properties":{"connector.class":"ListSource","task.class":"org.example.ListSourceTask","name":"src","topic":"lines"}}
+        task-src-0 {"properties":{"name":"src","connector.class":"ListSource","topic":"lines","task.class":"org.example.ListSourceTask"}}
         commit-src {"tasks":1}
         connector-src {"properties":{"name":"src","connector.class":"ListSource","topic":"lines","extra":"x"}}
-        task-src-0 {"properties":{"connector.class":"ListSource","task.class":"org.example.ListSourceTask","extra":"x","name":"src","topic":"lines"}}
+        task-src-0 {"properties":{"name":"src","connector.class":"ListSource","topic":"lines","task.class":"org.example.ListSourceTask","extra":"x"}}
         commit-src {"tasks":1}
         connector-src -
         target-state-src -"#]]
@@ -89,6 +89,11 @@ async fn the_status_topic_is_connects() {
         .await
         .unwrap();
     rig.herder.delete("src").await.unwrap();
+    wait_for("the tombstones", || async {
+        let gone = ("status-connector-src".to_owned(), "-".to_owned());
+        rig.records("connect-status").await.contains(&gone)
+    })
+    .await;
     let mut shown: Vec<String> = Vec::new();
     let mut records = rig.records("connect-status").await;
     // Partitions apart, the order is that of each key.
