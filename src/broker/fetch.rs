@@ -88,7 +88,6 @@ fn parse(core: &Core, version: i16, flexible: bool, body: &[u8]) -> Result<Reque
         reader.nullable_string()?;
     }
     reader.tagged_fields()?;
-    reader.finish()?;
     Ok(Request {
         max_wait,
         min_bytes,

@@ -92,7 +92,6 @@ pub(crate) fn append(core: &Core, version: i16, flexible: bool, body: BytesMut) 
         reader.tagged_fields()?;
     }
     reader.tagged_fields()?;
-    reader.finish()?;
     let mut topics: Vec<(String, Vec<Partition>)> =
         names.into_iter().map(|name| (name, Vec::new())).collect();
     let mut body = body;

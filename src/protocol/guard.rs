@@ -170,14 +170,14 @@ fn layout(api: Api) -> Option<&'static [Field]> {
 /// Checks the body of a request against its layout.
 ///
 /// # Errors
-/// [`Malformed`] when a length or count does not fit, or bytes are left over.
+/// [`Malformed`] when a length or count does not fit. Bytes behind the last field are ignored, as Kafka does: librdkafka
+/// sends one behind a Metadata request for all topics.
 pub fn check(support: &Support, version: i16, body: &[u8]) -> Result<(), Malformed> {
     let Some(layout) = layout(support.api) else {
         return Ok(());
     };
     let mut reader = Reader::new(body, support.is_flexible(version));
-    walk_struct(&mut reader, layout, version)?;
-    reader.finish()
+    walk_struct(&mut reader, layout, version)
 }
 
 fn walk_struct(reader: &mut Reader<'_>, fields: &[Field], version: i16) -> Result<(), Malformed> {
@@ -249,5 +249,13 @@ mod tests {
         let metadata = SUPPORTED.iter().find(|row| row.api == Api::Metadata).unwrap();
         assert!(check(metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0x07]).is_err());
         assert!(check(metadata, 1, &[0x7f, 0xff, 0xff, 0xff]).is_err());
+    }
+
+    #[test]
+    fn a_byte_behind_the_request_is_ignored() {
+        let metadata = SUPPORTED.iter().find(|row| row.api == Api::Metadata).unwrap();
+        // All topics, no auto-creation, no authorized operations, no tagged fields, and what librdkafka adds.
+        assert_eq!(check(metadata, 12, &[0, 0, 0, 0, 0]), Ok(()));
+        assert!(check(metadata, 12, &[0, 0, 0]).is_err());
     }
 }

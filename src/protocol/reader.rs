@@ -168,17 +168,6 @@ impl<'a> Reader<'a> {
         Ok(self.nullable_array()?.unwrap_or(0))
     }
 
-    /// Nothing may be left.
-    ///
-    /// # Errors
-    /// [`Malformed`] when there is.
-    pub fn finish(&self) -> Result<(), Malformed> {
-        if self.remaining() > 0 {
-            return Err(self.malformed("end of request"));
-        }
-        Ok(())
-    }
-
     /// Tagged fields of a flexible message, skipped; nothing in a classic one.
     pub fn tagged_fields(&mut self) -> Result<(), Malformed> {
         if !self.flexible {
