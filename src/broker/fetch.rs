@@ -68,17 +68,17 @@ fn parse(core: &Core, version: i16, flexible: bool, body: &[u8]) -> Result<Reque
         reader.skip(8, "fetch session")?; // a session is never granted, so none is continued
     }
     let mut topics = Vec::new();
-    for _ in 0..reader.array_len()? {
+    for _ in 0..reader.array()? {
         topics.push(parse_topic(core, version, &mut reader)?);
     }
     if version >= SESSION_VERSION {
-        for _ in 0..reader.array_len()? {
+        for _ in 0..reader.array()? {
             if version >= TOPIC_ID_VERSION {
                 reader.uuid().map(|_| ())?
             } else {
                 reader.string().map(|_| ())?
             }
-            for _ in 0..reader.array_len()? {
+            for _ in 0..reader.array()? {
                 reader.i32()?;
             }
             reader.tagged_fields()?;
@@ -106,7 +106,7 @@ fn parse_topic(core: &Core, version: i16, reader: &mut Reader<'_>) -> Result<Top
         (name, TopicId([0; 16]), topic)
     };
     let mut partitions = Vec::new();
-    for _ in 0..reader.array_len()? {
+    for _ in 0..reader.array()? {
         let index = reader.i32()?;
         let leader_epoch = if version >= LEADER_EPOCH_VERSION {
             reader.i32()?

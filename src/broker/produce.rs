@@ -77,9 +77,9 @@ pub(crate) fn append(core: &Core, version: i16, flexible: bool, body: BytesMut) 
     let timeout = Duration::from_millis(u64::try_from(reader.i32()?).unwrap_or(0));
     let mut names = Vec::new();
     let mut records = Vec::new();
-    for topic in 0..reader.array_len()? {
+    for topic in 0..reader.array()? {
         names.push(reader.string()?.to_owned());
-        for _ in 0..reader.array_len()? {
+        for _ in 0..reader.array()? {
             let partition = reader.i32()?;
             let range = reader.nullable_bytes()?;
             reader.tagged_fields()?;

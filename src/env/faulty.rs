@@ -15,6 +15,8 @@ use crate::{Entry, File, Files};
 #[derive(Debug)]
 pub struct Faults {
     fail_sync: AtomicBool,
+    /// Syncs of what lies below fail, too.
+    broken: Mutex<Option<PathBuf>>,
     fail_writes: AtomicBool,
     /// Bytes that may still be written before writes are torn; negative = no limit.
     write_budget: AtomicI64,
@@ -28,6 +30,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             fail_sync: AtomicBool::new(false),
+            broken: Mutex::new(None),
             fail_writes: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
@@ -42,6 +45,11 @@ impl Faults {
     /// Makes every sync fail from now on.
     pub fn fail_sync(&self, fail: bool) {
         self.fail_sync.store(fail, Ordering::SeqCst);
+    }
+
+    /// Makes every sync of what lies below `dir` fail from now on: a disk that broke beside others that work.
+    pub fn fail_sync_below(&self, dir: &Path) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(dir.to_owned());
     }
 
     /// Makes every write fail with "no space left on device" from now on.
@@ -77,8 +85,9 @@ impl Faults {
         }
     }
 
-    fn check_sync(&self) -> io::Result<()> {
-        if self.fail_sync.load(Ordering::SeqCst) {
+    fn check_sync(&self, path: &Path) -> io::Result<()> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.fail_sync.load(Ordering::SeqCst) || broken.as_ref().is_some_and(|dir| path.starts_with(dir)) {
             return Err(io::Error::from_raw_os_error(5));
         }
         Ok(())
@@ -142,7 +151,7 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.faults.check_sync()?;
+        self.faults.check_sync(self.path())?;
         self.inner.sync_data()
     }
 
@@ -176,7 +185,7 @@ impl Files for FaultyFiles {
         if self.faults.fail_writes.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(28));
         }
-        self.faults.check_sync()?;
+        self.faults.check_sync(path)?;
         self.inner.write_atomic(path, content)
     }
 
@@ -201,7 +210,7 @@ impl Files for FaultyFiles {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.faults.check_sync()?;
+        self.faults.check_sync(path)?;
         self.inner.sync_dir(path)
     }
 
@@ -211,14 +220,11 @@ impl Files for FaultyFiles {
             .synced_files
             .fetch_add(files.len() as u64, Ordering::SeqCst);
         self.faults.wait_until_released();
-        if let Err(error) = self.faults.check_sync() {
-            let code = error.raw_os_error().unwrap_or_default();
-            return files
-                .iter()
-                .map(|_| Err(io::Error::from_raw_os_error(code)))
-                .collect();
-        }
-        self.inner.sync_data_many(files)
+        let results = self.inner.sync_data_many(files);
+        let judged = results.into_iter().zip(files);
+        judged
+            .map(|(result, file)| self.faults.check_sync(file.path()).and(result))
+            .collect()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -255,6 +261,10 @@ mod tests {
         faults.fail_sync(false);
         file.sync_data().unwrap();
         assert_eq!((faults.rounds(), faults.synced_files()), (1, 1));
+        let beside = files.open(&dir.path().join("beside"), true).unwrap();
+        faults.fail_sync_below(file.path());
+        let results = files.sync_data_many(&[Arc::clone(&beside), file.clone()]);
+        assert!(results[0].is_ok() && results[1].is_err());
         faults.fail_writes(true);
         assert!(file.write_all_at(b"x", 0).is_err());
     }

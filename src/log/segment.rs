@@ -51,6 +51,8 @@ pub(crate) struct Segment {
     /// Damaged ranges, in order; almost always none.
     pub(crate) holes: Vec<Hole>,
     bytes_since_index: u64,
+    /// The index files are those of `indexes`.
+    indexes_on_disk: bool,
 }
 
 /// Path of a segment's file.
@@ -80,6 +82,7 @@ impl Segment {
             created_ms: now_ms,
             holes: Vec::new(),
             bytes_since_index: 0,
+            indexes_on_disk: false,
         })
     }
 
@@ -92,12 +95,14 @@ impl Segment {
         self.first_timestamp = None;
         self.holes.clear();
         self.bytes_since_index = 0;
+        self.indexes_on_disk = false;
     }
 
     /// Jumps over damaged bytes.
     pub(crate) fn skip(&mut self, hole: Hole) {
         self.size = hole.end;
         self.holes.push(hole);
+        self.indexes_on_disk = false;
     }
 
     /// The next index entry comes as late as in a segment that was just opened (Kafka counts from there, too).
@@ -152,6 +157,7 @@ impl Segment {
 
     /// Accounts for a batch that lies at the end of the segment.
     pub(crate) fn account(&mut self, header: &BatchHeader, index_interval_bytes: u64) {
+        self.indexes_on_disk = false;
         let last_offset = header.last_offset();
         if header.max_timestamp > self.max_timestamp {
             self.max_timestamp = header.max_timestamp;
@@ -171,13 +177,16 @@ impl Segment {
         self.bytes_since_index += header.size_bytes() as u64;
     }
 
-    /// Writes both index files with the closing time index entry; returns the files, to be made durable. A damaged
-    /// segment gets none, so that the damage is found, and reported, at every start.
+    /// Writes both index files with the closing time index entry; returns the files, to be made durable: none
+    /// when they are there since the log was opened. A damaged segment gets none, so that the damage is found, and reported, at every start.
     pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
         if !self.holes.is_empty() {
             for suffix in ["index", "timeindex"] {
                 files.remove_file(&path(dir, self.base_offset, suffix))?;
             }
+            return Ok(Vec::new());
+        }
+        if self.indexes_on_disk {
             return Ok(Vec::new());
         }
         self.indexes
@@ -190,6 +199,7 @@ impl Segment {
             file.write_all_at(&content, 0)?;
             written.push(file);
         }
+        self.indexes_on_disk = true;
         Ok(written)
     }
 
@@ -210,6 +220,7 @@ impl Segment {
             self.max_timestamp = last.timestamp;
             self.offset_of_max_timestamp = last.offset;
         }
+        self.indexes_on_disk = true;
         true
     }
 

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
+    fn fixed<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
         let mut out = [0; N];
         out.copy_from_slice(self.skip(N, what)?);
         Ok(out)
@@ -75,34 +75,34 @@ impl<'a> Reader<'a> {
 
     /// INT8.
     pub fn i8(&mut self) -> Result<i8, Malformed> {
-        Ok(i8::from_be_bytes(self.array("INT8")?))
+        Ok(i8::from_be_bytes(self.fixed("INT8")?))
     }
 
     /// INT16.
     pub fn i16(&mut self) -> Result<i16, Malformed> {
-        Ok(i16::from_be_bytes(self.array("INT16")?))
+        Ok(i16::from_be_bytes(self.fixed("INT16")?))
     }
 
     /// INT32.
     pub fn i32(&mut self) -> Result<i32, Malformed> {
-        Ok(i32::from_be_bytes(self.array("INT32")?))
+        Ok(i32::from_be_bytes(self.fixed("INT32")?))
     }
 
     /// INT64.
     pub fn i64(&mut self) -> Result<i64, Malformed> {
-        Ok(i64::from_be_bytes(self.array("INT64")?))
+        Ok(i64::from_be_bytes(self.fixed("INT64")?))
     }
 
     /// UUID.
     pub fn uuid(&mut self) -> Result<[u8; 16], Malformed> {
-        self.array("UUID")
+        self.fixed("UUID")
     }
 
     /// UNSIGNED_VARINT.
     pub fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0_u32;
         for shift in (0..35).step_by(7) {
-            let [byte] = self.array("UNSIGNED_VARINT")?;
+            let [byte] = self.fixed("UNSIGNED_VARINT")?;
             value |= u32::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
             if byte & 0x80 == 0 {
                 return Ok(value);
@@ -161,6 +161,14 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("ARRAY"));
         }
         Ok(count)
+    }
+
+    /// Element count of an ARRAY that may not be null.
+    ///
+    /// # Errors
+    /// [`Malformed`] also for null.
+    pub fn array(&mut self) -> Result<usize, Malformed> {
+        self.nullable_array()?.ok_or_else(|| self.malformed("ARRAY"))
     }
 
     /// Element count of an ARRAY; null counts as empty.

@@ -42,6 +42,9 @@ async fn a_broken_frame_closes_its_connection_and_nothing_else() {
     for row in &SUPPORTED {
         for version in [row.min.max(if row.key == 0 { 3 } else { 0 }), row.max] {
             for fill in [0x7f, 0xff, 0xfe] {
+                if fill == 0xff && !row.is_flexible(version) {
+                    continue; // every string and array is null, which promises nothing
+                }
                 let mut body = header(row.key, version);
                 if row.is_flexible(version) {
                     body.push(0);
@@ -62,8 +65,9 @@ async fn a_broken_frame_closes_its_connection_and_nothing_else() {
     assert_eq!(response.brokers.len(), 1);
 }
 
+/// librdkafka sends one byte too many with a Metadata request for all topics.
 #[tokio::test]
-async fn bytes_left_over_are_refused() {
+async fn bytes_left_over_are_ignored() {
     let server = Server::start(&[]).await;
     for good in [
         frame(1, 12, &MetadataRequest::default().with_topics(None)),
@@ -73,7 +77,7 @@ async fn bytes_left_over_are_refused() {
         body.push(0);
         let mut client = server.client().await;
         client.stream.write_all(&with_length(&body)).await.unwrap();
-        assert!(client.is_closed().await);
+        assert!(client.receive_frame().await.is_some());
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod appending;
 mod commits;
+mod faults;
 mod golden;
 mod hostile;
+mod model;
 mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod waiting;

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use jackfield_env::{
-    Env, ManualClock, RealFiles, SystemRandom,
+    Env, Files, ManualClock, RealFiles, SystemRandom,
     faulty::{Faults, FaultyFiles},
 };
 use jackfield_protocol::records::{self, Compression, RecordBatchBuilder};
@@ -111,9 +111,12 @@ impl Rig {
     /// Ends the manager as kill -9 would: nothing more is written.
     pub(super) fn kill(&mut self) {
         let manager = self.manager.take().unwrap();
-        let weak = Arc::downgrade(&manager);
         drop(manager);
-        wait_until("the manager is gone", || weak.strong_count() == 0);
+        // Its maintenance thread may be the last to hold it.
+        wait_until("the manager is gone", || {
+            let mut locks = self.log_dirs().into_iter().map(|dir| dir.join(".lock"));
+            locks.all(|path| RealFiles.lock(&path).is_ok())
+        });
     }
 
     pub(super) fn crash(&mut self) {

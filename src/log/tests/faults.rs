@@ -1,0 +1,137 @@
+//! Disks that break or fill up: what stays readable, what is refused, and how it goes on.
+
+use super::rig::{Rig, batch, config, wait};
+use crate::{AppendError, AppendOrigin, ReadError};
+
+/// One round for two directories, of which one breaks: only that one is offline.
+#[test]
+fn a_broken_disk_takes_only_its_own_logs_along() {
+    let mut rig = Rig::new();
+    let logs: Vec<_> = (0..6).map(|n| rig.partition(n)).collect();
+    for log in &logs {
+        let kept = log.append(batch(&["kept"]), AppendOrigin::Client).unwrap();
+        wait(log.committed(kept.last_offset)).unwrap();
+    }
+    let broken = rig.log_dirs()[0].clone();
+    let (bad, good): (Vec<_>, Vec<_>) = logs.iter().partition(|log| log.log_dir == broken);
+    assert_eq!((bad.len(), good.len()), (3, 3));
+    rig.faults.hold_sync(true);
+    rig.faults.fail_sync_below(&broken);
+    // The last of the bad ones has nothing in flight; it goes offline all the same.
+    for log in good.iter().chain(&bad[..2]) {
+        log.append(batch(&["x"]), AppendOrigin::Client).unwrap();
+    }
+    rig.faults.hold_sync(false);
+    for log in &good {
+        wait(log.committed(1)).unwrap();
+        assert_eq!(log.read(0, 1 << 20, true).unwrap().high_watermark, 2);
+    }
+    for log in &bad {
+        assert!(matches!(
+            wait(log.committed(1)).unwrap_err(),
+            AppendError::Storage(_)
+        ));
+        assert_eq!(log.high_watermark(), 1, "never acknowledged");
+        assert!(matches!(log.read(0, 100, true), Err(ReadError::Storage(_))));
+        assert!(log.append(batch(&["x"]), AppendOrigin::Client).is_err());
+    }
+    // New topics go where it works; a shutdown marks only that directory clean.
+    let new = rig
+        .manager()
+        .create("new", crate::TopicId([3; 16]), 0..2, config());
+    assert!(new.unwrap().iter().all(|log| log.log_dir != broken));
+    drop((bad, good));
+    drop(logs);
+    rig.close();
+    let clean = |n: usize| rig.log_dirs()[n].join(".kafka_cleanshutdown").exists();
+    assert_eq!((clean(0), clean(1)), (false, true));
+    rig.faults = std::sync::Arc::default();
+    rig.open();
+    for n in 0..6 {
+        let log = rig.partition(n);
+        let read = log.read(0, 1 << 20, true).unwrap().slice.unwrap();
+        let values = super::rig::decode(&read.read().unwrap());
+        assert_eq!(values[0], (0, "kept".to_owned()), "partition {n}");
+    }
+}
+
+/// A full disk refuses appends, wherever a segment ends, and is no end: readers go on, and so does the log afterwards.
+#[test]
+fn a_full_disk_is_survived() {
+    for segment_bytes in [1 << 20, 300, 90] {
+        for crash in [false, true] {
+            let mut config = config();
+            config.segment_bytes = segment_bytes;
+            config.index_interval_bytes = 0;
+            let mut rig = Rig::with(config);
+            let mut written = Vec::new();
+            for n in 0..40_i64 {
+                if n % 5 == 4 {
+                    // Anywhere: in the index, the snapshot, or the batch itself.
+                    rig.faults.tear_after(n % 80);
+                    assert!(matches!(rig.refuse(batch(&["lost"])), AppendError::Storage(_)));
+                    assert_eq!(rig.consume(0), written, "readers go on");
+                    rig.faults.tear_after(-1);
+                }
+                let value = format!("value {n}");
+                assert_eq!(rig.append(batch(&[&value])).base_offset, n);
+                written.push((n, value));
+            }
+            assert_eq!(rig.consume(0), written);
+            if crash {
+                rig.crash();
+            } else {
+                rig.restart();
+            }
+            assert_eq!(
+                rig.consume(0),
+                written,
+                "segments of {segment_bytes}, crash: {crash}"
+            );
+            assert_eq!(rig.append(batch(&["on"])).base_offset, 40);
+        }
+    }
+}
+
+/// No room for the files of an orderly shutdown: the next start checks everything, and nothing is lost.
+#[test]
+fn a_disk_that_is_full_at_shutdown_loses_nothing() {
+    let mut rig = Rig::new();
+    for n in 0..5 {
+        rig.append(super::rig::from_producer(8, 0, n, &["x"]));
+    }
+    rig.faults.fail_writes(true);
+    rig.close();
+    assert!(!rig.log_dirs()[0].join(".kafka_cleanshutdown").exists());
+    rig.faults.fail_writes(false);
+    rig.open();
+    assert_eq!(rig.consume(0).len(), 5);
+    assert_eq!(
+        rig.append(super::rig::from_producer(8, 0, 4, &["x"])).base_offset,
+        4,
+        "a repeat"
+    );
+}
+
+#[test]
+fn a_topic_that_finds_no_room_leaves_nothing() {
+    let mut rig = Rig::new();
+    rig.faults.tear_after(200);
+    let refused = rig
+        .manager()
+        .create("t2", crate::TopicId([3; 16]), 0..20, config());
+    assert!(matches!(refused, Err(AppendError::Storage(_))));
+    rig.faults.tear_after(-1);
+    assert!(rig.manager().logs().is_empty());
+    rig.manager()
+        .create("t2", crate::TopicId([4; 16]), 0..20, config())
+        .unwrap();
+    rig.crash();
+    assert_eq!(rig.manager().logs().len(), 20);
+    assert!(
+        rig.manager()
+            .logs()
+            .iter()
+            .all(|log| log.topic_id() == crate::TopicId([4; 16]))
+    );
+}
