@@ -41,6 +41,9 @@ async fn a_broken_frame_closes_its_connection_and_nothing_else() {
     // Counts that promise more than the frame has, for every request in its oldest and newest version.
     for row in &SUPPORTED {
         for version in [row.min.max(if row.key == 0 { 3 } else { 0 }), row.max] {
+            if row.key == 18 && version == 0 {
+                continue; // has no body
+            }
             for fill in [0x7f, 0xff, 0xfe] {
                 if fill == 0xff && !row.is_flexible(version) {
                     continue; // every string and array is null, which promises nothing
@@ -106,13 +109,13 @@ async fn an_unknown_version_of_api_versions_is_answered_with_the_table() {
 
 #[tokio::test]
 async fn silent_connections_are_closed_but_not_those_that_wait_for_an_answer() {
-    let server = Server::start(&[("connections.max.idle.ms", "100")]).await;
+    let server = Server::start(&[("connections.max.idle.ms", "500")]).await;
     let mut silent = server.client().await;
     let mut half = server.client().await;
     half.stream.write_all(&[0, 0]).await.unwrap();
     let mut waiting = server.client().await;
     waiting.create_topic("t", 1, &[]).await;
-    let id = waiting.send(12, &fetch_request("t", 0, 0, 400)).await;
+    let id = waiting.send(12, &fetch_request("t", 0, 0, 1_500)).await;
     assert!(silent.is_closed().await);
     let response = waiting
         .receive::<kafka_protocol::messages::FetchRequest>(12, id)

@@ -163,12 +163,12 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_keeps_what_was_acknowledged(
         steps in steps(),
-        segment_bytes in 600_u64..3_000,
+        segment_bytes in 800_u64..3_000,
         index_interval_bytes in 0_u64..600,
     ) {
         let mut config = config();
