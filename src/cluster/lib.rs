@@ -13,8 +13,8 @@ use bytes::Bytes;
 pub use embedded::EmbeddedCluster;
 use futures::future::BoxFuture;
 pub use jackfield_protocol::records::{
-    BatchError as RecordBatchError, BatchHeader, Compression, Record, RecordBatchBuilder, RecordView, for_each,
-    partition_for_key, records, split_batches,
+    BatchError as RecordBatchError, BatchHeader, Compression, Record, RecordBatchBuilder, RecordView,
+    for_each, partition_for_key, records, split_batches,
 };
 
 /// A topic and one of its partitions.
