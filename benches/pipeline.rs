@@ -25,6 +25,7 @@ use std::{
     time::Instant,
 };
 
+use clap::Parser;
 use harness::{
     kafka::{self, RealKafka},
     process::Process,
@@ -37,19 +38,36 @@ use measure::Sample;
 const LINE_BYTES: usize = 100;
 
 /// What is measured: one chain with one converter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Case {
-    pub(crate) chain: &'static str,
-    pub(crate) converter: &'static str,
+    pub(crate) chain: String,
+    pub(crate) converter: String,
 }
 
-#[derive(Debug)]
+/// File → topic → file through Jackfield and through Apache Kafka with Kafka Connect, side by side.
+#[derive(Debug, Parser)]
 struct Options {
+    /// Lines of the input
+    #[arg(long, default_value_t = 5_000_000)]
     lines: usize,
+    /// Runs of every case; the cases alternate
+    #[arg(long, default_value_t = 3)]
     runs: usize,
-    chains: Vec<&'static str>,
-    converters: Vec<&'static str>,
+    /// Chains to measure
+    #[arg(long, value_delimiter = ',', value_parser = CHAINS, default_values = CHAINS)]
+    only: Vec<String>,
+    /// Converters to measure
+    #[arg(long, value_delimiter = ',', value_parser = CONVERTERS, default_values = CONVERTERS)]
+    converters: Vec<String>,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
 }
+
+/// Jackfield with the connectors in both forms, and its peer.
+const CHAINS: [&str; 3] = ["native", "wasm", "kafka"];
+/// Strings as they are, and JSON that carries its schema.
+const CONVERTERS: [&str; 2] = ["string", "json"];
 
 fn main() {
     let options = Options::parse();
@@ -62,11 +80,11 @@ fn main() {
     let mut samples: Vec<(Case, Sample)> = Vec::new();
     for run in 1..=options.runs {
         for converter in &options.converters {
-            for chain in &options.chains {
-                let case = Case { chain, converter };
-                let sample = match *chain {
-                    "kafka" => run_kafka(&source, case),
-                    form => run_jackfield(&source, case, form),
+            for chain in &options.only {
+                let case = Case { chain: chain.clone(), converter: converter.clone() };
+                let sample = match chain.as_str() {
+                    "kafka" => run_kafka(&source, &case),
+                    form => run_jackfield(&source, &case, form),
                 };
                 println!("run {run}: {chain:<7} {converter:<7} {}", sample.line());
                 samples.push((case, sample));
@@ -74,38 +92,6 @@ fn main() {
         }
     }
     report::print(&samples);
-}
-
-impl Options {
-    fn parse() -> Self {
-        let arguments: Vec<String> = std::env::args().collect();
-        let value = |name: &str| {
-            let at = arguments.iter().position(|argument| argument == name)?;
-            Some(
-                arguments
-                    .get(at + 1)
-                    .unwrap_or_else(|| panic!("{name} needs a value"))
-                    .clone(),
-            )
-        };
-        let choose = |name: &str, all: &[&'static str]| -> Vec<&'static str> {
-            let wanted = value(name);
-            let chosen = |choice: &&str| {
-                wanted
-                    .as_ref()
-                    .is_none_or(|wanted| wanted.split(',').any(|one| one == *choice))
-            };
-            all.iter().copied().filter(chosen).collect()
-        };
-        let number =
-            |name: &str, default| value(name).map_or(default, |value| value.parse().expect("a number"));
-        Self {
-            lines: number("--lines", 5_000_000),
-            runs: number("--runs", 3),
-            chains: choose("--only", &["native", "wasm", "kafka"]),
-            converters: choose("--converters", &["string", "json"]),
-        }
-    }
 }
 
 /// Lines of fixed length that differ from each other.
@@ -126,14 +112,14 @@ fn write_input(scratch: &Scratch, lines: usize) -> std::path::PathBuf {
 
 const TEXT: &str = "the quick brown fox jumps over the lazy dog while \"quotes\" and \\slashes\\ want escaping; 0123456789 abcdefghij";
 
-fn converter_class(case: Case) -> &'static str {
-    match case.converter {
+fn converter_class(case: &Case) -> &'static str {
+    match case.converter.as_str() {
         "string" => "org.apache.kafka.connect.storage.StringConverter",
         _ => "org.apache.kafka.connect.json.JsonConverter",
     }
 }
 
-fn run_jackfield(source: &Path, case: Case, form: &str) -> Sample {
+fn run_jackfield(source: &Path, case: &Case, form: &str) -> Sample {
     let scratch = Scratch::new("bench-jackfield");
     let mut worker = Standalone::new(&scratch);
     worker.property("key.converter", converter_class(case));
@@ -153,7 +139,7 @@ fn run_jackfield(source: &Path, case: Case, form: &str) -> Sample {
 }
 
 /// Broker and Connect worker with the heap and collector settings of Kafka's own start scripts.
-fn run_kafka(source: &Path, case: Case) -> Sample {
+fn run_kafka(source: &Path, case: &Case) -> Sample {
     let scratch = Scratch::new("bench-kafka");
     let port = free_port();
     let config = RealKafka::format(&scratch, port, &[]);

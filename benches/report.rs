@@ -19,7 +19,7 @@ const FIGURES: [Figure; 5] = [
 pub(crate) fn print(samples: &[(Case, Sample)]) {
     let mut cases: BTreeMap<Case, Vec<Sample>> = BTreeMap::new();
     for (case, sample) in samples {
-        cases.entry(*case).or_default().push(*sample);
+        cases.entry(case.clone()).or_default().push(*sample);
     }
     println!("\nmedian (lowest–highest) over runs");
     println!(
@@ -40,15 +40,15 @@ pub(crate) fn print(samples: &[(Case, Sample)]) {
     }
     for (case, samples) in cases.iter().filter(|(case, _)| case.chain != "kafka") {
         if let Some(kafka) = cases.get(&Case {
-            chain: "kafka",
-            converter: case.converter,
+            chain: "kafka".to_owned(),
+            converter: case.converter.clone(),
         }) {
-            print_ratios(*case, samples, kafka);
+            print_ratios(case, samples, kafka);
         }
     }
 }
 
-fn print_ratios(case: Case, samples: &[Sample], kafka: &[Sample]) {
+fn print_ratios(case: &Case, samples: &[Sample], kafka: &[Sample]) {
     let median = |samples: &[Sample], figure: usize| spread(samples, FIGURES[figure].1).1;
     let ratio = |figure: usize| median(samples, figure) / median(kafka, figure);
     let bar = |met: bool| if met { "met" } else { "MISSED" };

@@ -23,6 +23,8 @@ pub(crate) async fn run(arguments: BrokerArguments, environment: Environment) ->
     let mut signals = Signals::install().context("signals cannot be handled")?;
     let file = arguments.config.as_deref();
     let mut configuration = Configuration::read(file, &environment, &arguments.server.set)?;
+    // It tells the client commands where a broker is, and may well be set in the same shell.
+    configuration.pass_over_variable("bootstrap.servers");
     if configuration.get("log.dir").is_none() {
         configuration.set_default("log.dirs", || DEFAULT_LOG_DIRS.to_owned());
     }

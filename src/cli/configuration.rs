@@ -14,6 +14,8 @@ use crate::properties;
 
 /// Prefix of every variable that is ours.
 const PREFIX: &str = "JACKFIELD_";
+/// How the origin of a value from the environment starts.
+const VARIABLE: &str = "environment variable";
 /// The one variable that is no configuration key: the log filter.
 const LOG: &str = "JACKFIELD_LOG";
 
@@ -68,7 +70,7 @@ impl Source for Environment {
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         let values = self.variables.iter().filter_map(|(name, value)| {
-            let origin = format!("environment variable {name}");
+            let origin = format!("{VARIABLE} {name}");
             Some((key_of(name)?, Value::new(Some(&origin), value.as_str())))
         });
         Ok(values.collect())
@@ -165,6 +167,16 @@ impl Configuration {
     /// Takes a value out.
     pub(crate) fn take(&mut self, key: &str) -> Option<String> {
         self.values.remove(key)
+    }
+
+    /// Drops a value that a variable of the environment gave: it was meant for another command.
+    pub(crate) fn pass_over_variable(&mut self, key: &str) {
+        if self
+            .origin(key)
+            .is_some_and(|origin| origin.starts_with(VARIABLE))
+        {
+            self.values.remove(key);
+        }
     }
 
     /// Takes all keys with a prefix out, and the prefix off.
@@ -279,6 +291,17 @@ mod tests {
         ] {
             assert_eq!(key_of(variable).as_deref(), key, "{variable}");
         }
+    }
+
+    #[test]
+    fn only_variables_are_passed_over() {
+        let (_dir, path) = file("b.properties", "a=file\n");
+        let environment = environment(&[("JACKFIELD_B", "env")]);
+        let mut merged = Configuration::read(Some(&path), &environment, &[]).unwrap();
+        for key in ["a", "b", "c"] {
+            merged.pass_over_variable(key);
+        }
+        assert_eq!((merged.get("a"), merged.get("b")), (Some("file"), None));
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment)),
         Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment)),
         Command::Topics(arguments) => runtime.block_on(topics::run(arguments, &environment)),
-        Command::Produce(arguments) => runtime.block_on(produce::run(arguments, &environment)),
+        Command::Produce(arguments) => produce::run(arguments, &environment),
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),
         Command::Plugins(arguments) => plugins::run(&arguments),
     };

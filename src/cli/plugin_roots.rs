@@ -45,8 +45,8 @@ mod tests {
         std::fs::create_dir_all(&plugins).unwrap();
         std::fs::create_dir_all(root.path().join("target/release/deep")).unwrap();
         let found = |program: &str| beside(&root.path().join(program));
-        assert_eq!(found("target/release/jackfield"), [plugins.clone()]);
-        assert_eq!(found("bin/jackfield"), [plugins.clone()]);
+        assert_eq!(found("target/release/jackfield"), std::slice::from_ref(&plugins));
+        assert_eq!(found("bin/jackfield"), [plugins]);
         assert!(found("target/release/deep/jackfield").is_empty());
     }
 }

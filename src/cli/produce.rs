@@ -30,7 +30,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Produces until the input ends.
-pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
     let connection = Connection::new(&arguments.client, environment)?;
     let lines = Lines::start(&arguments)?;
     let deliveries = Deliveries::default();
@@ -44,11 +44,8 @@ pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) 
     ]);
     let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
     connection.metadata(producer.client(), Some(&arguments.topic))?;
-    // Reading a terminal blocks, which is what this command is there for.
     let mut sent = 0;
-    let read = tokio::task::block_in_place(|| {
-        lines.send(&producer, std::io::stdin().lock(), arguments.quiet, &mut sent)
-    });
+    let read = lines.send(&producer, std::io::stdin().lock(), arguments.quiet, &mut sent);
     // What was sent before a bad line is delivered, too.
     let flushed = producer.flush(FLUSH_TIMEOUT);
     if !arguments.quiet {

@@ -1,3 +1,5 @@
+//! Connector configs: what is accepted, refused, and with which words.
+
 use jackfield_api::{ConfigKey, ConfigType, Importance};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! JSON records against the bytes Kafka writes for them.
+
 use super::*;
 
 fn converter(schemas: bool) -> JsonConverter {
