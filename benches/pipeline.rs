@@ -81,7 +81,10 @@ fn main() {
     for run in 1..=options.runs {
         for converter in &options.converters {
             for chain in &options.only {
-                let case = Case { chain: chain.clone(), converter: converter.clone() };
+                let case = Case {
+                    chain: chain.clone(),
+                    converter: converter.clone(),
+                };
                 let sample = match chain.as_str() {
                     "kafka" => run_kafka(&source, &case),
                     form => run_jackfield(&source, &case, form),

@@ -89,7 +89,7 @@ const REQUESTS: &[(Same, &str, &str, &str, &str)] = &[
     (All, "POST", "/connectors", r#"{"name":"z","config":{"connector.class":"FileStreamSource"}}"#, ""),
     (All, "POST", "/connectors", r#"{"name":"","config":{"connector.class":"FileStreamSource","topic":"t"}}"#, ""),
     (All, "POST", "/connectors", r#"{"name":"z","config":{"connector.class":"FileStreamSource","topic":"t","name":"y"}}"#, ""),
-    (All, "POST", "/connectors", r#"{"name":"z","config":{"connector.class":"FileStreamSource","topic":"t","x":null}}"#, ""),
+    (Status, "POST", "/connectors", r#"{"name":"z","config":{"connector.class":"FileStreamSource","topic":"t","x":null}}"#, ""),
     (All, "POST", "/connectors", r#"{"name":" z ","initial_state":"stopped","config":{"connector.class":"FileStreamSource","topic":"t","tasks.max":1,"x":true,"config.unknown.keys":"ignore"}}"#, "z STOPPED"),
     (All, "GET", "/connectors/z/config", "", ""),
     (All, "GET", "/connectors/z/status", "", ""),

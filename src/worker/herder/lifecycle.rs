@@ -186,7 +186,7 @@ impl Herder {
             let index = usize::try_from(task).unwrap_or(usize::MAX);
             if live.deleted || index >= live.tasks.len() {
                 return Err(HerderError::NotFound(format!(
-                    "Task {}-{task} not found",
+                    "Unknown task: {}-{task}",
                     slot.name
                 )));
             }
@@ -225,9 +225,10 @@ impl Inner {
         self.connectors().insert(name.to_owned(), Arc::clone(&slot));
         drop(naming);
         tracing::info!(connector = name, "connector created");
+        // As it was created: Connect lists the tasks once it has started them.
+        let created = info(&slot);
         self.start_connector(&slot, &mut live, true).await;
-        drop(live);
-        Ok(info(&slot))
+        Ok(created)
     }
 
     /// Replaces a config; `false` when the connector was deleted meanwhile.

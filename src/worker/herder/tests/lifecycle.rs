@@ -159,7 +159,7 @@ async fn refusals_are_kafkas() {
         ),
         (
             text(herder.restart_task("src", 7).await),
-            "404 Task src-7 not found",
+            "404 Unknown task: src-7",
         ),
         (
             text(herder.create("src", config(SOURCE), started).await),
