@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Bytes of one fetch, unless `fetch.max.bytes` says otherwise.
-const FETCH_BYTES: usize = 4 << 20;
+const FETCH_BYTES: usize = 1 << 20;
 
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A batch for the sink holds at most this much, or one record.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 1 << 20;
 /// Records of one batch for the sink, unless `max.poll.records` says otherwise.
 const MAX_RECORDS: usize = 10_000;
 /// Most bytes that a compressed record batch may become.
