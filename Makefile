@@ -43,7 +43,7 @@ bench: build ## side by side with Apache Kafka and Connect (needs a JDK and Mave
 
 clean: ## removes what was built, and the quickstart's directory
 	cargo clean
-	rm -rf target run plugins/*/
+	rm -rf target run plugins/jackfield-*/
 
 # What building needs beyond cargo.
 tools:

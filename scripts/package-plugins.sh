@@ -74,7 +74,7 @@ package() {
   } >"$manifest"
   for form in $forms; do
     if [ "$form" = native ]; then
-      cargo build --quiet --profile "$profile" --package "$crate" --lib
+      cargo build --profile "$profile" --package "$crate" --lib
       local file="$host_target/lib$library.$library_suffix"
       install_file "$target_dir/$profile_dir/lib$library.$library_suffix" "$directory/$file"
       printf '\n[artifact.native]\nabi = "%s"\n\n[artifact.native.targets.%s]\nfile = "%s"\nsha256 = "%s"\n' \
@@ -82,7 +82,7 @@ package() {
     else
       need_wasm_target
       CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="-C strip=symbols" \
-        cargo build --quiet --profile "$profile" --package "$crate" --lib --target "$wasm_target"
+        cargo build --profile "$profile" --package "$crate" --lib --target "$wasm_target"
       install_file "$target_dir/$wasm_target/$profile_dir/$library.wasm" "$directory/connector.wasm"
       printf '\n[artifact.wasm]\nfile = "connector.wasm"\nsha256 = "%s"\ncontract = "%s"\n' \
         "$(digest "$directory/connector.wasm")" "$contract" >>"$manifest"

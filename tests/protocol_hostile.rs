@@ -13,14 +13,27 @@ use crate::harness::{
     batches::{self, Codec, record},
     program::Broker,
     scratch::Scratch,
+    wait,
     wire::{Wire, text},
 };
 
-/// Resident memory of the process in bytes.
-fn resident(process: u32) -> usize {
+/// Memory of the process in bytes: resident, and allocated whether touched or not.
+fn memory(process: u32) -> [usize; 2] {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    ["VmRSS:", "VmData:"].map(|field| {
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    })
+}
+
+/// Whether everything sent to this port was read by its owner.
+fn is_read(port: u16) -> bool {
+    let ours = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).all(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        !fields[1].ends_with(&ours) || fields[4].ends_with(":00000000")
+    })
 }
 
 fn socket(port: u16) -> TcpStream {
@@ -186,19 +199,27 @@ fn declared_lengths_cost_no_memory() {
     let scratch = Scratch::new("hostile-memory");
     let broker = Broker::start(&scratch, &[]);
     Wire::connect(broker.port).call(8, &MetadataRequest::default().with_topics(None));
-    let before = resident(broker.process.id());
+    let before = memory(broker.process.id());
     let declared = (100i32 << 20).to_be_bytes();
     let mut kept: Vec<TcpStream> = (0..100).map(|_| socket(broker.port)).collect();
     for stream in &mut kept {
         stream.write_all(&declared).unwrap();
         stream.write_all(&[0; 64]).unwrap();
     }
-    // Answered after all of the above was accepted.
+    // Accepted, since a later connection is answered, and read.
     Wire::connect(broker.port).call(8, &MetadataRequest::default().with_topics(None));
-    let grown = resident(broker.process.id()).saturating_sub(before);
+    wait::until("the broker to read what was sent", || {
+        is_read(broker.port).then_some(())
+    });
+    let after = memory(broker.process.id());
+    let [resident, allocated] = [0, 1].map(|at| after[at].saturating_sub(before[at]));
     assert!(
-        grown < 32 << 20,
-        "{grown} bytes more after 100 declared frames of 100 MiB"
+        resident < 32 << 20,
+        "{resident} bytes more are resident after 100 declared frames of 100 MiB"
+    );
+    assert!(
+        allocated < 1 << 30,
+        "{allocated} bytes more are allocated after 100 declared frames of 100 MiB"
     );
 }
 

@@ -154,13 +154,22 @@ fn states_are_changed_and_restarts_asked_for() {
         assert_eq!((answer.status, answer.body), (status, Value::Null), "{path}");
         rest.wait_for_state("s", state);
     }
+    // Each start of the task says where it reads on.
+    let starts = || worker.log().matches("reading in.txt").count();
+    let before = starts();
     assert_eq!(rest.bare("POST", "/connectors/s/restart").status, 204);
     rest.wait_for_state("s", "RUNNING");
     let restarted = rest.bare("POST", "/connectors/s/restart?includeTasks=true&onlyFailed=false");
     assert_eq!((restarted.status, &restarted.body["name"]), (202, &json!("s")));
     assert_eq!(restarted.body["connector"]["state"], "RESTARTING");
+    wait::until("the task to start again", || {
+        (starts() == before + 1).then_some(())
+    });
     rest.wait_for_state("s", "RUNNING");
     assert_eq!(rest.bare("POST", "/connectors/s/tasks/0/restart").status, 204);
+    wait::until("the task to start once more", || {
+        (starts() == before + 2).then_some(())
+    });
     rest.wait_for_state("s", "RUNNING");
 }
 

@@ -23,7 +23,6 @@ use crate::{
 
 /// Consumes until the count, the end or a signal.
 pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) -> anyhow::Result<()> {
-    let mut signals = Signals::install()?;
     let connection = Connection::new(&arguments.client, environment)?;
     let consumer = consumer(&connection, &arguments)?;
     let metadata = connection.metadata(consumer.client(), Some(&arguments.topic))?;
@@ -36,6 +35,8 @@ pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) 
         printed: 0,
     };
     reading.start(&all)?;
+    // Only from here on is there something to end in order.
+    let mut signals = Signals::install()?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let result = reading.print_all(&mut out, &mut signals).await;
     // What was printed is committed, also when the command ends with an error.
@@ -142,7 +143,7 @@ impl Reading<'_> {
         out: &mut BufWriter<StdoutLock<'_>>,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
-        while !self.is_done() {
+        while !self.is_done() && signals.next().now_or_never().is_none() {
             // Output leaves as soon as there is nothing more to add to it.
             let next = match self.consumer.recv().now_or_never() {
                 Some(next) => next,

@@ -1,8 +1,13 @@
-//! SIGTERM and SIGINT: the first asks for an orderly end, the second does not wait for it.
+//! SIGTERM and SIGINT: the first asks for an orderly end, a later one does not wait for it.
+
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit;
+
+/// Signals so soon after the first are the same wish: `timeout` and process managers signal the process and its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// The two signals that end a program.
 #[derive(Debug)]
@@ -28,14 +33,42 @@ impl Signals {
         }
     }
 
-    /// Ends the process at the next signal while `shutdown` runs.
+    /// Ends the process at a further signal while `shutdown` runs.
     pub(crate) async fn or_exit<T>(&mut self, shutdown: impl Future<Output = T>) -> T {
         tokio::select! {
             done = shutdown => done,
-            name = self.next() => {
+            name = self.further() => {
                 eprintln!("jackfield: second signal ({name}), ending at once");
                 std::process::exit(exit::IMPATIENT)
             }
         }
+    }
+
+    async fn further(&mut self) -> &'static str {
+        let first = Instant::now();
+        loop {
+            let name = self.next().await;
+            if first.elapsed() >= SAME_WISH {
+                return name;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_right_after_the_first_is_the_same_wish() {
+        let mut signals = Signals::install().unwrap();
+        kill_process(getpid(), Signal::TERM).unwrap();
+        assert_eq!(signals.next().await, "SIGTERM");
+        kill_process(getpid(), Signal::TERM).unwrap();
+        // Ending at once would end this process.
+        let done = signals.or_exit(tokio::time::sleep(Duration::from_millis(100)));
+        done.await;
     }
 }

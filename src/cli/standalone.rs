@@ -24,8 +24,9 @@ use crate::{
     exit::ConnectorFailed, plugin_roots, signals::Signals, worker_settings::WorkerSettings,
 };
 
-const REST_SHUTDOWN: Duration = Duration::from_millis(400);
-const BROKER_SHUTDOWN: Duration = Duration::from_millis(500);
+// Together with the tasks' own time (`task.shutdown.graceful.timeout.ms`) less than two seconds.
+const REST_SHUTDOWN: Duration = Duration::from_millis(200);
+const BROKER_SHUTDOWN: Duration = Duration::from_millis(400);
 const REST_BACKLOG: u32 = 1_024;
 
 /// Runs until a signal ends it.

@@ -23,7 +23,7 @@ const DEFAULT_BROKER_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
 const DEFAULT_REST_LISTENERS: &str = "http://127.0.0.1:8083";
 const GRACEFUL_TIMEOUT: &str = "task.shutdown.graceful.timeout.ms";
 /// Kafka waits 5 s; the whole program has to end within 2 s.
-const DEFAULT_GRACEFUL_TIMEOUT: Duration = Duration::from_millis(1_200);
+const DEFAULT_GRACEFUL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// A standalone program's settings, checked.
 #[derive(Debug)]

@@ -193,6 +193,11 @@ impl Standalone {
         self.process.as_mut().expect("started")
     }
 
+    /// Everything it printed since the directory was new.
+    pub(crate) fn log(&self) -> String {
+        self.process.as_ref().expect("started").log()
+    }
+
     /// Stops it and returns how long that took; anything but exit code 0 fails the test.
     pub(crate) fn stop(&mut self, signal: Signal) -> Duration {
         let (status, took) = self.process().stop(signal);
