@@ -12,6 +12,7 @@ mod consume;
 mod exit;
 mod listeners;
 mod logging;
+mod open_files;
 mod plugin_roots;
 mod plugins;
 mod produce;
