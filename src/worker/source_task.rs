@@ -24,6 +24,8 @@ use crate::{
 
 /// Most bytes appended and not yet durable.
 const MAX_IN_FLIGHT_BYTES: usize = 32 << 20;
+/// What closing the producer may take when the task cannot start; nothing was sent by then.
+const START_FAILED_CLOSE: Duration = Duration::from_millis(100);
 /// Limits of one poll.
 const LIMITS: PollLimits = PollLimits {
     max_records: 20_000,
@@ -33,19 +35,24 @@ const LIMITS: PollLimits = PollLimits {
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let shared = &context.shared;
-    let offsets = shared.offsets.read(&context.connector).await;
-    let offsets =
-        offsets.map_err(|error| context.failure(true, "reading stored offsets", &error.to_string(), &[]))?;
-    let services = context.services(Arc::new(offsets));
-    let wake = Arc::clone(&services.wake);
     let outgoing = Outgoing::new(context)?;
     let transactional_id = format!("jackfield-{}", context.id());
     let producer = shared.cluster.source_producer(&transactional_id).await;
     let producer = producer.map_err(|error| context.cluster_failure("opening the producer", &error))?;
+    // Only now the predecessor is fenced off and the offsets it had queued are stored.
+    let offsets = match shared.offsets.read(&context.connector).await {
+        Ok(offsets) => offsets,
+        Err(error) => {
+            close(context, producer, START_FAILED_CLOSE).await;
+            return Err(context.failure(true, "reading stored offsets", &error.to_string(), &[]));
+        }
+    };
+    let services = context.services(Arc::new(offsets));
+    let wake = Arc::clone(&services.wake);
     let source = match context.plugin.start_source(&context.task_config, services).await {
         Ok(source) => source,
         Err(error) => {
-            close(context, producer, Duration::from_millis(100)).await;
+            close(context, producer, START_FAILED_CLOSE).await;
             return Err(context.plugin_failure("start", &error));
         }
     };

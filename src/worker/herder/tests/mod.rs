@@ -1,5 +1,6 @@
 //! The whole worker over a real embedded broker in a temporary directory, with connectors of the tests' own.
 
+mod fencing;
 mod lifecycle;
 mod plugins;
 mod rig;
