@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use jackfield_plugin::{ConnectorPlugin, Kind};
 use tokio::time::Instant;
 
@@ -124,40 +125,28 @@ impl Inner {
             Err(error) => return self.start_failed(slot, error.to_string()).await,
         };
         let until = Instant::now() + self.shared.worker.graceful_timeout();
+        let old = tasks.iter().filter_map(|task| live.tasks.get(index(*task)));
+        // All are told before one is waited for.
+        let ends: Vec<_> = old
+            .map(|task| {
+                task.tell(Control::Stop(until));
+                task.wait_for_end()
+            })
+            .collect();
+        join_all(ends).await;
         for task in tasks {
-            let index = usize::try_from(*task).unwrap_or(usize::MAX);
-            let task_config = slot.view().tasks.get(index).cloned();
-            let (Some(running), Some(task_config)) = (live.tasks.get_mut(index), task_config) else {
+            let task_config = slot.view().tasks.get(index(*task)).cloned();
+            let (Some(running), Some(task_config)) = (live.tasks.get_mut(index(*task)), task_config) else {
                 continue;
             };
-            let new = self
-                .start_task_after(slot, *task, &task_config, &plugin, &checked, running, until)
-                .await;
-            *running = new;
+            let restarting = Status {
+                state: State::Restarting,
+                trace: None,
+                version: Some(plugin.info().version.clone()),
+            };
+            self.shared.status.put_task(&slot.name, *task, restarting).await;
+            *running = self.start_task(slot, *task, &task_config, &plugin, &checked);
         }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what a task is made of")]
-    async fn start_task_after(
-        &self,
-        slot: &Arc<Slot>,
-        task: u32,
-        config: &ConfigMap,
-        plugin: &Arc<dyn ConnectorPlugin>,
-        checked: &ConnectorConfig,
-        old: &RunningTask,
-        until: Instant,
-    ) -> RunningTask {
-        old.tell(Control::Stop(until));
-        old.wait_for_end().await;
-        let version = Some(plugin.info().version.clone());
-        let restarting = Status {
-            state: State::Restarting,
-            trace: None,
-            version,
-        };
-        self.shared.status.put_task(&slot.name, task, restarting).await;
-        self.start_task(slot, task, config, plugin, checked)
     }
 
     fn start_task(
@@ -233,25 +222,42 @@ impl Inner {
         stop(std::mem::take(&mut live.tasks), until).await
     }
 
-    /// Stops all sources, then all sinks.
+    /// Stops all sources, then all sinks. Where there are sinks, sources leave them half of the time; a connector that
+    /// is being changed is waited for a short while only, together with all others.
     pub(super) async fn stop_everything(&self, deadline: Duration) -> usize {
-        let until = Instant::now() + deadline;
+        let start = Instant::now();
+        let until = start + deadline;
         let slots: Vec<Arc<Slot>> = self.connectors().values().cloned().collect();
-        let mut sources = Vec::new();
-        let mut sinks = Vec::new();
-        for slot in slots {
-            // A connector that is being changed holds its lock; it gets what is left of the time.
-            let Ok(mut live) = tokio::time::timeout_at(until, slot.live.lock()).await else {
-                continue;
-            };
+        let locks = slots
+            .iter()
+            .map(|slot| tokio::time::timeout_at(start + deadline / 8, slot.live.lock()));
+        // Held to the end, so that no operation that waited starts tasks again.
+        let mut held = join_all(locks).await;
+        let (mut sources, mut sinks) = (Vec::new(), Vec::new());
+        for live in held.iter_mut().flatten() {
             let tasks = std::mem::take(&mut live.tasks);
             match live.kind {
                 Some(Kind::Source) => sources.extend(tasks),
                 _ => sinks.extend(tasks),
             }
         }
-        let mut late = stop(sources, until).await;
+        let sources_until = if sinks.is_empty() {
+            until
+        } else {
+            start + deadline / 2
+        };
+        let mut late = stop(sources, sources_until).await;
         late += stop(sinks, until).await;
+        let busy = slots.iter().zip(&held).filter(|(_, lock)| lock.is_err());
+        for (slot, _) in busy {
+            match slot.live.try_lock() {
+                Ok(mut live) => late += stop(std::mem::take(&mut live.tasks), until).await,
+                Err(_) => tracing::warn!(
+                    connector = slot.name,
+                    "connector is being changed and is given up as it is"
+                ),
+            }
+        }
         let left = until
             .saturating_duration_since(Instant::now())
             .max(Duration::from_millis(100));
@@ -304,9 +310,14 @@ impl Inner {
     }
 }
 
+/// Where a task is in its connector's list.
+fn index(task: u32) -> usize {
+    usize::try_from(task).unwrap_or(usize::MAX)
+}
+
 /// Tells all tasks to stop and waits for them. Returns how many did not end in time.
 async fn stop(tasks: Vec<RunningTask>, until: Instant) -> usize {
     tasks.iter().for_each(|task| task.tell(Control::Stop(until)));
-    let ended = futures::future::join_all(tasks.into_iter().map(RunningTask::ended)).await;
+    let ended = join_all(tasks.into_iter().map(RunningTask::ended)).await;
     ended.into_iter().filter(|in_time| !in_time).count()
 }

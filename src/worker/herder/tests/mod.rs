@@ -4,5 +4,6 @@ mod fencing;
 mod lifecycle;
 mod plugins;
 mod rig;
+mod shutdown;
 mod sinks;
 mod sources;
