@@ -170,6 +170,13 @@ impl WorkerConfig {
         (host.filter(|host| !host.is_empty()), port)
     }
 
+    /// `access.control.allow.origin`: origins of web pages that may use the REST API; `*` = all.
+    pub fn allowed_origins(&self) -> Vec<String> {
+        list(self.text("access.control.allow.origin"))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// `task.shutdown.graceful.timeout.ms`: what all tasks together have to stop.
     pub fn graceful_timeout(&self) -> Duration {
         self.millis("task.shutdown.graceful.timeout.ms")

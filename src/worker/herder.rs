@@ -210,6 +210,11 @@ impl Herder {
         self.inner.shared.cluster.cluster_id()
     }
 
+    /// The worker's own config.
+    pub fn config(&self) -> &WorkerConfig {
+        &self.inner.shared.worker
+    }
+
     /// Stops sources, flushes sinks, commits offsets, within `deadline`. Returns how many tasks did not end in time.
     pub async fn shutdown(&self, deadline: Duration) -> usize {
         self.inner.stopping.store(true, Ordering::SeqCst);

@@ -186,15 +186,16 @@ pub(super) const KEYS: &[Key] = &[
         "there are no separate listeners for /admin",
     ),
     no_effect("rest.advertised.listener", Text, ONE_WORKER),
-    no_effect(
+    works(
         "access.control.allow.origin",
-        Text,
-        "cross-origin requests are not answered",
+        List,
+        Some(""),
+        "Origins of web pages whose requests the REST API answers; * = all",
     ),
     no_effect(
         "access.control.allow.methods",
         Text,
-        "cross-origin requests are not answered",
+        "preflight requests of web pages are not answered",
     ),
     no_effect(
         "response.http.headers.config",
