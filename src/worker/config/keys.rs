@@ -285,7 +285,7 @@ pub(super) const FAMILIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Options of task clients that work; the rest of `producer.*`, `consumer.*` and `admin.*` has no effect.
+/// Options of task clients that work, or would change what happens; the other keys of Kafka's clients have no effect.
 pub(crate) const CLIENT_OPTIONS: &[Key] = &[
     works(
         "producer.compression.type",
@@ -304,6 +304,12 @@ pub(crate) const CLIENT_OPTIONS: &[Key] = &[
         Int(1),
         None,
         "Most bytes fetched at once for a sink",
+    ),
+    unsupported(
+        "consumer.auto.offset.reset",
+        Text,
+        Some("earliest"),
+        "Where a sink begins that has committed nothing yet",
     ),
     works(
         "consumer.session.timeout.ms",
