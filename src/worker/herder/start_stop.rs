@@ -36,11 +36,7 @@ impl Inner {
         live: &mut Live,
         changed: bool,
     ) -> Result<(), String> {
-        let config = slot.view().config.clone();
-        let (plugin, checked) = self.check(&config).await.map_err(|error| error.to_string())?;
-        for notice in &checked.notices {
-            tracing::info!(connector = slot.name, notice, "connector config");
-        }
+        let (plugin, checked) = self.checked(slot).await?;
         let kind = plugin.info().kind;
         slot.view().kind = Some(kind);
         live.kind = Some(kind);
@@ -53,7 +49,31 @@ impl Inner {
             }
             TargetState::Stopped => return self.hold(slot, State::Stopped).await,
         }
-        let tasks = self.task_configs(slot, &config, &plugin, &checked).await?;
+        let tasks = self.task_configs(slot, &plugin, &checked).await?;
+        self.start_tasks(slot, live, &plugin, &checked, tasks, changed)
+            .await
+    }
+
+    /// The plugin and the config as it holds now.
+    async fn checked(&self, slot: &Slot) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), String> {
+        let config = slot.view().config.clone();
+        let (plugin, checked) = self.check(&config).await.map_err(|error| error.to_string())?;
+        for notice in &checked.notices {
+            tracing::info!(connector = slot.name, notice, "connector config");
+        }
+        Ok((plugin, checked))
+    }
+
+    /// Starts one task per config; the configs are stored when they changed.
+    async fn start_tasks(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        checked: &ConnectorConfig,
+        tasks: Vec<ConfigMap>,
+        changed: bool,
+    ) -> Result<(), String> {
         let changed = changed || slot.view().tasks != tasks;
         if changed {
             self.configs
@@ -65,12 +85,11 @@ impl Inner {
         live.stale = false;
         self.set_connector_state(slot, State::Running).await;
         let gone = self.shared.status.tasks(&slot.name).into_iter();
-        for (task, _) in gone.filter(|(task, _)| usize::try_from(*task).is_ok_and(|task| task >= tasks.len()))
-        {
+        for (task, _) in gone.filter(|(task, _)| index(*task) >= tasks.len()) {
             self.shared.status.remove_task(&slot.name, task).await;
         }
         for (task, config) in (0..).zip(&tasks) {
-            let running = self.start_task(slot, task, config, &plugin, &checked);
+            let running = self.start_task(slot, task, config, plugin, checked);
             live.tasks.push(running);
         }
         Ok(())
@@ -94,27 +113,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Runs the connector's own part again; tasks go on unless their configs changed or there are none.
+    /// Runs the connector's own part again; tasks go on unless their configs changed or there are none. They go on as
+    /// well when the connector itself fails, which is its state then.
     pub(super) async fn refresh_connector(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) {
-        let config = slot.view().config.clone();
-        let same = match self.check(&config).await {
-            Ok((plugin, checked)) => {
-                let tasks = self.task_configs(slot, &config, &plugin, &checked).await;
-                tasks.is_ok_and(|tasks| tasks == slot.view().tasks)
-            }
-            Err(_) => false,
+        let refreshed = if live.tasks.is_empty() {
+            self.try_start(slot, live, false).await
+        } else {
+            self.try_refresh(slot, live).await
         };
-        if same && !live.tasks.is_empty() && !live.stale {
-            let target = slot.view().target;
-            let state = if target == TargetState::Paused {
-                State::Paused
-            } else {
-                State::Running
-            };
-            return self.set_connector_state(slot, state).await;
+        if let Err(cause) = refreshed {
+            self.start_failed(slot, cause).await;
+        }
+    }
+
+    async fn try_refresh(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) -> Result<(), String> {
+        let (plugin, checked) = self.checked(slot).await?;
+        let tasks = self.task_configs(slot, &plugin, &checked).await?;
+        let paused = slot.view().target == TargetState::Paused;
+        if tasks == slot.view().tasks && !live.stale {
+            let state = if paused { State::Paused } else { State::Running };
+            self.set_connector_state(slot, state).await;
+            return Ok(());
         }
         self.stop_tasks(live).await;
-        self.start_connector(slot, live, false).await;
+        if paused {
+            return self.try_start(slot, live, false).await;
+        }
+        self.start_tasks(slot, live, &plugin, &checked, tasks, false)
+            .await
     }
 
     /// Stops and starts the tasks with these numbers.
@@ -175,13 +201,13 @@ impl Inner {
     async fn task_configs(
         &self,
         slot: &Slot,
-        config: &ConfigMap,
         plugin: &Arc<dyn ConnectorPlugin>,
         checked: &ConnectorConfig,
     ) -> Result<Vec<ConfigMap>, String> {
+        let config = slot.view().config.clone();
         let most = checked.tasks_max;
         let made = plugin
-            .task_configs(&sorted(config), most)
+            .task_configs(&sorted(&config), most)
             .await
             .map_err(|error| error.to_string())?;
         if checked.tasks_max_enforce && made.len() > usize::try_from(most).unwrap_or(usize::MAX) {
