@@ -303,6 +303,43 @@ async fn an_unchanged_config_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_unchanged_config_starts_what_has_failed() {
+    let rig = Rig::new("").await;
+    let fatal = || jackfield_api::ConnectError::fatal("gone");
+    lock(&rig.source).start_errors.push_back(fatal());
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
+    rig.herder.put_config("src", config(SOURCE)).await.unwrap();
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    lock(&rig.source).config_errors.push_back(fatal());
+    let other = SOURCE.replace("src", "other");
+    rig.create(&other).await;
+    rig.wait_for_states("other", &["FAILED"]).await;
+    rig.herder.put_config("other", config(&other)).await.unwrap();
+    rig.wait_for_states("other", &["RUNNING", "RUNNING"]).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn tasks_go_on_when_a_restarted_connector_fails() {
+    let rig = Rig::new("").await;
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    lock(&rig.source)
+        .config_errors
+        .push_back(jackfield_api::ConnectError::retriable("not reachable"));
+    rig.herder.restart("src", false, false).await.unwrap();
+    rig.wait_for_states("src", &["FAILED", "RUNNING"]).await;
+    let trace = rig.herder.status("src").await.unwrap().connector.trace.unwrap();
+    assert!(trace.contains("not reachable"), "{trace}");
+    rig.herder.restart("src", false, false).await.unwrap();
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    assert_eq!(lock(&rig.source).started_from.len(), 1);
+    assert_eq!(lock(&rig.source).stopped, 0);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn restart_takes_what_it_is_told_to() {
     let rig = Rig::new("").await;
     rig.create(SOURCE).await;
