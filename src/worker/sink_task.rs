@@ -386,7 +386,9 @@ impl SinkTask<'_> {
         while self.control.now() == Control::Pause {
             let partitions = self.positions.partitions();
             self.consumer.pause(&partitions);
-            match self.wait(Instant::now() + self.interval).await? {
+            // What the sink could not make safe yet is tried again.
+            self.flush_when_due().await?;
+            match self.wait(self.next_flush).await? {
                 // Fetched before the pause: read again after it.
                 Woken::Event(GroupEvent::Records(fetched)) => {
                     self.note_starts(&fetched);
