@@ -177,11 +177,12 @@ impl SinkTask<'_> {
         self.note_starts(&fetched);
         for records in fetched {
             self.context.uses_topic(&records.partition.topic).await;
-            let deliveries = self
+            let mut reading = self.incoming.begin(records);
+            while let Some(delivery) = self
                 .incoming
-                .convert(self.context, records, &mut self.tolerance)?;
-            for delivery in deliveries {
-                if !self.deliver(&delivery).await? {
+                .next(self.context, &mut reading, &mut self.tolerance)?
+            {
+                if self.control.now() != Control::Run || !self.deliver(&delivery).await? {
                     // Everything fetched is read again from the positions that hold by now.
                     self.rewind();
                     return Ok(());

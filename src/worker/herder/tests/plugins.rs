@@ -52,6 +52,10 @@ pub(super) struct SinkState {
     pub(super) batches: usize,
     /// Errors that the next puts end with.
     pub(super) put_errors: VecDeque<ConnectError>,
+    /// With so many values the next puts are to be repeated.
+    pub(super) full_at: Option<usize>,
+    /// Puts that were to be repeated for that.
+    pub(super) full: usize,
     /// Records (by value) that are refused.
     pub(super) refused: Vec<String>,
     pub(super) flush_errors: VecDeque<ConnectError>,
@@ -276,6 +280,10 @@ impl HostedSink for ListSink {
         let mut state = lock(&self.state);
         if let Some(error) = state.put_errors.pop_front() {
             return Err(error);
+        }
+        if state.full_at.is_some_and(|full| state.values.len() >= full) {
+            state.full += 1;
+            return Err(ConnectError::retriable("full"));
         }
         let batch = Batch::parse(batch).unwrap();
         state.batches += 1;
