@@ -11,6 +11,10 @@ const CLIENT: &str = "the worker talks to the embedded broker in process, withou
 const TLS: &str = "REST and broker are served on plain loopback listeners";
 const METRICS: &str = "JMX metrics are a feature of the JVM";
 
+/// Default of `task.shutdown.graceful.timeout.ms`: less than Kafka's 5000, so that the whole program ends within two
+/// seconds.
+const DEFAULT_GRACEFUL_TIMEOUT_MS: &str = "1200";
+
 /// All keys, sorted by what they belong to.
 pub(super) const KEYS: &[Key] = &[
     works(
@@ -40,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     works(
         "task.shutdown.graceful.timeout.ms",
         Long(0),
-        Some("5000"),
+        Some(DEFAULT_GRACEFUL_TIMEOUT_MS),
         "Time that all tasks together have to stop",
     ),
     works(
