@@ -287,10 +287,13 @@ impl Inner {
         let left = until
             .saturating_duration_since(Instant::now())
             .max(Duration::from_millis(100));
-        if tokio::time::timeout(left, self.shared.status.flush())
-            .await
-            .is_err()
-        {
+        let states = async {
+            for slot in &slots {
+                self.set_connector_state(slot, State::Unassigned).await;
+            }
+            self.shared.status.flush().await;
+        };
+        if tokio::time::timeout(left, states).await.is_err() {
             tracing::warn!("states were not all stored in time");
         }
         late + self
