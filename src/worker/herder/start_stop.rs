@@ -1,6 +1,9 @@
 //! Starting a connector: its task configs are made, stored when they changed, and run. And stopping it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use jackfield_plugin::{ConnectorPlugin, Kind};
@@ -83,6 +86,9 @@ impl Inner {
         }
         slot.view().tasks.clone_from(&tasks);
         live.stale = false;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         self.set_connector_state(slot, State::Running).await;
         let gone = self.shared.status.tasks(&slot.name).into_iter();
         for (task, _) in gone.filter(|(task, _)| index(*task) >= tasks.len()) {
@@ -160,6 +166,9 @@ impl Inner {
             })
             .collect();
         join_all(ends).await;
+        if self.stopping.load(Ordering::SeqCst) {
+            return;
+        }
         for task in tasks {
             let task_config = slot.view().tasks.get(index(*task)).cloned();
             let (Some(running), Some(task_config)) = (live.tasks.get_mut(index(*task)), task_config) else {
