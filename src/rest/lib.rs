@@ -3,6 +3,7 @@
 //! One file per resource. Handlers translate between HTTP and the [`Herder`]; they decide nothing about connectors.
 //! Every status code is assigned in `reply.rs`, and paths, codes and bodies are Kafka Connect's.
 
+mod access;
 mod body;
 mod connector_config;
 mod connectors;
@@ -27,7 +28,7 @@ use axum::{
 use jackfield_worker::Herder;
 
 pub use crate::listener::{ListenerError, bind, parse_listener};
-use crate::reply::ApiError;
+use crate::{access::Access, reply::ApiError};
 
 /// Kafka's limit for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
@@ -47,7 +48,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, router(herder)).with_graceful_shutdown(async move {
+    let access = Access::new(listener.local_addr()?, herder.config());
+    let server = axum::serve(listener, router(herder, access)).with_graceful_shutdown(async move {
         shutdown.await;
         // Whoever waits for it may be gone already.
         stopping.send(()).ok();
@@ -64,12 +66,13 @@ pub async fn serve(
     }
 }
 
-fn router(herder: Herder) -> Router {
+fn router(herder: Herder, access: Access) -> Router {
     resources()
         .fallback(|| async { ApiError::NoSuchPath })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn(within_timeout))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(access, access::guard))
         .with_state(herder)
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum ApiError {
     MalformedBody(String),
     /// The request contradicts itself.
     BadRequest(String),
+    /// The request comes from where none is answered.
+    Forbidden(String),
     /// The herder did not answer in time.
     TimedOut,
 }
@@ -42,6 +44,7 @@ impl ApiError {
             Self::Herder(HerderError::NotFound(_)) | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::Herder(HerderError::AlreadyExists(_) | HerderError::Conflict(_)) => StatusCode::CONFLICT,
             Self::Herder(HerderError::BadConfig(_)) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -54,7 +57,9 @@ impl ApiError {
     fn message(&self) -> String {
         match self {
             Self::Herder(error) => error.to_string(),
-            Self::MalformedBody(message) | Self::BadRequest(message) => message.clone(),
+            Self::MalformedBody(message) | Self::BadRequest(message) | Self::Forbidden(message) => {
+                message.clone()
+            }
             Self::TimedOut => "Request timed out".to_owned(),
             Self::NoSuchPath | Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::BodyTooLarge => {
                 // Jersey's words for errors without a message.

@@ -3,6 +3,7 @@
 //! Keys of Kafka's that have no effect here give one line of notice each; a key that nobody knows is an error with a
 //! suggestion. Where the values come from (file, environment, flags) is the caller's business.
 
+pub(crate) mod clients;
 mod keys;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -77,7 +78,7 @@ impl WorkerConfig {
                 Class::Unknown if ignore_unknown => {
                     notices.push(format!("{name} is no known configuration and is passed over"));
                 }
-                Class::Unknown => problems.push(unknown(name, KEYS.iter().map(|key| key.name))),
+                Class::Unknown => problems.push(unknown_key(name)),
             }
         }
         let mut config = Self {
@@ -168,6 +169,13 @@ impl WorkerConfig {
             .get("rest.advertised.port")
             .and_then(|value| value.trim().parse().ok());
         (host.filter(|host| !host.is_empty()), port)
+    }
+
+    /// `access.control.allow.origin`: origins of web pages that may use the REST API; `*` = all.
+    pub fn allowed_origins(&self) -> Vec<String> {
+        list(self.text("access.control.allow.origin"))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// `task.shutdown.graceful.timeout.ms`: what all tasks together have to stop.
@@ -284,6 +292,22 @@ impl WorkerConfig {
     }
 }
 
+/// Clients of tasks, as prefixes of their keys.
+const CLIENTS: [&str; 3] = ["producer", "consumer", "admin"];
+
+/// Why keys of Kafka's clients have no effect.
+pub(crate) const NO_CLIENT: &str = "tasks reach the embedded broker in process, without a network client";
+
+fn unknown_key(name: &str) -> String {
+    let of_clients = CLIENTS
+        .iter()
+        .filter(|client| name.starts_with(&format!("{client}.")))
+        .flat_map(|client| clients::of_client(client).map(move |key| format!("{client}.{key}")));
+    let of_clients: Vec<String> = of_clients.collect();
+    let known = KEYS.iter().chain(CLIENT_OPTIONS).map(|key| key.name);
+    unknown(name, known.chain(of_clients.iter().map(String::as_str)))
+}
+
 enum Class {
     Key(&'static Key),
     NoEffect(&'static str),
@@ -308,11 +332,15 @@ fn classify(name: &str) -> Class {
     if let Some((_, why)) = FAMILIES.iter().find(|(prefix, _)| name.starts_with(prefix)) {
         return Class::NoEffect(why);
     }
-    if ["producer.", "consumer.", "admin."]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    if let Some((client, option)) = name
+        .split_once('.')
+        .filter(|(client, _)| CLIENTS.contains(client))
     {
-        return Class::NoEffect("tasks reach the embedded broker in process, without a network client");
+        return if clients::is_known(client, option) {
+            Class::NoEffect(NO_CLIENT)
+        } else {
+            Class::Unknown
+        };
     }
     let storage = ["config.storage.", "offset.storage.", "status.storage."];
     if storage.iter().any(|prefix| name.starts_with(prefix)) {
@@ -405,6 +433,20 @@ mod tests {
             Unknown configuration 'plugin.pth': did you mean 'plugin.path'?
             Invalid value rar for configuration producer.compression.type: String must be one of: none, gzip, snappy, lz4, zstd
             Invalid value Jsn for configuration value.converter: Class Jsn could not be found; did you mean Json?"#]]
+        .assert_eq(&error.0);
+    }
+
+    #[test]
+    fn client_keys_are_told_apart() {
+        let config = parse("producer.linger.ms=5\nconsumer.auto.offset.reset=earliest").unwrap();
+        assert_eq!(
+            config.notices(),
+            [format!("producer.linger.ms has no effect: {NO_CLIENT}")]
+        );
+        let error = parse("consumer.auto.offset.reset=latest\nproducer.lingr.ms=5").unwrap_err();
+        expect_test::expect![[r#"
+            consumer.auto.offset.reset=latest is not supported yet; remove it or use earliest
+            Unknown configuration 'producer.lingr.ms': did you mean 'producer.linger.ms'?"#]]
         .assert_eq(&error.0);
     }
 

@@ -15,7 +15,7 @@ use jackfield_plugin::{Form, Kind};
 use self::topic_creation::{TopicCreation, full_match};
 use crate::{
     ConfigMap,
-    config::{CLIENT_OPTIONS, CONVERTERS, ConverterSpec, WorkerConfig},
+    config::{CLIENT_OPTIONS, CONVERTERS, ConverterSpec, NO_CLIENT, WorkerConfig, clients},
     converters::{Converter, OPTIONS},
     definition::{Effect, Key, boolean, list, unknown},
 };
@@ -167,19 +167,17 @@ fn check_keys(
     let ignore = config
         .get("config.unknown.keys")
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("ignore"));
-    let mut check = |key: &Key, name: &str, value: &str, problems: &mut Vec<String>| match key.check(value) {
-        Err(problem) => problems.push(problem.replace(key.name, name)),
-        Ok(()) => {
-            if let Effect::None(why) = key.effect {
-                notices.push(format!("{name} has no effect: {why}"));
-            }
-        }
-    };
     for (name, value) in config {
         if let Some(key) = known().find(|key| key.name == name.as_str()) {
-            check(key, name, value, problems);
+            check(key, name, value, problems, notices);
         } else if let Some(key) = overridden(name) {
-            check(key, name, value, problems);
+            check(key, name, value, problems, notices);
+        } else if let Some((prefix, client, option)) = client_key(name) {
+            if clients::is_known(client, option) {
+                notices.push(format!("{name} has no effect: {NO_CLIENT}"));
+            } else if !ignore {
+                problems.push(unknown_client_key(name, prefix, client));
+            }
         } else if own.keys.iter().any(|key| key.name == *name) || passes(name, kind) {
             // The connector's own definition, the converter or the group checks it.
         } else if !ignore {
@@ -191,11 +189,37 @@ fn check_keys(
     }
 }
 
+fn check(key: &Key, name: &str, value: &str, problems: &mut Vec<String>, notices: &mut Vec<String>) {
+    match key.check(value) {
+        Err(problem) => problems.push(problem.replace(key.name, name)),
+        Ok(()) => {
+            if let Effect::None(why) = key.effect {
+                notices.push(format!("{name} has no effect: {why}"));
+            }
+        }
+    }
+}
+
 /// The task client option that a connector's override stands for.
 fn overridden(name: &str) -> Option<&'static Key> {
     let (own, client) = OVERRIDES.iter().find(|(own, _)| name.starts_with(own))?;
     let option = format!("{client}{}", &name[own.len()..]);
     CLIENT_OPTIONS.iter().find(|key| key.name == option)
+}
+
+/// Prefix, client and option of an override.
+fn client_key(name: &str) -> Option<(&'static str, &'static str, &str)> {
+    let (prefix, client) = OVERRIDES.iter().find(|(own, _)| name.starts_with(own))?;
+    Some((*prefix, client.trim_end_matches('.'), &name[prefix.len()..]))
+}
+
+fn unknown_client_key(name: &str, prefix: &str, client: &str) -> String {
+    let working = CLIENT_OPTIONS
+        .iter()
+        .filter_map(|key| key.name.strip_prefix(client)?.strip_prefix('.'));
+    let known = clients::of_client(client).chain(working);
+    let known: Vec<String> = known.map(|key| format!("{prefix}{key}")).collect();
+    unknown(name, known.iter().map(String::as_str))
 }
 
 /// Keys of families that are checked elsewhere or belong to transformations (which are refused as such).
@@ -204,7 +228,6 @@ fn passes(name: &str, kind: Kind) -> bool {
         .iter()
         .find_map(|which| name.strip_prefix(which)?.strip_prefix('.'));
     converter.is_some_and(|option| OPTIONS.contains(&option))
-        || OVERRIDES.iter().any(|(own, _)| name.starts_with(own))
         || (kind == Kind::Source && name.starts_with("topic.creation."))
         || ["transforms.", "predicates."]
             .iter()

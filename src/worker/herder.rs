@@ -114,7 +114,10 @@ impl Herder {
     ) -> Result<Self, HerderError> {
         let (configs, stored) = ConfigStore::open(cluster.clone(), env.clone(), &config).await?;
         let offsets = OffsetStore::open(cluster.clone(), env.clone(), &config).await?;
-        let status = StatusStore::open(cluster.clone(), env.clone(), &config, worker_id).await?;
+        let existing = stored.iter();
+        let existing = existing.map(|(name, connector)| (name.clone(), connector.tasks.len()));
+        let existing = existing.collect();
+        let status = StatusStore::open(cluster.clone(), env.clone(), &config, worker_id, &existing).await?;
         let shared = Arc::new(Shared {
             worker: config,
             cluster,
@@ -208,6 +211,11 @@ impl Herder {
     /// Cluster id.
     pub fn cluster_id(&self) -> String {
         self.inner.shared.cluster.cluster_id()
+    }
+
+    /// The worker's own config.
+    pub fn config(&self) -> &WorkerConfig {
+        &self.inner.shared.worker
     }
 
     /// Stops sources, flushes sinks, commits offsets, within `deadline`. Returns how many tasks did not end in time.

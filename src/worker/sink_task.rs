@@ -177,11 +177,12 @@ impl SinkTask<'_> {
         self.note_starts(&fetched);
         for records in fetched {
             self.context.uses_topic(&records.partition.topic).await;
-            let deliveries = self
+            let mut reading = self.incoming.begin(records);
+            while let Some(delivery) = self
                 .incoming
-                .convert(self.context, records, &mut self.tolerance)?;
-            for delivery in deliveries {
-                if !self.deliver(&delivery).await? {
+                .next(self.context, &mut reading, &mut self.tolerance)?
+            {
+                if self.control.now() != Control::Run || !self.deliver(&delivery).await? {
                     // Everything fetched is read again from the positions that hold by now.
                     self.rewind();
                     return Ok(());
@@ -386,7 +387,9 @@ impl SinkTask<'_> {
         while self.control.now() == Control::Pause {
             let partitions = self.positions.partitions();
             self.consumer.pause(&partitions);
-            match self.wait(Instant::now() + self.interval).await? {
+            // What the sink could not make safe yet is tried again.
+            self.flush_when_due().await?;
+            match self.wait(self.next_flush).await? {
                 // Fetched before the pause: read again after it.
                 Woken::Event(GroupEvent::Records(fetched)) => {
                     self.note_starts(&fetched);

@@ -24,6 +24,10 @@ use crate::{
 
 /// Most bytes appended and not yet durable.
 const MAX_IN_FLIGHT_BYTES: usize = 32 << 20;
+/// What closing the producer may take when the task cannot start; nothing was sent by then.
+const START_FAILED_CLOSE: Duration = Duration::from_millis(100);
+/// Bad records one after another that a source may have without a pause.
+const FREE_DATA_ERRORS: u32 = 100;
 /// Limits of one poll.
 const LIMITS: PollLimits = PollLimits {
     max_records: 20_000,
@@ -33,19 +37,24 @@ const LIMITS: PollLimits = PollLimits {
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let shared = &context.shared;
-    let offsets = shared.offsets.read(&context.connector).await;
-    let offsets =
-        offsets.map_err(|error| context.failure(true, "reading stored offsets", &error.to_string(), &[]))?;
-    let services = context.services(Arc::new(offsets));
-    let wake = Arc::clone(&services.wake);
     let outgoing = Outgoing::new(context)?;
     let transactional_id = format!("jackfield-{}", context.id());
     let producer = shared.cluster.source_producer(&transactional_id).await;
     let producer = producer.map_err(|error| context.cluster_failure("opening the producer", &error))?;
+    // Only now the predecessor is fenced off and the offsets it had queued are stored.
+    let offsets = match shared.offsets.read(&context.connector).await {
+        Ok(offsets) => offsets,
+        Err(error) => {
+            close(context, producer, START_FAILED_CLOSE).await;
+            return Err(context.failure(true, "reading stored offsets", &error.to_string(), &[]));
+        }
+    };
+    let services = context.services(Arc::new(offsets));
+    let wake = Arc::clone(&services.wake);
     let source = match context.plugin.start_source(&context.task_config, services).await {
         Ok(source) => source,
         Err(error) => {
-            close(context, producer, Duration::from_millis(100)).await;
+            close(context, producer, START_FAILED_CLOSE).await;
             return Err(context.plugin_failure("start", &error));
         }
     };
@@ -59,6 +68,8 @@ pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Resu
         in_flight: InFlight::default(),
         tolerance: Tolerance::default(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(60)),
+        data_errors: 0,
+        data_backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(100)),
         told: 0,
     };
     context.set_state(State::Running, None).await;
@@ -88,6 +99,10 @@ struct SourceTask<'a> {
     in_flight: InFlight,
     tolerance: Tolerance,
     backoff: Backoff,
+    /// Bad records since the last batch.
+    data_errors: u32,
+    /// Slows down a source that has nothing but bad records, or does not get past one.
+    data_backoff: Backoff,
     /// Batches the source knows to be safe.
     told: u64,
 }
@@ -119,6 +134,8 @@ impl SourceTask<'_> {
             match self.source.poll(LIMITS).await {
                 Ok(Polled::Batch(batch)) => {
                     self.recovered().await;
+                    self.data_errors = 0;
+                    self.data_backoff.reset();
                     self.send(&batch).await?;
                     // A source that always has something must not keep others from running.
                     tokio::task::yield_now().await;
@@ -231,6 +248,11 @@ impl SourceTask<'_> {
                     coordinates: Vec::new(),
                 };
                 self.tolerance.decide(self.context, failure)?;
+                self.data_errors = self.data_errors.saturating_add(1);
+                if self.data_errors > FREE_DATA_ERRORS {
+                    let pause = self.data_backoff.advance();
+                    return self.idle(Some(pause)).await;
+                }
                 tokio::task::yield_now().await;
                 Ok(())
             }

@@ -11,6 +11,10 @@ const CLIENT: &str = "the worker talks to the embedded broker in process, withou
 const TLS: &str = "REST and broker are served on plain loopback listeners";
 const METRICS: &str = "JMX metrics are a feature of the JVM";
 
+/// Default of `task.shutdown.graceful.timeout.ms`: less than Kafka's 5000, so that the whole program ends within two
+/// seconds.
+const DEFAULT_GRACEFUL_TIMEOUT_MS: &str = "1200";
+
 /// All keys, sorted by what they belong to.
 pub(super) const KEYS: &[Key] = &[
     works(
@@ -40,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     works(
         "task.shutdown.graceful.timeout.ms",
         Long(0),
-        Some("5000"),
+        Some(DEFAULT_GRACEFUL_TIMEOUT_MS),
         "Time that all tasks together have to stop",
     ),
     works(
@@ -186,15 +190,16 @@ pub(super) const KEYS: &[Key] = &[
         "there are no separate listeners for /admin",
     ),
     no_effect("rest.advertised.listener", Text, ONE_WORKER),
-    no_effect(
+    works(
         "access.control.allow.origin",
-        Text,
-        "cross-origin requests are not answered",
+        List,
+        Some(""),
+        "Origins of web pages whose requests the REST API answers; * = all",
     ),
     no_effect(
         "access.control.allow.methods",
         Text,
-        "cross-origin requests are not answered",
+        "preflight requests of web pages are not answered",
     ),
     no_effect(
         "response.http.headers.config",
@@ -284,7 +289,7 @@ pub(super) const FAMILIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Options of task clients that work; the rest of `producer.*`, `consumer.*` and `admin.*` has no effect.
+/// Options of task clients that work, or would change what happens; the other keys of Kafka's clients have no effect.
 pub(crate) const CLIENT_OPTIONS: &[Key] = &[
     works(
         "producer.compression.type",
@@ -303,6 +308,12 @@ pub(crate) const CLIENT_OPTIONS: &[Key] = &[
         Int(1),
         None,
         "Most bytes fetched at once for a sink",
+    ),
+    unsupported(
+        "consumer.auto.offset.reset",
+        Text,
+        Some("earliest"),
+        "Where a sink begins that has committed nothing yet",
     ),
     works(
         "consumer.session.timeout.ms",

@@ -131,6 +131,12 @@ pub(super) const SOURCE: &[Key] = &[
 pub(super) const SINK: &[Key] = &[
     works("topics", List, None, "Topics to read"),
     works("topics.regex", Text, None, "Pattern of the topics to read"),
+    works(
+        "consumer.override.group.id",
+        NonEmpty,
+        None,
+        "Consumer group of the tasks",
+    ),
     unsupported(
         "errors.deadletterqueue.topic.name",
         Text,

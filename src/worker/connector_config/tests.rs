@@ -115,3 +115,43 @@ fn unknown_keys_pass_when_asked() {
         .is_ok()
     );
 }
+
+#[test]
+fn overrides_work_or_say_that_they_do_not() {
+    let base = "name=x\nconnector.class=C\ntopics=t\n";
+    let sink = |text: &str| parse(Kind::Sink, &format!("{base}{text}"));
+    let config = sink(
+        "consumer.override.group.id=g\nconsumer.override.auto.offset.reset=earliest\n\
+         consumer.override.max.poll.records=7\nconsumer.override.fetch.min.bytes=1\n\
+         admin.override.sasl.mechanism=PLAIN",
+    )
+    .unwrap();
+    assert_eq!(
+        (config.group_id.as_str(), config.max_poll_records),
+        ("g", Some(7))
+    );
+    let notices: Vec<_> = config
+        .notices
+        .iter()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(
+        notices,
+        [
+            "consumer.override.fetch.min.bytes",
+            "admin.override.sasl.mechanism"
+        ]
+    );
+    let problems = sink(
+        "consumer.override.auto.offset.reset=latest\nconsumer.override.max.pol.records=7\n\
+         producer.override.linger=5\nconsumer.override.group.id=",
+    )
+    .unwrap_err();
+    expect_test::expect![[r#"
+        consumer.override.auto.offset.reset=latest is not supported yet; remove it or use earliest
+        Unknown configuration 'consumer.override.max.pol.records': did you mean 'consumer.override.max.poll.records'?
+        Unknown configuration 'producer.override.linger': did you mean 'producer.override.linger.ms'?
+        Invalid value  for configuration consumer.override.group.id: String must be non-empty"#]]
+    .assert_eq(&problems.join("\n"));
+    assert!(sink("consumer.override.nope=1\nconfig.unknown.keys=ignore").is_ok());
+}

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use jackfield_plugin::Kind;
 
 use super::{
-    ConnectorInfo, ConnectorStatus, Herder, HerderError, Inner, Slot, TargetState, View, info, not_found,
-    unknown, unknown_to_restart,
+    ConnectorInfo, ConnectorStatus, Herder, HerderError, Inner, Live, Slot, TargetState, View, info,
+    not_found, unknown, unknown_to_restart,
 };
-use crate::{ConfigMap, stores::status::State, task::Control};
+use crate::{
+    ConfigMap,
+    stores::status::{State, Status},
+    task::Control,
+};
 
 impl Herder {
     /// Creates; an existing name is `AlreadyExists`.
@@ -32,7 +36,8 @@ impl Herder {
         .await
     }
 
-    /// Creates or replaces; the flag says whether it was created. A config that is there already changes nothing.
+    /// Creates or replaces; the flag says whether it was created. A config that is there already
+    /// changes nothing, but starts again what has failed.
     ///
     /// # Errors
     /// The config is invalid, or the config topic cannot be written.
@@ -242,19 +247,32 @@ impl Inner {
         if live.deleted {
             return Ok(false);
         }
-        if slot.view().config == config {
+        let changed = slot.view().config != config;
+        if !changed && self.is_as_it_should_be(slot, &live) {
             return Ok(true);
         }
-        self.configs.put_connector(&slot.name, &config, None).await?;
-        {
+        if changed {
+            self.configs.put_connector(&slot.name, &config, None).await?;
             let mut view = slot.view();
             view.config = config;
             view.kind = Some(kind);
         }
-        tracing::info!(connector = slot.name, "connector configured");
+        tracing::info!(connector = slot.name, changed, "connector configured");
         self.stop_tasks(&mut live).await;
-        self.start_connector(slot, &mut live, true).await;
+        self.start_connector(slot, &mut live, changed).await;
         Ok(true)
+    }
+
+    /// Whether a connector that is to run does so, with all its tasks; one that is not to run always is.
+    fn is_as_it_should_be(&self, slot: &Slot, live: &Live) -> bool {
+        let status = &self.shared.status;
+        let running = status
+            .connector(&slot.name)
+            .is_some_and(|status| status.state == State::Running);
+        let failed = |(_, status): &(u32, Status)| status.state == State::Failed;
+        let target = slot.view().target;
+        target != TargetState::Started
+            || running && !live.tasks.is_empty() && !status.tasks(&slot.name).iter().any(failed)
     }
 
     async fn restart(self: &Arc<Self>, slot: &Arc<Slot>, connector: bool, tasks: &[u32]) {

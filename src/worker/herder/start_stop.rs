@@ -1,7 +1,11 @@
 //! Starting a connector: its task configs are made, stored when they changed, and run. And stopping it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use futures::future::join_all;
 use jackfield_plugin::{ConnectorPlugin, Kind};
 use tokio::time::Instant;
 
@@ -35,11 +39,7 @@ impl Inner {
         live: &mut Live,
         changed: bool,
     ) -> Result<(), String> {
-        let config = slot.view().config.clone();
-        let (plugin, checked) = self.check(&config).await.map_err(|error| error.to_string())?;
-        for notice in &checked.notices {
-            tracing::info!(connector = slot.name, notice, "connector config");
-        }
+        let (plugin, checked) = self.checked(slot).await?;
         let kind = plugin.info().kind;
         slot.view().kind = Some(kind);
         live.kind = Some(kind);
@@ -52,7 +52,31 @@ impl Inner {
             }
             TargetState::Stopped => return self.hold(slot, State::Stopped).await,
         }
-        let tasks = self.task_configs(slot, &config, &plugin, &checked).await?;
+        let tasks = self.task_configs(slot, &plugin, &checked).await?;
+        self.start_tasks(slot, live, &plugin, &checked, tasks, changed)
+            .await
+    }
+
+    /// The plugin and the config as it holds now.
+    async fn checked(&self, slot: &Slot) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), String> {
+        let config = slot.view().config.clone();
+        let (plugin, checked) = self.check(&config).await.map_err(|error| error.to_string())?;
+        for notice in &checked.notices {
+            tracing::info!(connector = slot.name, notice, "connector config");
+        }
+        Ok((plugin, checked))
+    }
+
+    /// Starts one task per config; the configs are stored when they changed.
+    async fn start_tasks(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        checked: &ConnectorConfig,
+        tasks: Vec<ConfigMap>,
+        changed: bool,
+    ) -> Result<(), String> {
         let changed = changed || slot.view().tasks != tasks;
         if changed {
             self.configs
@@ -62,14 +86,16 @@ impl Inner {
         }
         slot.view().tasks.clone_from(&tasks);
         live.stale = false;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         self.set_connector_state(slot, State::Running).await;
         let gone = self.shared.status.tasks(&slot.name).into_iter();
-        for (task, _) in gone.filter(|(task, _)| usize::try_from(*task).is_ok_and(|task| task >= tasks.len()))
-        {
+        for (task, _) in gone.filter(|(task, _)| index(*task) >= tasks.len()) {
             self.shared.status.remove_task(&slot.name, task).await;
         }
         for (task, config) in (0..).zip(&tasks) {
-            let running = self.start_task(slot, task, config, &plugin, &checked);
+            let running = self.start_task(slot, task, config, plugin, checked);
             live.tasks.push(running);
         }
         Ok(())
@@ -93,27 +119,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Runs the connector's own part again; tasks go on unless their configs changed or there are none.
+    /// Runs the connector's own part again; tasks go on unless their configs changed or there are none. They go on as
+    /// well when the connector itself fails, which is its state then.
     pub(super) async fn refresh_connector(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) {
-        let config = slot.view().config.clone();
-        let same = match self.check(&config).await {
-            Ok((plugin, checked)) => {
-                let tasks = self.task_configs(slot, &config, &plugin, &checked).await;
-                tasks.is_ok_and(|tasks| tasks == slot.view().tasks)
-            }
-            Err(_) => false,
+        let refreshed = if live.tasks.is_empty() {
+            self.try_start(slot, live, false).await
+        } else {
+            self.try_refresh(slot, live).await
         };
-        if same && !live.tasks.is_empty() && !live.stale {
-            let target = slot.view().target;
-            let state = if target == TargetState::Paused {
-                State::Paused
-            } else {
-                State::Running
-            };
-            return self.set_connector_state(slot, state).await;
+        if let Err(cause) = refreshed {
+            self.start_failed(slot, cause).await;
+        }
+    }
+
+    async fn try_refresh(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) -> Result<(), String> {
+        let (plugin, checked) = self.checked(slot).await?;
+        let tasks = self.task_configs(slot, &plugin, &checked).await?;
+        let paused = slot.view().target == TargetState::Paused;
+        if tasks == slot.view().tasks && !live.stale {
+            let state = if paused { State::Paused } else { State::Running };
+            self.set_connector_state(slot, state).await;
+            return Ok(());
         }
         self.stop_tasks(live).await;
-        self.start_connector(slot, live, false).await;
+        if paused {
+            return self.try_start(slot, live, false).await;
+        }
+        self.start_tasks(slot, live, &plugin, &checked, tasks, false)
+            .await
     }
 
     /// Stops and starts the tasks with these numbers.
@@ -124,40 +157,31 @@ impl Inner {
             Err(error) => return self.start_failed(slot, error.to_string()).await,
         };
         let until = Instant::now() + self.shared.worker.graceful_timeout();
+        let old = tasks.iter().filter_map(|task| live.tasks.get(index(*task)));
+        // All are told before one is waited for.
+        let ends: Vec<_> = old
+            .map(|task| {
+                task.tell(Control::Stop(until));
+                task.wait_for_end()
+            })
+            .collect();
+        join_all(ends).await;
+        if self.stopping.load(Ordering::SeqCst) {
+            return;
+        }
         for task in tasks {
-            let index = usize::try_from(*task).unwrap_or(usize::MAX);
-            let task_config = slot.view().tasks.get(index).cloned();
-            let (Some(running), Some(task_config)) = (live.tasks.get_mut(index), task_config) else {
+            let task_config = slot.view().tasks.get(index(*task)).cloned();
+            let (Some(running), Some(task_config)) = (live.tasks.get_mut(index(*task)), task_config) else {
                 continue;
             };
-            let new = self
-                .start_task_after(slot, *task, &task_config, &plugin, &checked, running, until)
-                .await;
-            *running = new;
+            let restarting = Status {
+                state: State::Restarting,
+                trace: None,
+                version: Some(plugin.info().version.clone()),
+            };
+            self.shared.status.put_task(&slot.name, *task, restarting).await;
+            *running = self.start_task(slot, *task, &task_config, &plugin, &checked);
         }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what a task is made of")]
-    async fn start_task_after(
-        &self,
-        slot: &Arc<Slot>,
-        task: u32,
-        config: &ConfigMap,
-        plugin: &Arc<dyn ConnectorPlugin>,
-        checked: &ConnectorConfig,
-        old: &RunningTask,
-        until: Instant,
-    ) -> RunningTask {
-        old.tell(Control::Stop(until));
-        old.wait_for_end().await;
-        let version = Some(plugin.info().version.clone());
-        let restarting = Status {
-            state: State::Restarting,
-            trace: None,
-            version,
-        };
-        self.shared.status.put_task(&slot.name, task, restarting).await;
-        self.start_task(slot, task, config, plugin, checked)
     }
 
     fn start_task(
@@ -186,13 +210,13 @@ impl Inner {
     async fn task_configs(
         &self,
         slot: &Slot,
-        config: &ConfigMap,
         plugin: &Arc<dyn ConnectorPlugin>,
         checked: &ConnectorConfig,
     ) -> Result<Vec<ConfigMap>, String> {
+        let config = slot.view().config.clone();
         let most = checked.tasks_max;
         let made = plugin
-            .task_configs(&sorted(config), most)
+            .task_configs(&sorted(&config), most)
             .await
             .map_err(|error| error.to_string())?;
         if checked.tasks_max_enforce && made.len() > usize::try_from(most).unwrap_or(usize::MAX) {
@@ -233,32 +257,52 @@ impl Inner {
         stop(std::mem::take(&mut live.tasks), until).await
     }
 
-    /// Stops all sources, then all sinks.
+    /// Stops all sources, then all sinks. Where there are sinks, sources leave them half of the time; a connector that
+    /// is being changed is waited for a short while only, together with all others.
     pub(super) async fn stop_everything(&self, deadline: Duration) -> usize {
-        let until = Instant::now() + deadline;
+        let start = Instant::now();
+        let until = start + deadline;
         let slots: Vec<Arc<Slot>> = self.connectors().values().cloned().collect();
-        let mut sources = Vec::new();
-        let mut sinks = Vec::new();
-        for slot in slots {
-            // A connector that is being changed holds its lock; it gets what is left of the time.
-            let Ok(mut live) = tokio::time::timeout_at(until, slot.live.lock()).await else {
-                continue;
-            };
+        let locks = slots
+            .iter()
+            .map(|slot| tokio::time::timeout_at(start + deadline / 8, slot.live.lock()));
+        // Held to the end, so that no operation that waited starts tasks again.
+        let mut held = join_all(locks).await;
+        let (mut sources, mut sinks) = (Vec::new(), Vec::new());
+        for live in held.iter_mut().flatten() {
             let tasks = std::mem::take(&mut live.tasks);
             match live.kind {
                 Some(Kind::Source) => sources.extend(tasks),
                 _ => sinks.extend(tasks),
             }
         }
-        let mut late = stop(sources, until).await;
+        let sources_until = if sinks.is_empty() {
+            until
+        } else {
+            start + deadline / 2
+        };
+        let mut late = stop(sources, sources_until).await;
         late += stop(sinks, until).await;
+        let busy = slots.iter().zip(&held).filter(|(_, lock)| lock.is_err());
+        for (slot, _) in busy {
+            match slot.live.try_lock() {
+                Ok(mut live) => late += stop(std::mem::take(&mut live.tasks), until).await,
+                Err(_) => tracing::warn!(
+                    connector = slot.name,
+                    "connector is being changed and is given up as it is"
+                ),
+            }
+        }
         let left = until
             .saturating_duration_since(Instant::now())
             .max(Duration::from_millis(100));
-        if tokio::time::timeout(left, self.shared.status.flush())
-            .await
-            .is_err()
-        {
+        let states = async {
+            for slot in &slots {
+                self.set_connector_state(slot, State::Unassigned).await;
+            }
+            self.shared.status.flush().await;
+        };
+        if tokio::time::timeout(left, states).await.is_err() {
             tracing::warn!("states were not all stored in time");
         }
         late + self
@@ -304,9 +348,14 @@ impl Inner {
     }
 }
 
+/// Where a task is in its connector's list.
+fn index(task: u32) -> usize {
+    usize::try_from(task).unwrap_or(usize::MAX)
+}
+
 /// Tells all tasks to stop and waits for them. Returns how many did not end in time.
 async fn stop(tasks: Vec<RunningTask>, until: Instant) -> usize {
     tasks.iter().for_each(|task| task.tell(Control::Stop(until)));
-    let ended = futures::future::join_all(tasks.into_iter().map(RunningTask::ended)).await;
+    let ended = join_all(tasks.into_iter().map(RunningTask::ended)).await;
     ended.into_iter().filter(|in_time| !in_time).count()
 }

@@ -1,15 +1,18 @@
 //! From fetched record batches to batches for the sink. This is the hot path: records are read where they lie and
 //! copied once.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use jackfield_batch::{Batch, BatchBuilder, BatchError, Header, Record, Value};
-use jackfield_cluster::{FetchedRecords, RecordView, TopicPartition, for_each, split_batches};
+use jackfield_batch::{Batch, BatchBuilder, BatchError, Header, Record, SchemaIndex, Value};
+use jackfield_cluster::{
+    BatchHeader, Compression, FetchedRecords, RecordBatchError, RecordView, TopicPartition, for_each,
+    records, split_batches,
+};
 
 use crate::{
     config::ConverterSpec,
-    converters::{ConnectedValue, ConversionError, Converter},
+    converters::{ConnectedValue, ConversionError, Converter, KnownSchema},
     errors::{RecordFailure, Stage, Tolerance},
     task::{TaskContext, TaskFailure},
 };
@@ -18,6 +21,8 @@ use crate::{
 const MAX_BYTES: usize = 1 << 20;
 /// Records of one batch for the sink, unless `max.poll.records` says otherwise.
 const MAX_RECORDS: usize = 10_000;
+/// Schemas of one batch whose index is remembered.
+const MAX_REMEMBERED_SCHEMAS: usize = 16;
 /// Most bytes that a compressed record batch may become.
 const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
 
@@ -34,6 +39,63 @@ pub(super) struct Delivery {
     pub(super) records: usize,
 }
 
+/// What was fetched of one partition, while it is converted.
+pub(super) struct Reading {
+    partition: TopicPartition,
+    /// Records below were delivered before.
+    from_offset: i64,
+    /// Records below are converted.
+    next: i64,
+    /// Records below are in a delivery.
+    delivered: i64,
+    batches: Box<dyn Iterator<Item = Bytes> + Send>,
+    /// The batch that is being read, when it is compressed.
+    open: Option<OpenBatch>,
+    /// Deliveries that are complete.
+    ready: VecDeque<Delivery>,
+}
+
+/// A decompressed batch. It may be far larger than what was fetched, so its records are converted as they are needed.
+struct OpenBatch {
+    records: Box<dyn Iterator<Item = Result<jackfield_cluster::Record, RecordBatchError>> + Send>,
+    /// Offset after the batch.
+    end: i64,
+}
+
+/// A record where it lies.
+struct Fetched<'a> {
+    offset: i64,
+    timestamp: i64,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: Vec<(&'a [u8], Option<&'a [u8]>)>,
+}
+
+impl<'a> From<RecordView<'a>> for Fetched<'a> {
+    fn from(record: RecordView<'a>) -> Self {
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key,
+            value: record.value,
+            headers: record.headers().collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a jackfield_cluster::Record> for Fetched<'a> {
+    fn from(record: &'a jackfield_cluster::Record) -> Self {
+        let headers = record.headers.iter();
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: headers.map(|(key, value)| (&key[..], value.as_deref())).collect(),
+        }
+    }
+}
+
 /// What conversion needs from batch to batch.
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -41,6 +103,8 @@ pub(super) struct Incoming {
     value: Converter,
     header: Converter,
     builder: BatchBuilder,
+    /// Schemas that the builder knows already; its own look-up compares whole texts.
+    schemas: Vec<(Arc<KnownSchema>, SchemaIndex)>,
     key_scratch: Vec<u8>,
     value_scratch: Vec<u8>,
     max_records: usize,
@@ -52,8 +116,8 @@ enum ReadError {
     Task(TaskFailure),
 }
 
-impl From<jackfield_cluster::RecordBatchError> for ReadError {
-    fn from(error: jackfield_cluster::RecordBatchError) -> Self {
+impl From<RecordBatchError> for ReadError {
+    fn from(error: RecordBatchError) -> Self {
         Self::Malformed(error.to_string())
     }
 }
@@ -69,99 +133,175 @@ impl Incoming {
             value: build(context, &config.value_converter)?,
             header: build(context, &config.header_converter)?,
             builder: BatchBuilder::new(),
+            schemas: Vec::new(),
             key_scratch: Vec::new(),
             value_scratch: Vec::new(),
             max_records: max_records.unwrap_or(MAX_RECORDS),
         })
     }
 
-    /// Converts what was fetched of one partition.
-    pub(super) fn convert(
-        &mut self,
-        context: &TaskContext,
-        fetched: FetchedRecords,
-        tolerance: &mut Tolerance,
-    ) -> Result<Vec<Delivery>, TaskFailure> {
-        let FetchedRecords {
-            partition,
-            from_offset,
-            batches,
-        } = fetched;
-        let mut deliveries = Vec::new();
-        let mut next = from_offset;
-        for batch in split_batches(batches) {
-            let header = jackfield_cluster::BatchHeader::parse(&batch);
-            let header = header.map_err(|error| malformed(context, &partition, next, &error.to_string()))?;
-            if !header.is_control() {
-                let visited = for_each(&batch, MAX_DECOMPRESSED_BYTES, |record| {
-                    if record.offset < from_offset {
-                        return Ok(());
-                    }
-                    if let Err(mut failure) = self.push(&partition, &record) {
-                        failure.coordinates = vec![
-                            ("topic", partition.topic.to_string()),
-                            ("partition", partition.partition.to_string()),
-                            ("offset", record.offset.to_string()),
-                            ("timestamp", record.timestamp.to_string()),
-                        ];
-                        tolerance.decide(context, failure).map_err(ReadError::Task)?;
-                    }
-                    next = record.offset + 1;
-                    if self.builder.len() >= self.max_records || self.builder.size_bytes() >= MAX_BYTES {
-                        deliveries.push(self.finish(&partition, next));
-                    }
-                    Ok(())
-                });
-                visited.map_err(|error| match error {
-                    ReadError::Malformed(cause) => malformed(context, &partition, next, &cause),
-                    ReadError::Task(failure) => failure,
-                })?;
-            }
-            next = next.max(header.last_offset() + 1);
+    /// Begins with what was fetched of one partition; what was begun before is given up.
+    pub(super) fn begin(&mut self, fetched: FetchedRecords) -> Reading {
+        if !self.builder.is_empty() {
+            drop(self.take_batch());
         }
-        let delivered = deliveries
-            .last()
-            .map_or(from_offset, |delivery| delivery.next_offset);
-        if !self.builder.is_empty() || next > delivered {
-            deliveries.push(self.finish(&partition, next));
+        Reading {
+            partition: fetched.partition,
+            from_offset: fetched.from_offset,
+            next: fetched.from_offset,
+            delivered: fetched.from_offset,
+            batches: Box::new(split_batches(fetched.batches)),
+            open: None,
+            ready: VecDeque::new(),
         }
-        Ok(deliveries)
     }
 
-    fn finish(&mut self, partition: &TopicPartition, next_offset: i64) -> Delivery {
+    /// Converts as much as the next batch for the sink needs. `None` = everything that was fetched is delivered.
+    pub(super) fn next(
+        &mut self,
+        context: &TaskContext,
+        reading: &mut Reading,
+        tolerance: &mut Tolerance,
+    ) -> Result<Option<Delivery>, TaskFailure> {
+        loop {
+            if let Some(delivery) = reading.ready.pop_front() {
+                return Ok(Some(delivery));
+            }
+            if let Some(open) = reading.open.take() {
+                self.read_on(context, reading, open, tolerance)?;
+            } else if let Some(batch) = reading.batches.next() {
+                self.read(context, reading, &batch, tolerance)?;
+            } else if !self.builder.is_empty() || reading.next > reading.delivered {
+                self.finish(reading);
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Converts a batch as it is, or opens it when it is compressed.
+    fn read(
+        &mut self,
+        context: &TaskContext,
+        reading: &mut Reading,
+        batch: &Bytes,
+        tolerance: &mut Tolerance,
+    ) -> Result<(), TaskFailure> {
+        let unreadable = |reading: &Reading, error: &RecordBatchError| {
+            malformed(context, &reading.partition, reading.next, &error.to_string())
+        };
+        let header = BatchHeader::parse(batch).map_err(|error| unreadable(reading, &error))?;
+        let end = header.last_offset() + 1;
+        let codec = header
+            .compression()
+            .map_err(|error| unreadable(reading, &error))?;
+        if header.is_control() {
+            reading.next = reading.next.max(end);
+        } else if codec == Compression::None {
+            let visited = for_each(batch, MAX_DECOMPRESSED_BYTES, |record| {
+                self.take(context, reading, &record.into(), tolerance)
+                    .map_err(ReadError::Task)
+            });
+            visited.map_err(|error| match error {
+                ReadError::Malformed(cause) => malformed(context, &reading.partition, reading.next, &cause),
+                ReadError::Task(failure) => failure,
+            })?;
+            reading.next = reading.next.max(end);
+        } else {
+            let records =
+                records(batch, MAX_DECOMPRESSED_BYTES).map_err(|error| unreadable(reading, &error))?;
+            let records = Box::new(records);
+            reading.open = Some(OpenBatch { records, end });
+        }
+        Ok(())
+    }
+
+    /// Converts records of a decompressed batch until a delivery is complete or the batch ends.
+    fn read_on(
+        &mut self,
+        context: &TaskContext,
+        reading: &mut Reading,
+        mut open: OpenBatch,
+        tolerance: &mut Tolerance,
+    ) -> Result<(), TaskFailure> {
+        while reading.ready.is_empty() {
+            let Some(record) = open.records.next() else {
+                reading.next = reading.next.max(open.end);
+                return Ok(());
+            };
+            let record = record
+                .map_err(|error| malformed(context, &reading.partition, reading.next, &error.to_string()))?;
+            self.take(context, reading, &(&record).into(), tolerance)?;
+        }
+        reading.open = Some(open);
+        Ok(())
+    }
+
+    /// Converts one record.
+    fn take(
+        &mut self,
+        context: &TaskContext,
+        reading: &mut Reading,
+        record: &Fetched<'_>,
+        tolerance: &mut Tolerance,
+    ) -> Result<(), TaskFailure> {
+        if record.offset < reading.from_offset {
+            return Ok(());
+        }
+        if let Err(mut failure) = self.push(&reading.partition, record) {
+            failure.coordinates = vec![
+                ("topic", reading.partition.topic.to_string()),
+                ("partition", reading.partition.partition.to_string()),
+                ("offset", record.offset.to_string()),
+                ("timestamp", record.timestamp.to_string()),
+            ];
+            tolerance.decide(context, failure)?;
+        }
+        reading.next = record.offset + 1;
+        if self.builder.len() >= self.max_records || self.builder.size_bytes() >= MAX_BYTES {
+            self.finish(reading);
+        }
+        Ok(())
+    }
+
+    /// Completes a delivery.
+    fn finish(&mut self, reading: &mut Reading) {
         let records = self.builder.len();
         let batch = if records == 0 {
             Bytes::new()
         } else {
-            self.builder.finish().into()
+            self.take_batch()
         };
-        Delivery {
+        reading.delivered = reading.next;
+        reading.ready.push_back(Delivery {
             batch,
-            partition: partition.clone(),
-            next_offset,
+            partition: reading.partition.clone(),
+            next_offset: reading.next,
             records,
-        }
+        });
     }
 
-    fn push(&mut self, partition: &TopicPartition, record: &RecordView<'_>) -> Result<(), RecordFailure> {
+    fn take_batch(&mut self) -> Bytes {
+        self.schemas.clear();
+        self.builder.finish().into()
+    }
+
+    fn push(&mut self, partition: &TopicPartition, record: &Fetched<'_>) -> Result<(), RecordFailure> {
         let key = self.key.to_connect(record.key, &mut self.key_scratch);
         let key = key.map_err(|error| RecordFailure::conversion(Stage::KeyConverter, error))?;
         let value = self.value.to_connect(record.value, &mut self.value_scratch);
         let value = value.map_err(|error| RecordFailure::conversion(Stage::ValueConverter, error))?;
-        let converted = match record.header_count {
-            0 => Vec::new(),
-            _ => convert_headers(&mut self.header, record)?,
-        };
-        let builder = &mut self.builder;
+        let converted = convert_headers(&mut self.header, record)?;
+        let (builder, schemas) = (&mut self.builder, &mut self.schemas);
         let mut add = || -> Result<(), BatchError> {
             let topic = builder.topic(&partition.topic)?;
-            let key = typed(&key, &self.key_scratch, builder)?;
-            let value = typed(&value, &self.value_scratch, builder)?;
+            let key = typed(&key, &self.key_scratch, builder, schemas)?;
+            let value = typed(&value, &self.value_scratch, builder, schemas)?;
             let mut headers = Vec::with_capacity(converted.len());
             for (key, value, scratch) in &converted {
                 headers.push(Header {
                     key,
-                    value: typed(value, scratch, builder)?,
+                    value: typed(value, scratch, builder, schemas)?,
                 });
             }
             let sequence = u32::try_from(builder.len()).unwrap_or(u32::MAX);
@@ -191,10 +331,10 @@ type Converted<'a> = (&'a str, ConnectedValue<'a>, Vec<u8>);
 
 fn convert_headers<'a>(
     converter: &mut Converter,
-    record: &RecordView<'a>,
+    record: &Fetched<'a>,
 ) -> Result<Vec<Converted<'a>>, RecordFailure> {
-    let mut headers = Vec::with_capacity(record.header_count);
-    for (key, value) in record.headers() {
+    let mut headers = Vec::with_capacity(record.headers.len());
+    for (key, value) in record.headers.iter().copied() {
         let failed = |error| RecordFailure::conversion(Stage::HeaderConverter, error);
         let key = std::str::from_utf8(key)
             .map_err(|_| failed(ConversionError("a header's key is not UTF-8".to_owned())))?;
@@ -210,6 +350,7 @@ fn typed<'a>(
     value: &'a ConnectedValue<'_>,
     scratch: &'a [u8],
     builder: &mut BatchBuilder,
+    schemas: &mut Vec<(Arc<KnownSchema>, SchemaIndex)>,
 ) -> Result<Value<'a>, BatchError> {
     Ok(match value {
         ConnectedValue::Null => Value::Null,
@@ -217,10 +358,27 @@ fn typed<'a>(
         ConnectedValue::Utf8(text) => Value::Utf8(text),
         ConnectedValue::Json(text) => Value::Json(text),
         ConnectedValue::Typed(known) => Value::Typed {
-            schema: builder.schema(&known.text)?,
+            schema: schema_index(known, builder, schemas)?,
             data: scratch,
         },
     })
+}
+
+/// The batch's index of a schema.
+fn schema_index(
+    known: &Arc<KnownSchema>,
+    builder: &mut BatchBuilder,
+    schemas: &mut Vec<(Arc<KnownSchema>, SchemaIndex)>,
+) -> Result<SchemaIndex, BatchError> {
+    let remembered = schemas.iter().find(|(schema, _)| Arc::ptr_eq(schema, known));
+    if let Some((_, index)) = remembered {
+        return Ok(*index);
+    }
+    let index = builder.schema(&known.text)?;
+    if schemas.len() < MAX_REMEMBERED_SCHEMAS {
+        schemas.push((Arc::clone(known), index));
+    }
+    Ok(index)
 }
 
 /// Offset of the record with this sequence, for messages.

@@ -97,9 +97,10 @@ impl Positions {
                 );
                 continue;
             }
-            if (position.offset, &position.metadata) != (ours.committed.0, &ours.committed.1) {
-                // A partition nothing was ever read of is committed at the start, for its metadata's sake.
-                let offset = Some(position.offset.max(0));
+            // A partition nothing was ever read of is committed at the start, for its metadata's sake.
+            let offset = position.offset.max(0);
+            if (offset, &position.metadata) != (ours.committed.0.max(0), &ours.committed.1) {
+                let offset = Some(offset);
                 commits.push(CommittedOffset {
                     partition,
                     offset,
@@ -167,6 +168,8 @@ mod tests {
             shown,
             [(0, Some(9), "m"), (0, Some(5), "n"), (1, Some(0), "start")]
         );
+        positions.committed(&commits[2..]);
+        assert_eq!(positions.to_commit(vec![safe(1, -1, "start")]), [], "not again");
         positions.committed(&commits[..1]);
         assert_eq!(positions.to_commit(vec![safe(0, 9, "m")]), []);
     }

@@ -82,12 +82,14 @@ impl std::fmt::Debug for StatusStore {
 }
 
 impl StatusStore {
-    /// Opens the topic. Of what it says only the topics in use count: states are those of the tasks that run here.
+    /// Opens the topic. Of what it says only the topics in use count: states are those of the tasks that run here. Rows
+    /// of connectors and tasks that are not in `existing` (names and task counts) are removed from it.
     pub(crate) async fn open(
         cluster: Arc<dyn Cluster>,
         env: Env,
         config: &WorkerConfig,
         worker_id: String,
+        existing: &BTreeMap<String, usize>,
     ) -> Result<Self, StoreError> {
         let topic = KeyedTopic::open(
             cluster,
@@ -96,28 +98,33 @@ impl StatusStore {
             "connector and task statuses",
         )
         .await?;
-        let mut memory = Memory::default();
+        let mut rows = BTreeSet::new();
         for (key, value) in topic.read().await? {
-            let key = String::from_utf8_lossy(&key);
-            if let Some((topic, connector)) = key
-                .strip_prefix("status-topic-")
-                .and_then(|rest| rest.split_once(":connector-"))
-            {
-                let entry = (connector.to_owned(), topic.to_owned());
-                if value.is_some() {
-                    memory.topics.insert(entry)
-                } else {
-                    memory.topics.remove(&entry)
-                };
-            }
+            let key = String::from_utf8_lossy(&key).into_owned();
+            if value.is_some() {
+                rows.insert(key)
+            } else {
+                rows.remove(&key)
+            };
         }
-        Ok(Self {
+        let (kept, gone): (BTreeSet<_>, BTreeSet<_>) = rows.into_iter().partition(|key| is_of(key, existing));
+        let topics = kept.iter().filter_map(|key| topic_row(key));
+        let topics = topics.map(|(connector, topic)| (connector.to_owned(), topic.to_owned()));
+        let store = Self {
             topic,
             env,
             worker_id,
-            memory: Mutex::new(memory),
+            memory: Mutex::new(Memory {
+                topics: topics.collect(),
+                ..Memory::default()
+            }),
             writing: tokio::sync::Mutex::default(),
-        })
+        };
+        if !gone.is_empty() {
+            let gone: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
+            store.write(&gone).await;
+        }
+        Ok(store)
     }
 
     /// The worker's id, as every status shows it.
@@ -257,6 +264,29 @@ impl StatusStore {
     }
 }
 
+/// Connector and topic of a row's key.
+fn topic_row(key: &str) -> Option<(&str, &str)> {
+    let (topic, connector) = key.strip_prefix("status-topic-")?.split_once(":connector-")?;
+    Some((connector, topic))
+}
+
+/// Whether a row belongs to something that exists. Rows of other kinds are left alone.
+fn is_of(key: &str, existing: &BTreeMap<String, usize>) -> bool {
+    if let Some((connector, _)) = topic_row(key) {
+        return existing.contains_key(connector);
+    }
+    if let Some(connector) = key.strip_prefix("status-connector-") {
+        return existing.contains_key(connector);
+    }
+    let task = key
+        .strip_prefix("status-task-")
+        .and_then(|task| task.rsplit_once('-'));
+    task.is_none_or(|(connector, task)| {
+        let tasks = existing.get(connector).copied().unwrap_or(0);
+        task.parse::<usize>().is_ok_and(|task| task < tasks)
+    })
+}
+
 fn topic_key(connector: &str, topic: &str) -> String {
     format!("status-topic-{topic}:connector-{connector}")
 }
@@ -265,5 +295,29 @@ fn text_or_null(text: Option<&str>, out: &mut Vec<u8>) {
     match text {
         Some(text) => json_string(text, out),
         None => out.extend_from_slice(b"null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_belong_to_what_exists() {
+        let existing = BTreeMap::from([("a".to_owned(), 2), ("a-1".to_owned(), 0)]);
+        for (key, kept) in [
+            ("status-connector-a", true),
+            ("status-connector-a-1", true),
+            ("status-connector-b", false),
+            ("status-task-a-1", true),
+            ("status-task-a-2", false),
+            ("status-task-a-1-0", false),
+            ("status-task-b-0", false),
+            ("status-topic-t:connector-a", true),
+            ("status-topic-t:connector-b", false),
+            ("session-key", true),
+        ] {
+            assert_eq!(is_of(key, &existing), kept, "{key}");
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! Creating, changing, pausing, stopping, restarting, deleting; what the internal topics hold of it.
 
+use jackfield_cluster::{
+    Compression, PartitionRecords, RecordBatchBuilder, TopicPartition, partition_for_key,
+};
+
 use super::{
     plugins::lock,
     rig::{Rig, config, wait_for},
@@ -117,6 +121,55 @@ async fn the_status_topic_is_connects() {
         status-topic-lines:connector-src {"topic":{"name":"lines","connector":"src","task":0,"discoverTimestamp":…}}
         status-topic-lines:connector-src -"#]]
     .assert_eq(&shown.join("\n"));
+    rig.stop().await;
+}
+
+/// The last value of each key of the status topic, `-` = a tombstone.
+async fn statuses(rig: &Rig) -> std::collections::BTreeMap<String, String> {
+    rig.records("connect-status").await.into_iter().collect()
+}
+
+#[tokio::test]
+async fn the_status_topic_tells_of_the_end_and_forgets_what_is_gone() {
+    let mut rig = Rig::new("").await;
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    rig.herder.shutdown(std::time::Duration::from_secs(5)).await;
+    let rows = statuses(&rig).await;
+    for key in ["status-connector-src", "status-task-src-0"] {
+        assert!(rows[key].contains("UNASSIGNED"), "{key} {}", rows[key]);
+    }
+    let gone = [
+        "status-task-src-7",
+        "status-connector-ghost",
+        "status-task-ghost-0",
+    ];
+    let topic = rig
+        .cluster
+        .describe_topic("connect-status")
+        .await
+        .unwrap()
+        .unwrap();
+    for key in gone {
+        let mut batch = RecordBatchBuilder::new(Compression::None);
+        batch.push(1, Some(key.as_bytes()), Some(b"{}"), &[]);
+        let partition = TopicPartition {
+            topic: topic.name.clone(),
+            partition: partition_for_key(key.as_bytes(), topic.partitions),
+        };
+        let batch = batch.finish();
+        let records = vec![PartitionRecords { partition, batch }];
+        rig.cluster.append(records).await.unwrap().await.unwrap();
+    }
+    rig.restart().await;
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    let rows = statuses(&rig).await;
+    for key in gone {
+        assert_eq!(rows[key], "-", "{key}");
+    }
+    for key in ["status-connector-src", "status-task-src-0"] {
+        wait_for(key, || async { statuses(&rig).await[key].contains("RUNNING") }).await;
+    }
     rig.stop().await;
 }
 
@@ -299,6 +352,43 @@ async fn an_unchanged_config_changes_nothing() {
     assert!(!created);
     assert_eq!(rig.records("connect-configs").await.len(), before);
     assert_eq!(lock(&rig.source).started_from.len(), 1);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_unchanged_config_starts_what_has_failed() {
+    let rig = Rig::new("").await;
+    let fatal = || jackfield_api::ConnectError::fatal("gone");
+    lock(&rig.source).start_errors.push_back(fatal());
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
+    rig.herder.put_config("src", config(SOURCE)).await.unwrap();
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    lock(&rig.source).config_errors.push_back(fatal());
+    let other = SOURCE.replace("src", "other");
+    rig.create(&other).await;
+    rig.wait_for_states("other", &["FAILED"]).await;
+    rig.herder.put_config("other", config(&other)).await.unwrap();
+    rig.wait_for_states("other", &["RUNNING", "RUNNING"]).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn tasks_go_on_when_a_restarted_connector_fails() {
+    let rig = Rig::new("").await;
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    lock(&rig.source)
+        .config_errors
+        .push_back(jackfield_api::ConnectError::retriable("not reachable"));
+    rig.herder.restart("src", false, false).await.unwrap();
+    rig.wait_for_states("src", &["FAILED", "RUNNING"]).await;
+    let trace = rig.herder.status("src").await.unwrap().connector.trace.unwrap();
+    assert!(trace.contains("not reachable"), "{trace}");
+    rig.herder.restart("src", false, false).await.unwrap();
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    assert_eq!(lock(&rig.source).started_from.len(), 1);
+    assert_eq!(lock(&rig.source).stopped, 0);
     rig.stop().await;
 }
 

@@ -1,7 +1,9 @@
 //! The whole worker over a real embedded broker in a temporary directory, with connectors of the tests' own.
 
+mod fencing;
 mod lifecycle;
 mod plugins;
 mod rig;
+mod shutdown;
 mod sinks;
 mod sources;

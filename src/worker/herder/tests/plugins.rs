@@ -28,8 +28,14 @@ pub(super) struct SourceState {
     pub(super) panic: bool,
     /// Values are raw bytes instead of text.
     pub(super) raw: bool,
+    /// Errors that the next task configs end with.
+    pub(super) config_errors: VecDeque<ConnectError>,
+    /// Making task configs hangs.
+    pub(super) hang_configs: bool,
     /// Polls hang.
     pub(super) hang: bool,
+    /// Tasks that were stopped in an orderly way.
+    pub(super) stopped: usize,
     /// Positions that tasks started from.
     pub(super) started_from: Vec<usize>,
     /// Highest batch count given to `committed`.
@@ -46,6 +52,10 @@ pub(super) struct SinkState {
     pub(super) batches: usize,
     /// Errors that the next puts end with.
     pub(super) put_errors: VecDeque<ConnectError>,
+    /// With so many values the next puts are to be repeated.
+    pub(super) full_at: Option<usize>,
+    /// Puts that were to be repeated for that.
+    pub(super) full: usize,
     /// Records (by value) that are refused.
     pub(super) refused: Vec<String>,
     pub(super) flush_errors: VecDeque<ConnectError>,
@@ -136,6 +146,16 @@ impl ConnectorPlugin for TestPlugin {
         config: &BTreeMap<String, String>,
         _max_tasks: u32,
     ) -> Result<Vec<BTreeMap<String, String>>, ConnectError> {
+        let hang = {
+            let mut state = lock(&self.source);
+            if let Some(error) = state.config_errors.pop_front() {
+                return Err(error);
+            }
+            state.hang_configs
+        };
+        if hang {
+            std::future::pending::<()>().await;
+        }
         Ok(vec![config.clone(); self.tasks])
     }
     async fn start_source(
@@ -188,11 +208,15 @@ struct ListSource {
 #[async_trait]
 impl HostedSource for ListSource {
     async fn poll(&mut self, _limits: PollLimits) -> Result<Polled, ConnectError> {
-        if lock(&self.state).hang {
+        let hang = {
+            let mut state = lock(&self.state);
+            state.polls += 1;
+            state.hang
+        };
+        if hang {
             std::future::pending::<()>().await;
         }
         let mut state = lock(&self.state);
-        state.polls += 1;
         if std::mem::take(&mut state.panic) {
             drop(state);
             panic!("planted panic");
@@ -237,7 +261,9 @@ impl HostedSource for ListSource {
         lock(&self.state).committed = batches;
         Ok(())
     }
-    async fn stop(self: Box<Self>) {}
+    async fn stop(self: Box<Self>) {
+        lock(&self.state).stopped += 1;
+    }
 }
 
 struct ListSink {
@@ -254,6 +280,10 @@ impl HostedSink for ListSink {
         let mut state = lock(&self.state);
         if let Some(error) = state.put_errors.pop_front() {
             return Err(error);
+        }
+        if state.full_at.is_some_and(|full| state.values.len() >= full) {
+            state.full += 1;
+            return Err(ConnectError::retriable("full"));
         }
         let batch = Batch::parse(batch).unwrap();
         state.batches += 1;

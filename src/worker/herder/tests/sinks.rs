@@ -194,3 +194,60 @@ async fn a_paused_sink_holds_still_and_goes_on_where_it_was() {
     assert_eq!(lock(&rig.sink).offsets, [0, 1, 2]);
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_flush_that_failed_is_repeated_while_the_sink_is_paused() {
+    let rig = Rig::new("offset.flush.interval.ms=300").await;
+    rig.write(&["a"], Compression::None).await;
+    rig.create(SINK).await;
+    wait_for("the value", || async { rig.sink_values().len() == 1 }).await;
+    let busy = std::iter::repeat_n(ConnectError::retriable("busy"), 3);
+    lock(&rig.sink).flush_errors.extend(busy);
+    rig.herder
+        .set_target_state("snk", crate::TargetState::Paused)
+        .await
+        .unwrap();
+    wait_for("a flush that succeeds", || async {
+        lock(&rig.sink).flush_errors.is_empty()
+    })
+    .await;
+    let flushes = lock(&rig.sink).flushes;
+    wait_for("one more flush", || async { lock(&rig.sink).flushes > flushes }).await;
+    rig.wait_for_states("snk", &["PAUSED", "PAUSED"]).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_given_up_in_the_middle_of_a_batch_comes_again_once() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let rig = Rig::new("").await;
+        rig.write(&["a", "b", "c", "d", "e", "f", "g", "h"], compression)
+            .await;
+        lock(&rig.sink).full_at = Some(3);
+        rig.create(&format!("{SINK}\nconsumer.override.max.poll.records=3"))
+            .await;
+        wait_for("a full sink", || async { lock(&rig.sink).full > 0 }).await;
+        let target = |state| rig.herder.set_target_state("snk", state);
+        target(crate::TargetState::Paused).await.unwrap();
+        rig.wait_for_states("snk", &["PAUSED", "PAUSED"]).await;
+        lock(&rig.sink).full_at = None;
+        target(crate::TargetState::Started).await.unwrap();
+        wait_for("all values", || async { rig.sink_values().len() >= 8 }).await;
+        assert_eq!(lock(&rig.sink).offsets, [0, 1, 2, 3, 4, 5, 6, 7]);
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_batch_is_delivered_step_by_step() {
+    let rig = Rig::new("").await;
+    rig.write(&["1", "2", "3", "bad"], Compression::Zstd).await;
+    let json = SINK.replace("value.converter=StringConverter", "value.converter=JsonConverter");
+    rig.create(&format!(
+        "{json}\nvalue.converter.schemas.enable=false\nconsumer.override.max.poll.records=2"
+    ))
+    .await;
+    rig.wait_for_states("snk", &["RUNNING", "FAILED"]).await;
+    assert_eq!(lock(&rig.sink).offsets, [0, 1], "before the bad one is read");
+    rig.stop().await;
+}

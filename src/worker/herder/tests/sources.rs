@@ -123,6 +123,55 @@ async fn tolerated_records_are_skipped_and_offsets_advance_past_them() {
 }
 
 #[tokio::test]
+async fn records_after_those_a_source_cannot_read_arrive() {
+    let rig = Rig::new("").await;
+    lock(&rig.source).lines = lines(0..3);
+    lock(&rig.source)
+        .errors
+        .extend(std::iter::repeat_n(ConnectError::data("no UTF-8"), 120));
+    rig.create(&format!("{SOURCE}\nerrors.tolerance=all")).await;
+    wait_for("the records", || async { rig.values("lines").await.len() == 3 }).await;
+    assert_eq!(rig.states("src").await, ["RUNNING", "RUNNING"]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_get_past_a_record_is_slowed_down() {
+    let rig = Rig::new("").await;
+    lock(&rig.source)
+        .errors
+        .extend(std::iter::repeat_n(ConnectError::data("no UTF-8"), 1_000_000));
+    rig.create(&format!("{SOURCE}\nerrors.tolerance=all")).await;
+    wait_for("the first polls", || async { lock(&rig.source).polls > 100 }).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let polls = lock(&rig.source).polls;
+    assert!(polls < 400, "{polls} polls");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_a_source_cannot_read_fails_the_task() {
+    let rig = Rig::new("").await;
+    lock(&rig.source).lines = lines(0..2);
+    rig.create(SOURCE).await;
+    wait_for("the commit", || async { lock(&rig.source).committed == 1 }).await;
+    let wake = {
+        let mut source = lock(&rig.source);
+        source.errors.push_back(ConnectError::data("no UTF-8"));
+        source.lines.push("after".to_owned());
+        source.wake.clone().unwrap()
+    };
+    wake.notify_one();
+    rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
+    let trace = rig.herder.task_status("src", 0).await.unwrap().trace.unwrap();
+    assert!(trace.contains("failed in TASK_POLL: no UTF-8"), "{trace}");
+    assert_eq!(rig.values("lines").await.len(), 2);
+    let stored = rig.values("connect-offsets").await;
+    assert_eq!(stored.last().map(String::as_str), Some(r#"{"position":2}"#));
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_are_what_the_converter_makes_of_them() {
     let rig = Rig::new("").await;
     lock(&rig.source).lines = vec!["raw".to_owned()];
