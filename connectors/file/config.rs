@@ -60,7 +60,7 @@ pub(crate) fn source_def() -> ConfigDef {
                 LINE_MAX_BYTES,
                 ConfigType::Int,
                 Importance::Low,
-                "A longer line fails the task instead of filling the memory",
+                "A longer line is an error (see errors.tolerance) and is skipped instead of filling the memory",
             )
             .default("67108864")
             .validator(Validator::Range { min: Some(1), max: Some(1 << 29) }),

@@ -12,6 +12,9 @@
 //! after a restart, because the byte before it is not a terminator then. A line that ends in the middle of a UTF-8
 //! character is not delivered until the character is complete.
 //!
+//! A line that is not UTF-8 or longer than `line.max.bytes` is a data error, once: the source goes on behind it. Its
+//! bytes belong to the position of the next record.
+//!
 //! Without `file` the source reads standard input; as in Kafka there is nothing to resume from and both the file name
 //! and the position are null.
 //!
