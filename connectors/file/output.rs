@@ -1,12 +1,12 @@
 //! Where the sink writes: appends whole batches or nothing, knows how many bytes are good.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
     path::Path,
 };
 
-use jackfield_api::ConnectError;
+use jackfield_api::{ConnectError, LogLevel, SinkContext};
 
 /// What the sink needs of a file; tests put failures in its place.
 pub(crate) trait Storage: Send {
@@ -34,8 +34,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens or creates a file for appending.
-    pub(crate) fn open(path: &str) -> Result<Self, ConnectError> {
+    /// Opens or creates a file for appending. A regular file belongs to this output alone as long as it lives.
+    pub(crate) fn open(path: &str, context: &SinkContext) -> Result<Self, ConnectError> {
         let failed = |cause: io::Error| {
             let hint = match cause.kind() {
                 ErrorKind::NotFound => "; create its directory first",
@@ -58,6 +58,9 @@ impl Output {
             Err(cause) => return Err(failed(cause)),
         };
         let regular = file.metadata().map_err(failed)?.is_file();
+        if regular {
+            lock(&file, path, context)?;
+        }
         Self::new(path.to_owned(), Box::new(Disk { file, regular }), regular)
     }
 
@@ -221,6 +224,25 @@ impl Storage for StandardOutput {
 
     fn sync(&mut self) -> io::Result<()> {
         io::stdout().lock().flush()
+    }
+}
+
+/// Keeps other writers out until the file is closed: what they append would be cut, or cut what is appended here. WASI
+/// has no locks, and not every file system has.
+fn lock(file: &File, path: &str, context: &SinkContext) -> Result<(), ConnectError> {
+    if cfg!(target_family = "wasm") {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ConnectError::retriable(format!(
+            "cannot write {path}: another task or process writes it"
+        ))),
+        Err(TryLockError::Error(cause)) => {
+            let message = format!("cannot lock {path}, nothing else may write it: {cause}");
+            context.log(LogLevel::Warn, &message);
+            Ok(())
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Sink for FileStreamSink {
         refuse(validate_sink(config))?;
         let file = sink_file(config).map(str::to_owned);
         let output = match &file {
-            Some(path) => Output::open(path)?,
+            Some(path) => Output::open(path, &context)?,
             None => standard_output()?,
         };
         Ok(Self::with_output(file, output, context))

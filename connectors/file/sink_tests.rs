@@ -138,6 +138,7 @@ fn a_restart_cuts_the_file_to_the_commit() {
     lines(&mut sink, &["c"]);
     assert_eq!(fixture.read(), "a\nb\nc\n");
     // The process dies here; "c" was not committed and comes again.
+    drop(sink);
     let mut sink = fixture.start();
     sink.open(&committed).unwrap();
     assert_eq!(fixture.read(), "a\nb\n");
@@ -154,6 +155,7 @@ fn the_first_commit_may_come_before_the_first_record() {
     sink.open(&[position(0, -1, "")]).unwrap();
     let committed = sink.pre_commit(&[position(0, 0, "")]).unwrap();
     lines(&mut sink, &["a"]);
+    drop(sink);
     let mut sink = fixture.start();
     sink.open(&committed).unwrap();
     lines(&mut sink, &["a"]);
@@ -252,6 +254,46 @@ fn what_cannot_be_opened_is_a_config_error() {
     assert_eq!(error.kind, ErrorKind::Config);
     let error = fixture.try_start(&"x".repeat(2_000)).unwrap_err();
     assert!(error.message.contains("file name of 2000 bytes"), "{error}");
+}
+
+#[test]
+fn a_file_has_one_writer() {
+    let fixture = Fixture::new();
+    let mut first = fixture.start();
+    let error = fixture.try_start(fixture.path().to_str().unwrap()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retriable);
+    assert!(
+        error
+            .message
+            .contains("out.txt: another task or process writes it"),
+        "{error}"
+    );
+    lines(&mut first, &["a"]);
+    drop(first);
+    lines(&mut fixture.start(), &["b"]);
+    assert_eq!(fixture.read(), "a\nb\n");
+}
+
+/// What has no length is shared as Kafka's sink shares it.
+#[cfg(target_os = "linux")]
+#[test]
+fn devices_and_pipes_are_not_locked() {
+    let fixture = Fixture::new();
+    let pipe = fixture.path();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    for path in ["/dev/null", pipe.to_str().unwrap()] {
+        let mut sinks = [fixture.try_start(path).unwrap(), fixture.try_start(path).unwrap()];
+        for sink in &mut sinks {
+            sink.open(&[position(0, -1, "")]).unwrap();
+            lines(sink, &["a"]);
+            sink.pre_commit(&[position(0, 1, "")]).unwrap();
+        }
+    }
+    let mut read = [0; 4];
+    io::Read::read_exact(&mut &reader, &mut read).unwrap();
+    assert_eq!(&read, b"a\na\n");
 }
 
 #[test]
