@@ -47,19 +47,26 @@ impl Output {
             let hint = format!("{hint}{}", crate::grant_hint());
             ConnectError::config(format!("cannot write {path}: {cause}{hint}"))
         };
-        let file = match OpenOptions::new().append(true).create_new(true).open(path) {
-            Ok(file) => {
-                sync_directory(Path::new(path)).map_err(failed)?;
-                file
-            }
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
-                OpenOptions::new().append(true).open(path).map_err(failed)?
-            }
-            Err(cause) => return Err(failed(cause)),
+        let mut options = OpenOptions::new();
+        let file = match options.append(true).open(path) {
+            // Only now: Linux refuses to create what is a pipe of another user.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => options.create(true).open(path),
+            opened => opened,
         };
+        let file = file.map_err(failed)?;
         let regular = file.metadata().map_err(failed)?.is_file();
         if regular {
             lock(&file, path, context)?;
+            // Also of a file that was there: who created it may have died before.
+            if let Err(cause) = sync_directory(Path::new(path)) {
+                if !cannot_sync(&cause) {
+                    return Err(failed(cause));
+                }
+                let message = format!(
+                    "cannot sync the directory of {path}, a power failure may lose a new file: {cause}"
+                );
+                context.log(LogLevel::Warn, &message);
+            }
         }
         Self::new(path.to_owned(), Box::new(Disk { file, regular }), regular)
     }
@@ -246,7 +253,15 @@ fn lock(file: &File, path: &str, context: &SinkContext) -> Result<(), ConnectErr
     }
 }
 
-/// Makes the entry of a new file durable.
+/// Whether a directory cannot be synced because of what it is, not because something broke.
+fn cannot_sync(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
+    )
+}
+
+/// Makes the entry of the file durable.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

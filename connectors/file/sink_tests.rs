@@ -274,6 +274,29 @@ fn a_file_has_one_writer() {
     assert_eq!(fixture.read(), "a\nb\n");
 }
 
+/// A new file's entry may be unsynced at any start, so a directory that cannot be synced is said at each, and no error.
+/// (For root all directories are readable.)
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_read_is_said_at_every_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let allow =
+        |mode| fs::set_permissions(fixture.directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o300);
+    let unreadable = fs::File::open(fixture.directory.path()).is_err();
+    for start in 1..=2 {
+        lines(&mut fixture.start(), &["a"]);
+        let said = fixture.host.lines();
+        let said = said
+            .iter()
+            .filter(|(_, line)| line.contains("cannot sync the directory of"));
+        assert_eq!(said.count(), if unreadable { start } else { 0 });
+    }
+    allow(0o700);
+    assert_eq!(fixture.read(), "a\na\n");
+}
+
 /// What has no length is shared as Kafka's sink shares it.
 #[cfg(target_os = "linux")]
 #[test]
