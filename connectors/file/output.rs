@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jackfield_api::{ConnectError, LogLevel, SinkContext};
@@ -16,6 +16,10 @@ pub(crate) trait Storage: Send {
     fn truncate(&mut self, length: u64) -> io::Result<()>;
     /// Length now.
     fn length(&self) -> io::Result<u64>;
+    /// After an error: makes the file one that can be written again.
+    fn recover(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes everything written durable.
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -68,7 +72,12 @@ impl Output {
                 context.log(LogLevel::Warn, &message);
             }
         }
-        Self::new(path.to_owned(), Box::new(Disk { file, regular }), regular)
+        let disk = Disk {
+            path: path.into(),
+            file,
+            regular,
+        };
+        Self::new(path.to_owned(), Box::new(disk), regular)
     }
 
     /// Standard output.
@@ -146,20 +155,30 @@ impl Output {
         Ok(())
     }
 
-    /// Removes what a failed append left behind.
+    /// Removes what a failed append left behind. A write may have written bytes although it failed, in WASI without saying
+    /// so.
     fn undo(&mut self, written: usize, cause: &io::Error) -> ConnectError {
-        if written > 0 {
-            if !self.regular {
-                return ConnectError::fatal(format!("cannot write {}: {cause}", self.name));
-            }
-            if let Err(second) = self.storage.truncate(self.length) {
-                return ConnectError::fatal(format!(
-                    "cannot write {}: {cause}; cannot cut it back to {} bytes: {second}",
-                    self.name, self.length
-                ));
-            }
+        if !self.regular {
+            return match written {
+                0 => self.error("cannot write", cause),
+                _ => ConnectError::fatal(format!("cannot write {}: {cause}", self.name)),
+            };
         }
-        self.error("cannot write", cause)
+        let undone = self
+            .storage
+            .recover()
+            .and_then(|()| self.storage.truncate(self.length));
+        match undone {
+            Ok(()) if hides_cause(cause) => ConnectError::retriable(format!(
+                "cannot write {}: {cause}; the disk may be full, WASI does not tell",
+                self.name
+            )),
+            Ok(()) => self.error("cannot write", cause),
+            Err(second) => ConnectError::fatal(format!(
+                "cannot write {}: {cause}; cannot cut it back to {} bytes: {second}",
+                self.name, self.length
+            )),
+        }
     }
 
     fn error(&self, what: &str, cause: &io::Error) -> ConnectError {
@@ -182,6 +201,7 @@ impl std::fmt::Debug for Output {
 }
 
 struct Disk {
+    path: PathBuf,
     file: File,
     regular: bool,
 }
@@ -197,6 +217,14 @@ impl Storage for Disk {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn recover(&mut self) -> io::Result<()> {
+        // WASI's stream of a file is closed for good by an error. Elsewhere the lock must not be given up.
+        if cfg!(target_family = "wasm") {
+            self.file = OpenOptions::new().append(true).open(&self.path)?;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -232,6 +260,12 @@ impl Storage for StandardOutput {
     fn sync(&mut self) -> io::Result<()> {
         io::stdout().lock().flush()
     }
+}
+
+/// WASI's stream of a file fails with this whatever the reason is, a full disk too.
+fn hides_cause(cause: &io::Error) -> bool {
+    const WASI_IO: i32 = 29;
+    cfg!(target_family = "wasm") && cause.raw_os_error() == Some(WASI_IO)
 }
 
 /// Keeps other writers out until the file is closed: what they append would be cut, or cut what is appended here. WASI
