@@ -20,11 +20,11 @@
 //!
 //! # Sink
 //! Appends the value of every record and a newline. Before offsets are committed the file is synced, and the commit's
-//! metadata keeps its length. A task that starts cuts the file back to that length, so records delivered again after a
-//! crash are in the file once. This holds for all partitions of a task because they are committed together; two tasks
-//! could not share a file that way, so the connector always has one task, whatever `tasks.max` says. Nothing else may
-//! write to the file meanwhile: a native task locks it, and does not start (a retriable error) while another task or
-//! process holds the lock.
+//! metadata keeps its absolute path and its length. A task that starts cuts that file back to that length, so records
+//! delivered again after a crash are in the file once. This holds for all partitions of a task because they are
+//! committed together; two tasks could not share a file that way, so the connector always has one task, whatever
+//! `tasks.max` says. Nothing else may write to the file meanwhile: a native task locks it, and does not start (a
+//! retriable error) while another task or process holds the lock.
 //!
 //! Text is written as it is, bytes too, schemaless JSON as JSON text (a JSON string without its quotes), a null as
 //! `null`, typed data as Connect's `toString` shows it (`Struct{name=x,age=3}`).

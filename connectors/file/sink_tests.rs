@@ -209,6 +209,44 @@ fn metadata_of_another_file_or_of_others_means_nothing() {
     }
 }
 
+/// A commit of another directory's file of the same name must not cut this one.
+#[test]
+fn a_relative_file_is_remembered_with_its_directory() {
+    let fixture = Fixture::new();
+    // Relative to the directory of the test, which others use too, so the path leads back into the temporary one.
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = format!("{up}{}", &fixture.path().to_str().unwrap()[1..]);
+    let mut sink = fixture.try_start(&relative).unwrap();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    lines(&mut sink, &["a", "b"]);
+    let committed = sink.pre_commit(&[position(0, 2, "")]).unwrap();
+    let metadata: Metadata = serde_json::from_str(&committed[0].metadata).unwrap();
+    assert_eq!(metadata.file, here.join(&relative).to_str().unwrap());
+    drop(sink);
+
+    let with = |file: &str, bytes| {
+        serde_json::to_string(&Metadata {
+            file: file.to_owned(),
+            position: bytes,
+        })
+        .unwrap()
+    };
+    let elsewhere = format!("/elsewhere/{relative}");
+    let open = |metadata: &str| {
+        let mut sink = fixture.try_start(&relative).unwrap();
+        sink.open(&[position(0, 2, metadata)]).unwrap();
+    };
+    open(&with(&elsewhere, 0));
+    assert_eq!(fixture.read(), "a\nb\n");
+    assert!(fixture.said(&format!("belongs to file {elsewhere}, not to {}", metadata.file)));
+    // As commits were written before.
+    open(&with(&relative, 2));
+    assert_eq!(fixture.read(), "a\n");
+    open(&with(&metadata.file, 0));
+    assert_eq!(fixture.read(), "");
+}
+
 #[test]
 fn a_file_shorter_than_the_commit_is_reported_and_continued() {
     let fixture = Fixture::new();
@@ -414,7 +452,8 @@ fn faulty(room: usize) -> (Faulty, FileStreamSink) {
         ..Room::default()
     })));
     let output = Output::new("f".to_owned(), Box::new(storage.clone()), true).unwrap();
-    let sink = FileStreamSink::with_output(Some("f".to_owned()), output, LocalHost::new().sink_context());
+    let file = "f".to_owned();
+    let sink = FileStreamSink::with_output(Some(file.clone()), file, output, LocalHost::new().sink_context());
     (storage, sink)
 }
 

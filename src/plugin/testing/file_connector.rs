@@ -292,7 +292,12 @@ async fn a_relative_path_is_the_workers() {
         .unwrap();
     sink.open(&[position(-1, "")]).await.unwrap();
     sink.put(sink_batch(&["relative"], 0)).await.unwrap();
-    sink.pre_commit(&[position(1, "")]).await.unwrap();
+    let committed = sink.pre_commit(&[position(1, "")]).await.unwrap();
+    let absolute = link.join("below/test.txt");
+    assert!(
+        committed[0].metadata.contains(absolute.to_str().unwrap()),
+        "{committed:?}"
+    );
     sink.stop().await;
     let path = current.join("test.txt");
     assert_eq!(fs::read_to_string(&path).unwrap(), "relative\n");
