@@ -32,6 +32,7 @@
 //! Without `file` the sink writes to standard output. As WASM component both need `file`.
 
 mod config;
+mod decimal;
 mod lines;
 mod output;
 mod sink;
