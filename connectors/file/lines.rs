@@ -98,6 +98,12 @@ impl LineBuffer {
         }
     }
 
+    /// What was read and not taken.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
     /// Bytes that are no complete line (after [`LineBuffer::line`] returned none).
     pub(crate) fn pending(&self) -> usize {
         self.end - self.start
@@ -194,6 +200,11 @@ fn behind_terminator(bytes: &[u8]) -> (usize, Before) {
         (b'\r', None) => (at + 1, Before::CarriageReturn),
         _ => (at + 1, Before::Line),
     }
+}
+
+/// Whether the text ends in the middle of a character that may still become complete.
+pub(crate) fn cut_character(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
 }
 
 impl std::fmt::Debug for LineBuffer {

@@ -15,7 +15,7 @@ use jackfield_api::{
 
 use crate::{
     config::{SourceConfig, refuse, source_def, validate_source},
-    lines::{Line, LineBuffer},
+    lines::{Line, LineBuffer, cut_character},
 };
 
 /// When nothing watches the file, the task looks by itself this often.
@@ -106,12 +106,13 @@ impl Source for FileStreamSource {
                 )
             }
         };
+        let buffer = input.take_left().unwrap_or_else(LineBuffer::new);
         Ok(Self {
             config,
             context,
             partition,
             input,
-            buffer: LineBuffer::new(),
+            buffer,
             position,
             unfinished_since: None,
             offset: String::new(),
@@ -120,6 +121,27 @@ impl Source for FileStreamSource {
 
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
         self.poll_at(Instant::now(), limits, batch)
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Drop for FileStreamSource {
+    /// Standard input cannot be read again: what was not delivered is left to the next task.
+    fn drop(&mut self) {
+        if let Input::Stdin(stdin) = &self.input {
+            stdin.leave(std::mem::replace(&mut self.buffer, LineBuffer::new()));
+        }
+    }
+}
+
+impl Input {
+    /// What a task before took and did not deliver.
+    fn take_left(&self) -> Option<LineBuffer> {
+        match self {
+            #[cfg(not(target_family = "wasm"))]
+            Self::Stdin(stdin) => stdin.take_left(),
+            _ => None,
+        }
     }
 }
 
@@ -467,11 +489,6 @@ fn directory_is_visible(path: &str) -> bool {
         _ => Path::new("."),
     };
     directory.is_dir()
-}
-
-/// Whether the text ends in the middle of a character that may still become complete.
-fn cut_character(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
 }
 
 #[cfg(test)]

@@ -508,25 +508,64 @@ impl Read for Failing {
     }
 }
 
-#[test]
-fn standard_input_has_no_positions_and_wakes_the_task() {
-    let host = LocalHost::new();
+fn on_stdin(host: &Arc<LocalHost>, stdin: crate::stdin::Stdin) -> FileStreamSource {
     let settings = BTreeMap::from([("topic".to_owned(), "t".to_owned())]);
     let config = Config::resolve(&FileStreamSource::config_def(), settings).unwrap();
-    let input = Failing(vec![b"lf\nlast", b"one\nha"]);
-    let mut source = FileStreamSource {
-        input: Input::Stdin(crate::stdin::Stdin::reading(
-            input,
-            host.source_context().wake_handle(),
-        )),
+    let input = Input::Stdin(stdin);
+    FileStreamSource {
+        buffer: input.take_left().unwrap_or_else(LineBuffer::new),
+        input,
         config: SourceConfig::read(&config).unwrap(),
         context: host.source_context(),
         partition: r#"{"filename":null}"#.to_owned(),
-        buffer: LineBuffer::new(),
         position: 0,
         unfinished_since: None,
         offset: String::new(),
+    }
+}
+
+/// What a task took of standard input and did not deliver is not lost with it.
+#[test]
+fn a_task_leaves_the_rest_of_standard_input_to_the_next() {
+    let host = LocalHost::new();
+    let wake = || host.source_context().wake_handle();
+    let input = std::io::Cursor::new("one\ntwo\nthree\nfo").chain(std::io::Cursor::new("ur\nfive\n"));
+    let mut source = on_stdin(&host, crate::stdin::Stdin::reading(input, wake()));
+    let one_record = PollLimits {
+        max_records: 1,
+        ..LIMITS
     };
+    let mut found = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while found.len() < 5 {
+        assert!(Instant::now() < deadline, "{found:?}");
+        let mut builder = BatchBuilder::new();
+        source.poll_at(Instant::now(), one_record, &mut builder).unwrap();
+        let batch = Batch::parse(builder.finish()).unwrap();
+        found.extend(batch.records().map(|record| format!("{:?}", record.record.value)));
+        let Input::Stdin(stdin) = &source.input else {
+            panic!("standard input")
+        };
+        let next = stdin.again(wake());
+        if found.len() == 2 {
+            // The next task begins before this one has ended.
+            let next = on_stdin(&host, next);
+            source = next;
+        } else {
+            drop(source);
+            source = on_stdin(&host, next);
+        }
+    }
+    let expected = ["one", "two", "three", "four", "five"].map(|line| format!("{:?}", Value::Utf8(line)));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn standard_input_has_no_positions_and_wakes_the_task() {
+    let host = LocalHost::new();
+    let input = Failing(vec![b"lf\nlast", b"one\nha"]);
+    let stdin = crate::stdin::Stdin::reading(input, host.source_context().wake_handle());
+    let mut source = on_stdin(&host, stdin);
     let mut now = Instant::now();
     let mut found = Vec::new();
     // Each poll comes when the reader woke the task; the error is read last.
