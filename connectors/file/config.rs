@@ -12,7 +12,7 @@ const BATCH_SIZE: &str = "batch.size";
 const LINE_IDLE_TIMEOUT_MS: &str = "line.idle.timeout.ms";
 const LINE_MAX_BYTES: &str = "line.max.bytes";
 
-/// The sink's file name goes into the metadata of commits, where Kafka allows 4,096 bytes.
+/// The sink's absolute file name goes into the metadata of commits, where Kafka allows 4,096 bytes.
 const MAX_SINK_FILE_BYTES: usize = 1_800;
 
 /// Config of a source task.
@@ -60,7 +60,7 @@ pub(crate) fn source_def() -> ConfigDef {
                 LINE_MAX_BYTES,
                 ConfigType::Int,
                 Importance::Low,
-                "A longer line fails the task instead of filling the memory",
+                "A longer line is an error (see errors.tolerance) and is skipped instead of filling the memory",
             )
             .default("67108864")
             .validator(Validator::Range { min: Some(1), max: Some(1 << 29) }),
@@ -106,19 +106,19 @@ pub(crate) fn validate_source(config: &Config) -> Vec<ConfigValueIssue> {
 /// Problems the definition cannot see.
 pub(crate) fn validate_sink(config: &Config) -> Vec<ConfigValueIssue> {
     let mut issues: Vec<_> = needs_file(config, "standard output").into_iter().collect();
-    if let Some(file) = sink_file(config)
-        && file.len() > MAX_SINK_FILE_BYTES
-    {
-        let message = format!(
+    issues.extend(sink_file(config).and_then(sink_file_issue));
+    issues
+}
+
+/// A sink file, as configured or absolute, whose name is too long.
+pub(crate) fn sink_file_issue(file: &str) -> Option<ConfigValueIssue> {
+    (file.len() > MAX_SINK_FILE_BYTES).then(|| ConfigValueIssue {
+        name: FILE.to_owned(),
+        message: format!(
             "file name of {} bytes, at most {MAX_SINK_FILE_BYTES} fit",
             file.len()
-        );
-        issues.push(ConfigValueIssue {
-            name: FILE.to_owned(),
-            message,
-        });
-    }
-    issues
+        ),
+    })
 }
 
 /// A component has no standard streams.

@@ -12,15 +12,19 @@
 //! after a restart, because the byte before it is not a terminator then. A line that ends in the middle of a UTF-8
 //! character is not delivered until the character is complete.
 //!
+//! A line that is not UTF-8 or longer than `line.max.bytes` is a data error, once: the source goes on behind it. Its
+//! bytes belong to the position of the next record.
+//!
 //! Without `file` the source reads standard input; as in Kafka there is nothing to resume from and both the file name
 //! and the position are null.
 //!
 //! # Sink
 //! Appends the value of every record and a newline. Before offsets are committed the file is synced, and the commit's
-//! metadata keeps its length. A task that starts cuts the file back to that length, so records delivered again after a
-//! crash are in the file once. This holds for all partitions of a task because they are committed together; two tasks
-//! could not share a file that way, so the connector always has one task, whatever `tasks.max` says. Nothing else may
-//! write to the file meanwhile.
+//! metadata keeps its absolute path and its length. A task that starts cuts that file back to that length, so records
+//! delivered again after a crash are in the file once. This holds for all partitions of a task because they are
+//! committed together; two tasks could not share a file that way, so the connector always has one task, whatever
+//! `tasks.max` says. Nothing else may write to the file meanwhile: a native task locks it, and does not start (a
+//! retriable error) while another task or process holds the lock.
 //!
 //! Text is written as it is, bytes too, schemaless JSON as JSON text (a JSON string without its quotes), a null as
 //! `null`, typed data as Connect's `toString` shows it (`Struct{name=x,age=3}`).
@@ -28,6 +32,7 @@
 //! Without `file` the sink writes to standard output. As WASM component both need `file`.
 
 mod config;
+mod decimal;
 mod lines;
 mod output;
 mod sink;

@@ -14,6 +14,8 @@ pub(crate) enum Before {
     CarriageReturn,
     /// A line was delivered without terminator: a terminator that follows belongs to it.
     Unterminated,
+    /// A line was given up before its end was read: everything up to its terminator belongs to it.
+    GivenUp,
 }
 
 /// A line in the buffer, not yet taken.
@@ -96,16 +98,23 @@ impl LineBuffer {
         }
     }
 
+    /// What was read and not taken.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
     /// Bytes that are no complete line (after [`LineBuffer::line`] returned none).
     pub(crate) fn pending(&self) -> usize {
         self.end - self.start
     }
 
-    /// Skips a terminator that belongs to a line already delivered. Returns the bytes skipped.
-    pub(crate) fn skip_old_terminator(&mut self) -> usize {
+    /// Skips what belongs to a line already delivered or given up. Returns the bytes skipped.
+    pub(crate) fn skip_old(&mut self) -> usize {
         let bytes = &self.bytes[self.start..self.end];
         let (skipped, before) = match (self.before, bytes) {
             (Before::Line, _) | (_, []) => return 0,
+            (Before::GivenUp, _) => behind_terminator(bytes),
             (Before::CarriageReturn | Before::Unterminated, [b'\n', ..]) => (1, Before::Line),
             (Before::Unterminated, [b'\r', b'\n', ..]) => (2, Before::Line),
             (Before::Unterminated, [b'\r', ..]) => (1, Before::CarriageReturn),
@@ -114,6 +123,11 @@ impl LineBuffer {
         self.before = before;
         self.advance(skipped);
         skipped
+    }
+
+    /// Gives up the unfinished line: [`LineBuffer::skip_old`] skips it, now and as its rest comes.
+    pub(crate) fn give_up(&mut self) {
+        self.before = Before::GivenUp;
     }
 
     /// The next complete line.
@@ -174,6 +188,23 @@ impl LineBuffer {
         self.start += count;
         self.scanned = self.scanned.max(self.start);
     }
+}
+
+/// How much of the bytes belongs to a line that was given up, and what is known behind that.
+fn behind_terminator(bytes: &[u8]) -> (usize, Before) {
+    let Some(at) = memchr::memchr2(b'\n', b'\r', bytes) else {
+        return (bytes.len(), Before::GivenUp);
+    };
+    match (bytes[at], bytes.get(at + 1)) {
+        (b'\r', Some(b'\n')) => (at + 2, Before::Line),
+        (b'\r', None) => (at + 1, Before::CarriageReturn),
+        _ => (at + 1, Before::Line),
+    }
+}
+
+/// Whether the text ends in the middle of a character that may still become complete.
+pub(crate) fn cut_character(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
 }
 
 impl std::fmt::Debug for LineBuffer {

@@ -1,12 +1,12 @@
 //! Where the sink writes: appends whole batches or nothing, knows how many bytes are good.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use jackfield_api::ConnectError;
+use jackfield_api::{ConnectError, LogLevel, SinkContext};
 
 /// What the sink needs of a file; tests put failures in its place.
 pub(crate) trait Storage: Send {
@@ -16,6 +16,10 @@ pub(crate) trait Storage: Send {
     fn truncate(&mut self, length: u64) -> io::Result<()>;
     /// Length now.
     fn length(&self) -> io::Result<u64>;
+    /// After an error: makes the file one that can be written again.
+    fn recover(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes everything written durable.
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -34,8 +38,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens or creates a file for appending.
-    pub(crate) fn open(path: &str) -> Result<Self, ConnectError> {
+    /// Opens or creates a file for appending. A regular file belongs to this output alone as long as it lives.
+    pub(crate) fn open(path: &str, context: &SinkContext) -> Result<Self, ConnectError> {
         let failed = |cause: io::Error| {
             let hint = match cause.kind() {
                 ErrorKind::NotFound => "; create its directory first",
@@ -47,18 +51,33 @@ impl Output {
             let hint = format!("{hint}{}", crate::grant_hint());
             ConnectError::config(format!("cannot write {path}: {cause}{hint}"))
         };
-        let file = match OpenOptions::new().append(true).create_new(true).open(path) {
-            Ok(file) => {
-                sync_directory(Path::new(path)).map_err(failed)?;
-                file
-            }
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
-                OpenOptions::new().append(true).open(path).map_err(failed)?
-            }
-            Err(cause) => return Err(failed(cause)),
+        let mut options = OpenOptions::new();
+        let file = match options.append(true).open(path) {
+            // Only now: Linux refuses to create what is a pipe of another user.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => options.create(true).open(path),
+            opened => opened,
         };
+        let file = file.map_err(failed)?;
         let regular = file.metadata().map_err(failed)?.is_file();
-        Self::new(path.to_owned(), Box::new(Disk { file, regular }), regular)
+        if regular {
+            lock(&file, path, context)?;
+            // Also of a file that was there: who created it may have died before.
+            if let Err(cause) = sync_directory(Path::new(path)) {
+                if !cannot_sync(&cause) {
+                    return Err(failed(cause));
+                }
+                let message = format!(
+                    "cannot sync the directory of {path}, a power failure may lose a new file: {cause}"
+                );
+                context.log(LogLevel::Warn, &message);
+            }
+        }
+        let disk = Disk {
+            path: path.into(),
+            file,
+            regular,
+        };
+        Self::new(path.to_owned(), Box::new(disk), regular)
     }
 
     /// Standard output.
@@ -136,20 +155,30 @@ impl Output {
         Ok(())
     }
 
-    /// Removes what a failed append left behind.
+    /// Removes what a failed append left behind. A write may have written bytes although it failed, in WASI without saying
+    /// so.
     fn undo(&mut self, written: usize, cause: &io::Error) -> ConnectError {
-        if written > 0 {
-            if !self.regular {
-                return ConnectError::fatal(format!("cannot write {}: {cause}", self.name));
-            }
-            if let Err(second) = self.storage.truncate(self.length) {
-                return ConnectError::fatal(format!(
-                    "cannot write {}: {cause}; cannot cut it back to {} bytes: {second}",
-                    self.name, self.length
-                ));
-            }
+        if !self.regular {
+            return match written {
+                0 => self.error("cannot write", cause),
+                _ => ConnectError::fatal(format!("cannot write {}: {cause}", self.name)),
+            };
         }
-        self.error("cannot write", cause)
+        let undone = self
+            .storage
+            .recover()
+            .and_then(|()| self.storage.truncate(self.length));
+        match undone {
+            Ok(()) if hides_cause(cause) => ConnectError::retriable(format!(
+                "cannot write {}: {cause}; the disk may be full, WASI does not tell",
+                self.name
+            )),
+            Ok(()) => self.error("cannot write", cause),
+            Err(second) => ConnectError::fatal(format!(
+                "cannot write {}: {cause}; cannot cut it back to {} bytes: {second}",
+                self.name, self.length
+            )),
+        }
     }
 
     fn error(&self, what: &str, cause: &io::Error) -> ConnectError {
@@ -172,6 +201,7 @@ impl std::fmt::Debug for Output {
 }
 
 struct Disk {
+    path: PathBuf,
     file: File,
     regular: bool,
 }
@@ -187,6 +217,14 @@ impl Storage for Disk {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn recover(&mut self) -> io::Result<()> {
+        // WASI's stream of a file is closed for good by an error. Elsewhere the lock must not be given up.
+        if cfg!(target_family = "wasm") {
+            self.file = OpenOptions::new().append(true).open(&self.path)?;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -224,7 +262,40 @@ impl Storage for StandardOutput {
     }
 }
 
-/// Makes the entry of a new file durable.
+/// WASI's stream of a file fails with this whatever the reason is, a full disk too.
+fn hides_cause(cause: &io::Error) -> bool {
+    const WASI_IO: i32 = 29;
+    cfg!(target_family = "wasm") && cause.raw_os_error() == Some(WASI_IO)
+}
+
+/// Keeps other writers out until the file is closed: what they append would be cut, or cut what is appended here. WASI
+/// has no locks, and not every file system has.
+fn lock(file: &File, path: &str, context: &SinkContext) -> Result<(), ConnectError> {
+    if cfg!(target_family = "wasm") {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ConnectError::retriable(format!(
+            "cannot write {path}: another task or process writes it"
+        ))),
+        Err(TryLockError::Error(cause)) => {
+            let message = format!("cannot lock {path}, nothing else may write it: {cause}");
+            context.log(LogLevel::Warn, &message);
+            Ok(())
+        }
+    }
+}
+
+/// Whether a directory cannot be synced because of what it is, not because something broke.
+fn cannot_sync(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
+    )
+}
+
+/// Makes the entry of the file durable.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

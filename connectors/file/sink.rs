@@ -8,7 +8,7 @@ use jackfield_api::{
 };
 
 use crate::{
-    config::{refuse, sink_def, sink_file, validate_sink},
+    config::{refuse, sink_def, sink_file, sink_file_issue, validate_sink},
     output::Output,
     text::Schemas,
 };
@@ -21,6 +21,8 @@ pub struct FileStreamSink {
     context: SinkContext,
     /// As configured; `None` = standard output.
     file: Option<String>,
+    /// The file's absolute path, which commits remember: a relative one means another file in another directory.
+    absolute: String,
     output: Output,
     assigned: BTreeSet<TopicPartition>,
     schemas: Schemas,
@@ -64,11 +66,13 @@ impl Sink for FileStreamSink {
     fn start(config: &Config, context: SinkContext) -> Result<Self, ConnectError> {
         refuse(validate_sink(config))?;
         let file = sink_file(config).map(str::to_owned);
+        let absolute = file.as_deref().map_or_else(String::new, absolute);
+        refuse(sink_file_issue(&absolute).into_iter().collect())?;
         let output = match &file {
-            Some(path) => Output::open(path)?,
+            Some(path) => Output::open(path, &context)?,
             None => standard_output()?,
         };
-        Ok(Self::with_output(file, output, context))
+        Ok(Self::with_output(file, absolute, output, context))
     }
 
     /// Cuts the file back to what was committed. When the task keeps other partitions their lines stay, and what is
@@ -155,10 +159,11 @@ impl Sink for FileStreamSink {
 }
 
 impl FileStreamSink {
-    fn with_output(file: Option<String>, output: Output, context: SinkContext) -> Self {
+    fn with_output(file: Option<String>, absolute: String, output: Output, context: SinkContext) -> Self {
         Self {
             context,
             file,
+            absolute,
             output,
             assigned: BTreeSet::new(),
             schemas: Schemas::default(),
@@ -172,14 +177,23 @@ impl FileStreamSink {
             return None;
         }
         let metadata: Metadata = serde_json::from_str(&position.metadata).ok()?;
-        (Some(&metadata.file) == self.file.as_ref()).then_some(metadata.position)
+        // Commits of versions before kept the file as configured.
+        if metadata.file == self.absolute || Some(&metadata.file) == self.file.as_ref() {
+            return Some(metadata.position);
+        }
+        let message = format!(
+            "committed position {} belongs to file {}, not to {}: the file is not cut, lines may repeat",
+            metadata.position, metadata.file, self.absolute
+        );
+        self.context.log(LogLevel::Warn, &message);
+        None
     }
 
     fn metadata(&self) -> Result<String, ConnectError> {
         match &self.file {
-            Some(file) if self.output.is_regular() => {
+            Some(_) if self.output.is_regular() => {
                 let metadata = Metadata {
-                    file: file.clone(),
+                    file: self.absolute.clone(),
                     position: self.output.length(),
                 };
                 serde_json::to_string(&metadata).map_err(|cause| ConnectError::fatal(cause.to_string()))
@@ -190,6 +204,15 @@ impl FileStreamSink {
 
     fn name(&self) -> &str {
         self.file.as_deref().unwrap_or("standard output")
+    }
+}
+
+/// The path from the root, without looking at the file system. The SDK changes a component to the worker's directory; the
+/// path stays as it is where there is none.
+fn absolute(file: &str) -> String {
+    match std::path::absolute(file) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(_) => file.to_owned(),
     }
 }
 

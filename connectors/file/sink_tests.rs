@@ -138,6 +138,7 @@ fn a_restart_cuts_the_file_to_the_commit() {
     lines(&mut sink, &["c"]);
     assert_eq!(fixture.read(), "a\nb\nc\n");
     // The process dies here; "c" was not committed and comes again.
+    drop(sink);
     let mut sink = fixture.start();
     sink.open(&committed).unwrap();
     assert_eq!(fixture.read(), "a\nb\n");
@@ -154,6 +155,7 @@ fn the_first_commit_may_come_before_the_first_record() {
     sink.open(&[position(0, -1, "")]).unwrap();
     let committed = sink.pre_commit(&[position(0, 0, "")]).unwrap();
     lines(&mut sink, &["a"]);
+    drop(sink);
     let mut sink = fixture.start();
     sink.open(&committed).unwrap();
     lines(&mut sink, &["a"]);
@@ -207,6 +209,44 @@ fn metadata_of_another_file_or_of_others_means_nothing() {
     }
 }
 
+/// A commit of another directory's file of the same name must not cut this one.
+#[test]
+fn a_relative_file_is_remembered_with_its_directory() {
+    let fixture = Fixture::new();
+    // Relative to the directory of the test, which others use too, so the path leads back into the temporary one.
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = format!("{up}{}", &fixture.path().to_str().unwrap()[1..]);
+    let mut sink = fixture.try_start(&relative).unwrap();
+    sink.open(&[position(0, -1, "")]).unwrap();
+    lines(&mut sink, &["a", "b"]);
+    let committed = sink.pre_commit(&[position(0, 2, "")]).unwrap();
+    let metadata: Metadata = serde_json::from_str(&committed[0].metadata).unwrap();
+    assert_eq!(metadata.file, here.join(&relative).to_str().unwrap());
+    drop(sink);
+
+    let with = |file: &str, bytes| {
+        serde_json::to_string(&Metadata {
+            file: file.to_owned(),
+            position: bytes,
+        })
+        .unwrap()
+    };
+    let elsewhere = format!("/elsewhere/{relative}");
+    let open = |metadata: &str| {
+        let mut sink = fixture.try_start(&relative).unwrap();
+        sink.open(&[position(0, 2, metadata)]).unwrap();
+    };
+    open(&with(&elsewhere, 0));
+    assert_eq!(fixture.read(), "a\nb\n");
+    assert!(fixture.said(&format!("belongs to file {elsewhere}, not to {}", metadata.file)));
+    // As commits were written before.
+    open(&with(&relative, 2));
+    assert_eq!(fixture.read(), "a\n");
+    open(&with(&metadata.file, 0));
+    assert_eq!(fixture.read(), "");
+}
+
 #[test]
 fn a_file_shorter_than_the_commit_is_reported_and_continued() {
     let fixture = Fixture::new();
@@ -255,6 +295,69 @@ fn what_cannot_be_opened_is_a_config_error() {
 }
 
 #[test]
+fn a_file_has_one_writer() {
+    let fixture = Fixture::new();
+    let mut first = fixture.start();
+    let error = fixture.try_start(fixture.path().to_str().unwrap()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retriable);
+    assert!(
+        error
+            .message
+            .contains("out.txt: another task or process writes it"),
+        "{error}"
+    );
+    lines(&mut first, &["a"]);
+    drop(first);
+    lines(&mut fixture.start(), &["b"]);
+    assert_eq!(fixture.read(), "a\nb\n");
+}
+
+/// A new file's entry may be unsynced at any start, so a directory that cannot be synced is said at each, and no error.
+/// (For root all directories are readable.)
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_read_is_said_at_every_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let allow =
+        |mode| fs::set_permissions(fixture.directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o300);
+    let unreadable = fs::File::open(fixture.directory.path()).is_err();
+    for start in 1..=2 {
+        lines(&mut fixture.start(), &["a"]);
+        let said = fixture.host.lines();
+        let said = said
+            .iter()
+            .filter(|(_, line)| line.contains("cannot sync the directory of"));
+        assert_eq!(said.count(), if unreadable { start } else { 0 });
+    }
+    allow(0o700);
+    assert_eq!(fixture.read(), "a\na\n");
+}
+
+/// What has no length is shared as Kafka's sink shares it.
+#[cfg(target_os = "linux")]
+#[test]
+fn devices_and_pipes_are_not_locked() {
+    let fixture = Fixture::new();
+    let pipe = fixture.path();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    for path in ["/dev/null", pipe.to_str().unwrap()] {
+        let mut sinks = [fixture.try_start(path).unwrap(), fixture.try_start(path).unwrap()];
+        for sink in &mut sinks {
+            sink.open(&[position(0, -1, "")]).unwrap();
+            lines(sink, &["a"]);
+            sink.pre_commit(&[position(0, 1, "")]).unwrap();
+        }
+    }
+    let mut read = [0; 4];
+    io::Read::read_exact(&mut &reader, &mut read).unwrap();
+    assert_eq!(&read, b"a\na\n");
+}
+
+#[test]
 fn one_task_whatever_tasks_max_says() {
     let settings = BTreeMap::from([
         ("file".to_owned(), "f".to_owned()),
@@ -283,6 +386,9 @@ struct Room {
     synced: usize,
     room: usize,
     fails: Option<io::ErrorKind>,
+    /// As in WASI: a write that does not fit writes what does, says nothing about it and closes the file.
+    silent: bool,
+    closed: bool,
 }
 
 #[derive(Clone, Default)]
@@ -291,7 +397,16 @@ struct Faulty(Arc<Mutex<Room>>);
 impl Storage for Faulty {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut room = self.0.lock().unwrap();
-        let count = bytes.len().min(room.room - room.bytes.len()).min(3);
+        let mut count = bytes.len().min(room.room - room.bytes.len());
+        if room.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if room.silent && count < bytes.len() {
+            room.bytes.extend_from_slice(&bytes[..count]);
+            room.closed = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        count = count.min(3);
         if count == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -308,6 +423,11 @@ impl Storage for Faulty {
                 Ok(())
             }
         }
+    }
+
+    fn recover(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap().closed = false;
+        Ok(())
     }
 
     fn length(&self) -> io::Result<u64> {
@@ -332,13 +452,21 @@ fn faulty(room: usize) -> (Faulty, FileStreamSink) {
         ..Room::default()
     })));
     let output = Output::new("f".to_owned(), Box::new(storage.clone()), true).unwrap();
-    let sink = FileStreamSink::with_output(Some("f".to_owned()), output, LocalHost::new().sink_context());
+    let file = "f".to_owned();
+    let sink = FileStreamSink::with_output(Some(file.clone()), file, output, LocalHost::new().sink_context());
     (storage, sink)
 }
 
 #[test]
 fn a_full_disk_loses_nothing() {
+    for silent in [false, true] {
+        full_disk(silent);
+    }
+}
+
+fn full_disk(silent: bool) {
     let (storage, mut sink) = faulty(10);
+    storage.0.lock().unwrap().silent = silent;
     lines(&mut sink, &["first"]);
     for _ in 0..3 {
         let error = put(&mut sink, &[Value::Utf8("second"), Value::Utf8("third")]).unwrap_err();

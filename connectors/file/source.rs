@@ -15,7 +15,7 @@ use jackfield_api::{
 
 use crate::{
     config::{SourceConfig, refuse, source_def, validate_source},
-    lines::{Line, LineBuffer},
+    lines::{Line, LineBuffer, cut_character},
 };
 
 /// When nothing watches the file, the task looks by itself this often.
@@ -32,7 +32,7 @@ pub struct FileStreamSource {
     partition: String,
     input: Input,
     buffer: LineBuffer,
-    /// Byte position of the buffer's start, which is where the last delivered line ends.
+    /// Byte position of the buffer's start, which is where the last line that was delivered or given up ends.
     position: u64,
     /// Since when the file has ended in an unfinished line.
     unfinished_since: Option<Instant>,
@@ -106,12 +106,13 @@ impl Source for FileStreamSource {
                 )
             }
         };
+        let buffer = input.take_left().unwrap_or_else(LineBuffer::new);
         Ok(Self {
             config,
             context,
             partition,
             input,
-            buffer: LineBuffer::new(),
+            buffer,
             position,
             unfinished_since: None,
             offset: String::new(),
@@ -120,6 +121,27 @@ impl Source for FileStreamSource {
 
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
         self.poll_at(Instant::now(), limits, batch)
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Drop for FileStreamSource {
+    /// Standard input cannot be read again: what was not delivered is left to the next task.
+    fn drop(&mut self) {
+        if let Input::Stdin(stdin) = &self.input {
+            stdin.leave(std::mem::replace(&mut self.buffer, LineBuffer::new()));
+        }
+    }
+}
+
+impl Input {
+    /// What a task before took and did not deliver.
+    fn take_left(&self) -> Option<LineBuffer> {
+        match self {
+            #[cfg(not(target_family = "wasm"))]
+            Self::Stdin(stdin) => stdin.take_left(),
+            _ => None,
+        }
     }
 }
 
@@ -156,21 +178,20 @@ impl FileStreamSource {
 
     /// Pushes all complete lines that fit; true = the batch has to go.
     fn deliver_lines(&mut self, target: &mut Target<'_>) -> Result<bool, ConnectError> {
-        self.position += self.buffer.skip_old_terminator() as u64;
+        self.position += self.buffer.skip_old() as u64;
         while !target.is_full() {
             let Some(line) = self.buffer.line() else {
-                if self.buffer.pending() <= self.config.line_max_bytes {
+                let unfinished = self.buffer.unfinished_line();
+                if unfinished.is_none_or(|line| line.text <= self.config.line_max_bytes) {
                     return Ok(false);
                 }
                 if !target.batch.is_empty() {
                     return Ok(true);
                 }
-                return Err(ConnectError::data(format!(
-                    "line at byte {} of {} is longer than line.max.bytes={}",
-                    self.position,
-                    self.name(),
-                    self.config.line_max_bytes
-                )));
+                let error = self.too_long();
+                self.buffer.give_up();
+                self.position += self.buffer.skip_old() as u64;
+                return Err(error);
             };
             match self.deliver(line, target) {
                 Ok(()) => {}
@@ -182,29 +203,42 @@ impl FileStreamSource {
     }
 
     fn deliver(&mut self, line: Line, target: &mut Target<'_>) -> Result<(), Refused> {
-        let text = match std::str::from_utf8(self.buffer.text(line)) {
-            Ok(text) => text,
-            // The good lines before it go first; the bad one is found again by the next poll.
-            Err(_) if !target.batch.is_empty() => return Err(Refused::Full),
-            Err(cause) => {
-                return Err(Refused::Failed(ConnectError::data(format!(
-                    "line at byte {} of {} is not UTF-8: {cause}",
-                    self.position,
-                    self.name()
-                ))));
-            }
-        };
         let end = self.position + line.total as u64;
-        if self.reads_stdin() {
-            self.offset.clear();
-            self.offset.push_str("{\"position\":null}");
-        } else {
-            write_offset(&mut self.offset, end);
-        }
-        target.push(text, &self.offset).map_err(Refused::Failed)?;
+        let error = match std::str::from_utf8(self.buffer.text(line)) {
+            Ok(text) if text.len() <= self.config.line_max_bytes => {
+                if self.reads_stdin() {
+                    self.offset.clear();
+                    self.offset.push_str("{\"position\":null}");
+                } else {
+                    write_offset(&mut self.offset, end);
+                }
+                target.push(text, &self.offset).map_err(Refused::Failed)?;
+                self.buffer.take(line);
+                self.position = end;
+                return Ok(());
+            }
+            // The good lines before it go first; the bad one is found again by the next poll.
+            _ if !target.batch.is_empty() => return Err(Refused::Full),
+            Ok(_) => self.too_long(),
+            Err(cause) => ConnectError::data(format!(
+                "line at byte {} of {} is not UTF-8: {cause}",
+                self.position,
+                self.name()
+            )),
+        };
+        // The error consumes the line: the next poll goes on behind it.
         self.buffer.take(line);
         self.position = end;
-        Ok(())
+        Err(Refused::Failed(error))
+    }
+
+    fn too_long(&self) -> ConnectError {
+        ConnectError::data(format!(
+            "line at byte {} of {} is longer than line.max.bytes={}",
+            self.position,
+            self.name(),
+            self.config.line_max_bytes
+        ))
     }
 
     /// Nothing to read and nothing to deliver but, after a while, an unfinished line.
@@ -455,11 +489,6 @@ fn directory_is_visible(path: &str) -> bool {
         _ => Path::new("."),
     };
     directory.is_dir()
-}
-
-/// Whether the text ends in the middle of a character that may still become complete.
-fn cut_character(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_err_and(|error| error.error_len().is_none())
 }
 
 #[cfg(test)]

@@ -297,14 +297,30 @@ fn bad_utf8_is_an_error_with_its_place_and_after_the_good_lines() {
     fixture.append(b"good\n\xffbad\nnext\n");
     let (_, records) = fixture.poll_with(LIMITS).unwrap();
     assert_eq!(records, [("good".to_owned(), 5)]);
-    for _ in 0..2 {
-        let error = fixture.error();
-        assert_eq!(error.kind, ErrorKind::Data);
-        assert!(
-            error.message.contains("line at byte 5 of") && error.message.contains("in.txt"),
-            "{error}"
-        );
-    }
+    let error = fixture.error();
+    assert_eq!(error.kind, ErrorKind::Data);
+    assert!(
+        error.message.contains("line at byte 5 of") && error.message.contains("in.txt"),
+        "{error}"
+    );
+    fixture.expect(&[("next", 15)]);
+    // Only the position of a later record covers the bad line.
+    fixture.restart_at(5);
+    assert!(fixture.error().message.contains("line at byte 5 of"));
+    fixture.expect(&[("next", 15)]);
+}
+
+#[test]
+fn a_bad_line_without_terminator_is_an_error_once() {
+    let mut fixture = Fixture::new().start();
+    fixture.append(b"\xffbad");
+    fixture.expect(&[]);
+    fixture.wait(5_000);
+    assert_eq!(fixture.error().kind, ErrorKind::Data);
+    fixture.wait(5_000);
+    fixture.expect(&[]);
+    fixture.append("\nnext\n");
+    fixture.expect(&[("next", 10)]);
 }
 
 #[test]
@@ -362,6 +378,44 @@ fn a_line_beyond_the_limit_is_an_error_not_memory() {
         error.message.contains("line at byte 3 of") && error.message.contains("line.max.bytes=1000"),
         "{error}"
     );
+    // What is left of it is skipped as it comes, in bounded memory.
+    fixture.expect(&[]);
+    for _ in 0..20 {
+        fixture.append("z".repeat(1 << 20));
+        fixture.expect(&[]);
+    }
+    fixture.wait(60_000);
+    fixture.expect(&[]);
+    let kept = fixture.source.as_mut().unwrap().buffer.space().len();
+    assert!(kept <= 1 << 20, "{kept} bytes kept");
+    let end = 3 + 2_000 + (20 << 20);
+    fixture.append("\r");
+    fixture.expect(&[]);
+    fixture.append("\nnext\n");
+    fixture.expect(&[("next", end + 7)]);
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_an_error_even_when_it_was_read_at_once() {
+    for terminator in ["\n", "\r\n", "\r"] {
+        let mut fixture = Fixture::new().with("line.max.bytes", "4").start();
+        fixture.append(
+            ["ok", "12345", "1234", "é€"]
+                .map(|line| line.to_owned() + terminator)
+                .concat()
+                + "x\n",
+        );
+        let (_, records) = fixture.poll_with(LIMITS).unwrap();
+        assert_eq!(records.len(), 1);
+        let error = fixture.error();
+        assert!(error.message.contains("longer than line.max.bytes=4"), "{error}");
+        let (_, records) = fixture.poll_with(LIMITS).unwrap();
+        assert_eq!(records.len(), 1, "a line of exactly the limit");
+        assert_eq!(fixture.error().kind, ErrorKind::Data);
+        let (records, _) = fixture.drain();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].0, "x");
+    }
 }
 
 #[test]
@@ -454,25 +508,64 @@ impl Read for Failing {
     }
 }
 
-#[test]
-fn standard_input_has_no_positions_and_wakes_the_task() {
-    let host = LocalHost::new();
+fn on_stdin(host: &Arc<LocalHost>, stdin: crate::stdin::Stdin) -> FileStreamSource {
     let settings = BTreeMap::from([("topic".to_owned(), "t".to_owned())]);
     let config = Config::resolve(&FileStreamSource::config_def(), settings).unwrap();
-    let input = Failing(vec![b"lf\nlast", b"one\nha"]);
-    let mut source = FileStreamSource {
-        input: Input::Stdin(crate::stdin::Stdin::reading(
-            input,
-            host.source_context().wake_handle(),
-        )),
+    let input = Input::Stdin(stdin);
+    FileStreamSource {
+        buffer: input.take_left().unwrap_or_else(LineBuffer::new),
+        input,
         config: SourceConfig::read(&config).unwrap(),
         context: host.source_context(),
         partition: r#"{"filename":null}"#.to_owned(),
-        buffer: LineBuffer::new(),
         position: 0,
         unfinished_since: None,
         offset: String::new(),
+    }
+}
+
+/// What a task took of standard input and did not deliver is not lost with it.
+#[test]
+fn a_task_leaves_the_rest_of_standard_input_to_the_next() {
+    let host = LocalHost::new();
+    let wake = || host.source_context().wake_handle();
+    let input = std::io::Cursor::new("one\ntwo\nthree\nfo").chain(std::io::Cursor::new("ur\nfive\n"));
+    let mut source = on_stdin(&host, crate::stdin::Stdin::reading(input, wake()));
+    let one_record = PollLimits {
+        max_records: 1,
+        ..LIMITS
     };
+    let mut found = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while found.len() < 5 {
+        assert!(Instant::now() < deadline, "{found:?}");
+        let mut builder = BatchBuilder::new();
+        source.poll_at(Instant::now(), one_record, &mut builder).unwrap();
+        let batch = Batch::parse(builder.finish()).unwrap();
+        found.extend(batch.records().map(|record| format!("{:?}", record.record.value)));
+        let Input::Stdin(stdin) = &source.input else {
+            panic!("standard input")
+        };
+        let next = stdin.again(wake());
+        if found.len() == 2 {
+            // The next task begins before this one has ended.
+            let next = on_stdin(&host, next);
+            source = next;
+        } else {
+            drop(source);
+            source = on_stdin(&host, next);
+        }
+    }
+    let expected = ["one", "two", "three", "four", "five"].map(|line| format!("{:?}", Value::Utf8(line)));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn standard_input_has_no_positions_and_wakes_the_task() {
+    let host = LocalHost::new();
+    let input = Failing(vec![b"lf\nlast", b"one\nha"]);
+    let stdin = crate::stdin::Stdin::reading(input, host.source_context().wake_handle());
+    let mut source = on_stdin(&host, stdin);
     let mut now = Instant::now();
     let mut found = Vec::new();
     // Each poll comes when the reader woke the task; the error is read last.

@@ -10,6 +10,8 @@ use std::{
 
 use jackfield_api::{ConnectError, WakeHandle};
 
+use crate::lines::LineBuffer;
+
 const CHUNK_BYTES: usize = 64 << 10;
 const CHUNKS_AHEAD: usize = 4;
 
@@ -24,6 +26,8 @@ pub(crate) enum Input {
 struct Shared {
     chunks: Mutex<Receiver<Result<Vec<u8>, std::io::Error>>>,
     task: Mutex<Option<WakeHandle>>,
+    /// What an ended task had taken and not delivered: it comes before the chunks.
+    left: Mutex<Option<LineBuffer>>,
 }
 
 static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
@@ -61,8 +65,40 @@ impl Stdin {
         Self { shared }
     }
 
+    /// Another task on the same input.
+    #[cfg(test)]
+    pub(crate) fn again(&self, wake: WakeHandle) -> Self {
+        self.shared.wakes(wake);
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The buffer of the task before, with what it did not deliver.
+    pub(crate) fn take_left(&self) -> Option<LineBuffer> {
+        self.shared
+            .left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Leaves what was not delivered to the next task, or to one that has begun already.
+    pub(crate) fn leave(&self, buffer: LineBuffer) {
+        let mut left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *left {
+            Some(left) => left.push(buffer.rest()),
+            None => *left = Some(buffer),
+        }
+        drop(left);
+        self.shared.wake();
+    }
+
     /// What was read meanwhile; never waits.
     pub(crate) fn read(&self) -> Result<Input, ConnectError> {
+        if let Some(left) = self.take_left().filter(|left| left.pending() > 0) {
+            return Ok(Input::Bytes(left.rest().to_vec()));
+        }
         match self
             .shared
             .chunks
@@ -86,6 +122,7 @@ impl Shared {
             Arc::new(Self {
                 chunks: Mutex::new(chunks),
                 task: Mutex::new(None),
+                left: Mutex::new(None),
             }),
             sender,
         )
@@ -94,6 +131,12 @@ impl Shared {
     /// From now on this task is woken.
     fn wakes(&self, wake: WakeHandle) {
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake.wake();
+        }
     }
 }
 
@@ -106,17 +149,13 @@ fn read_ahead(
     let shared = Arc::clone(shared);
     std::thread::Builder::new()
         .name("jackfield-stdin".to_owned())
-        .spawn(move || read_all(input, &sender, &shared.task))
+        .spawn(move || read_all(input, &sender, &shared))
         .map(drop)
         .map_err(|cause| ConnectError::fatal(format!("cannot start a thread: {cause}")))
 }
 
 /// Reads until the input ends or fails.
-fn read_all(
-    mut input: impl Read,
-    sender: &SyncSender<Result<Vec<u8>, std::io::Error>>,
-    task: &Mutex<Option<WakeHandle>>,
-) {
+fn read_all(mut input: impl Read, sender: &SyncSender<Result<Vec<u8>, std::io::Error>>, shared: &Shared) {
     loop {
         let mut chunk = vec![0; CHUNK_BYTES];
         let read = match input.read(&mut chunk) {
@@ -132,9 +171,7 @@ fn read_all(
         if sender.send(read).is_err() {
             return;
         }
-        if let Some(wake) = &*task.lock().unwrap_or_else(PoisonError::into_inner) {
-            wake.wake();
-        }
+        shared.wake();
         if failed {
             return;
         }

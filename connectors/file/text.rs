@@ -10,6 +10,8 @@ use jackfield_api::{
     java_text, schema_json,
 };
 
+use crate::decimal;
+
 const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 /// Schemas kept parsed.
 const MAX_SCHEMAS: usize = 64;
@@ -41,7 +43,8 @@ impl Schemas {
             Value::Typed { schema, data } => {
                 let schema = self.parse(batch.schema(*schema))?;
                 let datum = typed::decode(schema, data).map_err(|cause| cause.to_string())?;
-                write_datum(out, schema, &datum);
+                let before = out.len();
+                write_datum(out, schema, &datum).inspect_err(|_| out.truncate(before))?;
             }
         }
         Ok(())
@@ -59,7 +62,7 @@ impl Schemas {
 }
 
 /// As `toString` of Connect's and Java's classes.
-fn write_datum(out: &mut Vec<u8>, schema: &Schema, datum: &Datum) {
+fn write_datum(out: &mut Vec<u8>, schema: &Schema, datum: &Datum) -> Result<(), String> {
     match datum {
         Datum::Null => out.extend_from_slice(b"null"),
         Datum::Boolean(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
@@ -71,14 +74,14 @@ fn write_datum(out: &mut Vec<u8>, schema: &Schema, datum: &Datum) {
         Datum::Float64(number) => out.extend_from_slice(java_text::double(*number).as_bytes()),
         Datum::String(text) => out.extend_from_slice(text.as_bytes()),
         Datum::Bytes(bytes) if schema.name.as_deref() == Some(DECIMAL) => {
-            out.extend_from_slice(decimal(bytes, scale(schema)).as_bytes());
+            decimal::write(out, bytes, scale(schema)?)?;
         }
         Datum::Bytes(bytes) => out.extend_from_slice(bytes),
         Datum::Array(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 separate(out, index, b", ");
-                write_part(out, schema.values.as_deref(), item);
+                write_part(out, schema.values.as_deref(), item)?;
             }
             out.push(b']');
         }
@@ -86,9 +89,9 @@ fn write_datum(out: &mut Vec<u8>, schema: &Schema, datum: &Datum) {
             out.push(b'{');
             for (index, (key, value)) in entries.iter().enumerate() {
                 separate(out, index, b", ");
-                write_part(out, schema.keys.as_deref(), key);
+                write_part(out, schema.keys.as_deref(), key)?;
                 out.push(b'=');
-                write_part(out, schema.values.as_deref(), value);
+                write_part(out, schema.values.as_deref(), value)?;
             }
             out.push(b'}');
         }
@@ -103,17 +106,16 @@ fn write_datum(out: &mut Vec<u8>, schema: &Schema, datum: &Datum) {
                 separate(out, index, b",");
                 out.extend_from_slice(field.name.as_bytes());
                 out.push(b'=');
-                write_datum(out, &field.schema, value);
+                write_datum(out, &field.schema, value)?;
             }
             out.push(b'}');
         }
     }
+    Ok(())
 }
 
-fn write_part(out: &mut Vec<u8>, schema: Option<&Schema>, datum: &Datum) {
-    if let Some(schema) = schema {
-        write_datum(out, schema, datum);
-    }
+fn write_part(out: &mut Vec<u8>, schema: Option<&Schema>, datum: &Datum) -> Result<(), String> {
+    schema.map_or(Ok(()), |schema| write_datum(out, schema, datum))
 }
 
 fn separate(out: &mut Vec<u8>, index: usize, separator: &[u8]) {
@@ -122,42 +124,13 @@ fn separate(out: &mut Vec<u8>, index: usize, separator: &[u8]) {
     }
 }
 
-fn scale(schema: &Schema) -> usize {
-    let scale = schema.parameters.iter().find(|(key, _)| key == "scale");
-    scale.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
-}
-
-/// A big-endian two's complement number with so many digits behind the point.
-fn decimal(bytes: &[u8], scale: usize) -> String {
-    let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-    let mut magnitude = bytes.to_vec();
-    if negative {
-        let mut carry = true;
-        for byte in magnitude.iter_mut().rev() {
-            let (sum, overflow) = (!*byte).overflowing_add(u8::from(carry));
-            (*byte, carry) = (sum, overflow);
-        }
-    }
-    let mut digits = Vec::new();
-    while magnitude.iter().any(|byte| *byte != 0) {
-        let mut remainder = 0_u16;
-        for byte in &mut magnitude {
-            let value = remainder << 8 | u16::from(*byte);
-            *byte = u8::try_from(value / 10).expect("a remainder under 10 keeps the quotient under 256");
-            remainder = value % 10;
-        }
-        digits.push(char::from(b"0123456789"[usize::from(remainder)]));
-    }
-    while digits.len() <= scale.min(1 << 16) {
-        digits.push('0');
-    }
-    if scale > 0 && scale < digits.len() {
-        digits.insert(scale, '.');
-    }
-    if negative {
-        digits.push('-');
-    }
-    digits.into_iter().rev().collect()
+fn scale(schema: &Schema) -> Result<i32, String> {
+    let Some((_, scale)) = schema.parameters.iter().find(|(key, _)| key == "scale") else {
+        return Err("decimal without scale in its schema".to_owned());
+    };
+    scale
+        .parse()
+        .map_err(|_| format!("decimal scale {scale} is not a number of 32 bits"))
 }
 
 #[cfg(test)]
@@ -198,7 +171,10 @@ mod tests {
         let batch = Batch::parse(&bytes[..]).unwrap();
         let mut out = Vec::new();
         let found = batch.records().next().unwrap();
-        Schemas::default().write(&mut out, &batch, &found.record.value)?;
+        if let Err(error) = Schemas::default().write(&mut out, &batch, &found.record.value) {
+            assert_eq!(out, b"", "as before");
+            return Err(error);
+        }
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -238,20 +214,32 @@ mod tests {
     }
 
     #[test]
-    fn decimals_have_their_point() {
-        for (bytes, scale, text) in [
-            (&[0x01, 0x02][..], 2, "2.58"),
-            (&[0xff], 2, "-0.01"),
-            (&[0x80], 0, "-128"),
-            (&[0x00], 1, "0.0"),
-            (&[], 0, "0"),
+    fn a_decimal_is_written_with_its_scale_or_rejected() {
+        for (scale, expected) in [
+            (r#","parameters":{"scale":"2"}"#, Ok("[0.05, null]")),
+            (r#","parameters":{"scale":"-2"}"#, Ok("[5E+2, null]")),
+            (r#","parameters":{"scale":"x"}"#, Err("decimal scale x")),
             (
-                &[0x0d, 0xe0, 0xb6, 0xb3, 0xa7, 0x64, 0x00, 0x00],
-                18,
-                "1.000000000000000000",
+                r#","parameters":{"scale":"3000000000"}"#,
+                Err("decimal scale 3000000000"),
             ),
+            ("", Err("decimal without scale")),
         ] {
-            assert_eq!(decimal(bytes, scale), text);
+            let item = format!(
+                r#"{{"type":"bytes","optional":true,"name":"org.apache.kafka.connect.data.Decimal","version":1{scale}}}"#
+            );
+            let schema = format!(r#"{{"type":"array","items":{item},"optional":false}}"#);
+            let datum = Datum::Array(vec![Datum::Bytes(vec![5]), Datum::Null]);
+            let mut data = Vec::new();
+            encode(&schema_json::parse(&schema).unwrap(), &datum, &mut data).unwrap();
+            let mut builder = BatchBuilder::new();
+            let schema = builder.schema(&schema).unwrap();
+            let written = written_value(builder, &Value::Typed { schema, data: &data });
+            match (written, expected) {
+                (Ok(text), Ok(expected)) => assert_eq!(text, expected),
+                (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+                (written, expected) => panic!("{written:?}, expected {expected:?}"),
+            }
         }
     }
 }

@@ -296,7 +296,7 @@ pub struct SourceVTable {
         task: *mut *mut c_void,
         error: *mut Error,
     ) -> i32,
-    /// Never waits.
+    /// Never waits. An error of kind [`ERROR_DATA`] consumes the one bad record: the next poll goes on behind it.
     pub poll: unsafe extern "C" fn(
         task: *mut c_void,
         limits: *const PollLimits,

@@ -39,8 +39,13 @@ pub trait Source: Connector + Send + Sized + 'static {
     fn start(config: &Config, context: SourceContext) -> Result<Self, ConnectError>;
 
     /// Pushes the records that are there now into `batch` (empty on entry) and returns at once. It never waits: a task
-    /// without records says when it wants to be asked again. After an error `batch` is thrown away, so the task must
-    /// offer those records again.
+    /// without records says when it wants to be asked again.
+    ///
+    /// After an error `batch` is thrown away, so the task must offer its records again. A data error is about one
+    /// record, which it consumes: the task offers the records before it first, returns the error when `batch` is empty,
+    /// and the next poll goes on behind the bad record. What is left of it, perhaps not there yet, is skipped in bounded
+    /// memory. Nothing is committed for the bad record itself; the offset of a record behind it covers it. So it is
+    /// skipped for good when `errors.tolerance` allows it, and met again after a restart when it does not.
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError>;
 
     /// The first `batches` batches that `poll` returned (counted from 1) are durable and their offsets are stored.
