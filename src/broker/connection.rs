@@ -41,6 +41,10 @@ use crate::{
 const READ_AHEAD: usize = 128;
 /// Bytes of requests read ahead; one request may be larger.
 const READ_AHEAD_BYTES: usize = 4 << 20;
+/// Largest frame of any request but produce requests, whose records stay bytes: what others decode to is larger.
+const OTHER_REQUEST_BYTES: usize = 16 << 20;
+/// Api key of a produce request, with which its frame begins.
+const PRODUCE_KEY: [u8; 2] = [0, 0];
 /// How much of a frame is reserved before its bytes arrive, for a peer that has sent no larger one yet ...
 const RESERVE_BYTES: usize = 64 << 10;
 /// ... and for any peer.
@@ -211,6 +215,23 @@ impl Turns<'_> {
     }
 }
 
+/// Why no more requests are read.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) reason: String,
+    /// A client of good will may meet the limit, so an operator should hear of it.
+    is_oversized: bool,
+}
+
+impl From<String> for Broken {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            is_oversized: false,
+        }
+    }
+}
+
 /// What reading and writing have to know of each other.
 #[derive(Default)]
 struct Progress {
@@ -231,8 +252,12 @@ pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, core: Arc<Core>, _a
     let client = Client { core, peer, local };
     let reading = async {
         let read = read_requests(reader, &client, queue, &progress);
-        if let Some(Err(reason)) = stopping.run_until_cancelled(read).await {
-            tracing::debug!(%peer, reason, "connection closed");
+        match stopping.run_until_cancelled(read).await {
+            Some(Err(Broken { reason, is_oversized })) if is_oversized => {
+                tracing::warn!(%peer, reason, "connection closed");
+            }
+            Some(Err(Broken { reason, .. })) => tracing::debug!(%peer, reason, "connection closed"),
+            _ => {}
         }
     };
     let turns = Turns {
@@ -262,7 +287,7 @@ async fn read_requests(
     client: &Client,
     queue: mpsc::Sender<Queued>,
     progress: &Progress,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
     let unanswered = || progress.unanswered.load(Ordering::Acquire);
     let mut reserve = RESERVE_BYTES;
@@ -304,14 +329,14 @@ pub(crate) async fn read_frame(
     limits: &Limits,
     reserve: usize,
     unanswered: impl Fn() -> usize,
-) -> Result<Option<BytesMut>, String> {
+) -> Result<Option<BytesMut>, Broken> {
     let mut length = [0; 4];
     let begun = loop {
         match timeout(limits.connections_max_idle, reader.read(&mut length)).await {
             Ok(read) => break read.map_err(|error| error.to_string())?,
             // Whoever waits for an answer is not idle.
             Err(_) if unanswered() > 0 => {}
-            Err(_) => return Err("idle for connections.max.idle.ms".to_owned()),
+            Err(_) => return Err("idle for connections.max.idle.ms".to_owned().into()),
         }
     };
     if begun == 0 {
@@ -338,7 +363,7 @@ async fn read_body(
     reader: &mut (impl AsyncRead + Unpin),
     size: usize,
     reserve: usize,
-) -> Result<BytesMut, String> {
+) -> Result<BytesMut, Broken> {
     let mut frame = BytesMut::with_capacity(size.min(reserve));
     while frame.len() < size {
         let missing = size - frame.len();
@@ -347,10 +372,28 @@ async fn read_body(
         }
         let read = (&mut *reader).take(missing as u64).read_buf(&mut frame).await;
         if read.map_err(|error| error.to_string())? == 0 {
-            return Err(format!("closed inside a frame, {missing} bytes short"));
+            return Err(format!("closed inside a frame, {missing} bytes short").into());
         }
+        check_size(size, &frame)?;
     }
     Ok(frame)
+}
+
+/// Only a produce request may be large; the beginning of a frame tells what it is.
+fn check_size(size: usize, begin: &[u8]) -> Result<(), Broken> {
+    let Some((key, _)) = begin.split_first_chunk::<2>() else {
+        return Ok(());
+    };
+    if size <= OTHER_REQUEST_BYTES || *key == PRODUCE_KEY {
+        return Ok(());
+    }
+    let key = i16::from_be_bytes(*key);
+    Err(Broken {
+        reason: format!(
+            "request of {size} bytes with api key {key}: only produce requests may be larger than {OTHER_REQUEST_BYTES} bytes"
+        ),
+        is_oversized: true,
+    })
 }
 
 /// Answers the queued requests in order.
