@@ -90,7 +90,8 @@ fn parse(core: &Core, version: i16, flexible: bool, body: &[u8]) -> Result<Reque
     reader.tagged_fields()?;
     Ok(Request {
         max_wait,
-        min_bytes,
+        // More than may be returned is not waited for.
+        min_bytes: min_bytes.min(max_bytes),
         max_bytes,
         topics,
     })
@@ -226,8 +227,15 @@ fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, fi
             std::cmp::Ordering::Equal => {}
         }
     }
+    let limit = partition.max_bytes.min(budget);
+    if limit == 0 && !first && (log.log_start_offset()..=log.log_end_offset()).contains(&partition.offset) {
+        return Answer {
+            code: 0,
+            fetched: Some(without_records(log)),
+        };
+    }
     // KIP-74: the first batch of the first partition with data is returned whatever its size.
-    match log.read(partition.offset, partition.max_bytes.min(budget), first) {
+    match log.read(partition.offset, limit, first) {
         Ok(fetched) => Answer {
             code: 0,
             fetched: Some(fetched),
@@ -238,6 +246,17 @@ fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, fi
             code: error_codes::of_read(&error),
             fetched: None,
         },
+    }
+}
+
+/// The answer where there is no room for records: nothing is looked for.
+fn without_records(log: &PartitionLog) -> Fetched {
+    let high_watermark = log.high_watermark();
+    Fetched {
+        slice: None,
+        high_watermark,
+        last_stable_offset: high_watermark,
+        log_start_offset: log.log_start_offset(),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::harness::{DEADLINE, Server, batch, fetch_request, produce_request, produced, values};
 
-async fn server(options: &[(&str, &str)]) -> (Server, Arc<Faults>) {
+pub(super) async fn server(options: &[(&str, &str)]) -> (Server, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let files = Arc::new(FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&faults)));
     let server = Server::start_in(Env { files, ..Env::real() }, options).await;
