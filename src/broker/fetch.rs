@@ -168,7 +168,7 @@ pub(crate) async fn handle(
         {
             log.notify_on_advance(&waiter);
         }
-        let (answers, bytes, failed) = read_all(core, &request);
+        let (answers, bytes, failed) = read_all(&request);
         if bytes >= request.min_bytes || failed || Instant::now() >= deadline {
             return Ok(encode(&request, answers, version, flexible));
         }
@@ -182,13 +182,12 @@ pub(crate) async fn handle(
 }
 
 /// Reads every partition within the limits: answers in request order, bytes found, whether any failed.
-fn read_all(core: &Core, request: &Request) -> (Vec<Answer>, usize, bool) {
+fn read_all(request: &Request) -> (Vec<Answer>, usize, bool) {
     let mut answers = Vec::new();
     let (mut bytes, mut failed) = (0, false);
     for topic in &request.topics {
         for partition in &topic.partitions {
             let answer = read_one(
-                core,
                 topic,
                 partition,
                 request.max_bytes.saturating_sub(bytes),
@@ -206,7 +205,7 @@ fn read_all(core: &Core, request: &Request) -> (Vec<Answer>, usize, bool) {
     (answers, bytes, failed)
 }
 
-fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
+fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
     let refuse = |error: ResponseError| Answer {
         code: error.code(),
         fetched: None,
@@ -240,8 +239,8 @@ fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, fi
             code: 0,
             fetched: Some(fetched),
         },
-        // The topic was deleted meanwhile.
-        Err(_) if core.topics.get_by_id(log.topic_id()).is_none() => refuse(unknown),
+        // The topic was deleted meanwhile. Its log says so before the topic is gone from the registry.
+        Err(_) if log.is_deleted() => refuse(unknown),
         Err(error) => Answer {
             code: error_codes::of_read(&error),
             fetched: None,

@@ -82,7 +82,13 @@ fn look_up(log: Option<&PartitionLog>, asked: &ListOffsetsPartition) -> Result<O
             leader_epoch,
         }))
     };
-    let code = |error: ReadError| error_codes::of_read(&error);
+    let code = |error: ReadError| {
+        if log.is_deleted() {
+            ResponseError::UnknownTopicOrPartition.code()
+        } else {
+            error_codes::of_read(&error)
+        }
+    };
     match asked.timestamp {
         LATEST => at(log.high_watermark()),
         EARLIEST | EARLIEST_LOCAL => at(log.log_start_offset()),

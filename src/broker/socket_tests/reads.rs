@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     durability::server,
-    harness::{DEADLINE, batch, fetch_request, topic_name},
+    harness::{DEADLINE, Server, batch, fetch_request, topic_name},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -90,4 +90,37 @@ async fn a_full_fetch_looks_no_further_and_waits_for_no_more() {
     request.topics[0].partitions[1].fetch_offset = 3;
     let response = client.call(12, &request).await;
     assert_eq!(response.responses[0].partitions[1].error_code, 1);
+}
+
+/// A log is deleted before its topic is gone: consumers and producers hear that the topic is, not that the offset is
+/// out of range or the disk broken.
+#[tokio::test]
+async fn a_log_that_is_deleted_is_an_unknown_topic() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    let id = client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&["a"])).await;
+    let mut waiting = Vec::new();
+    for (version, code) in [(12, 3), (13, 100)] {
+        let mut request = fetch_request("t", 0, 1, 19_000);
+        if version == 13 {
+            request.topics[0].topic = topic_name("");
+            request.topics[0].topic_id = id;
+        }
+        let mut consumer = server.client().await;
+        let sent = consumer.send(version, &request).await;
+        waiting.push((consumer, version, sent, code));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.broker.logs().delete("t").unwrap();
+    assert!(server.broker.topics().get("t").is_some());
+    for (mut consumer, version, sent, code) in waiting {
+        let response = timeout(DEADLINE / 4, consumer.receive::<FetchRequest>(version, sent)).await;
+        let response = response.expect("woken up");
+        assert_eq!(
+            response.responses[0].partitions[0].error_code, code,
+            "version {version}"
+        );
+    }
+    assert_eq!(client.produce("t", 0, batch(&["b"])).await.0, 3);
 }
