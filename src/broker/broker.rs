@@ -156,6 +156,11 @@ impl Broker {
         &self.core.topics
     }
 
+    #[cfg(test)]
+    pub(crate) fn logs(&self) -> &LogManager {
+        &self.core.logs
+    }
+
     /// The group coordinator.
     pub fn groups(&self) -> &Groups {
         &self.core.groups

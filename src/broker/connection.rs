@@ -1,12 +1,13 @@
 //! One connection: frames in, responses out, in the order of the requests.
 //!
-//! A produce request is appended as soon as it is read and answered when it is durable, so several may wait for the same
-//! commit round. Every other request runs when its turn to be answered comes; what follows it is read, but not begun.
+//! A produce request is appended as soon as everything before it has been handled, mostly when it is read, and answered
+//! when it is durable, so several may wait for the same commit round. Every other request runs when its turn to be
+//! answered comes; what follows it is read, but not begun.
 //! Nothing a peer does or leaves undone takes more than its own connection: frames, read-ahead, idle time, and the time
 //! a frame or an answer may take are limited.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     sync::{
@@ -33,13 +34,17 @@ use tokio::{
 use crate::{
     broker::Core,
     config::Limits,
-    dispatch::{self, Client, Refused},
+    dispatch::{self, Client, Refused, Request},
 };
 
 /// Requests read ahead of the one being answered.
 const READ_AHEAD: usize = 128;
 /// Bytes of requests read ahead; one request may be larger.
 const READ_AHEAD_BYTES: usize = 4 << 20;
+/// Largest frame of any request but produce requests, whose records stay bytes: what others decode to is larger.
+const OTHER_REQUEST_BYTES: usize = 16 << 20;
+/// Api key of a produce request, with which its frame begins.
+const PRODUCE_KEY: [u8; 2] = [0, 0];
 /// How much of a frame is reserved before its bytes arrive, for a peer that has sent no larger one yet ...
 const RESERVE_BYTES: usize = 64 << 10;
 /// ... and for any peer.
@@ -131,11 +136,100 @@ pub(crate) type Pending = BoxFuture<'static, Result<Response, Refused>>;
 
 /// A request in the queue of those to be answered.
 struct Queued {
-    pending: Pending,
-    /// Already appended: later appends need not wait for it.
-    is_begun: bool,
+    work: Work,
     /// Its share of [`READ_AHEAD_BYTES`].
-    _bytes: Option<OwnedSemaphorePermit>,
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// How far a request has come.
+enum Work {
+    /// A produce request that is appended: later appends need not wait for it.
+    Appended(Pending),
+    /// A produce request whose append waits for what is before it.
+    Produce(Request),
+    /// Any other request; it runs when it is awaited.
+    Other(Pending),
+}
+
+/// The requests to be answered, in order.
+struct Turns<'a> {
+    queue: mpsc::Receiver<Queued>,
+    /// Taken from the queue; all appended, but perhaps the last one.
+    ahead: VecDeque<Queued>,
+    client: &'a Client,
+    progress: &'a Progress,
+}
+
+impl Turns<'_> {
+    /// The answer to the next request; `None` when there are no more.
+    async fn next(&mut self) -> Option<Result<Response, Refused>> {
+        let next = match self.ahead.pop_front() {
+            Some(queued) => queued,
+            None => self.queue.recv().await?,
+        };
+        let Queued { work, bytes: _bytes } = next;
+        Some(match work {
+            Work::Appended(pending) => self.durable(pending).await,
+            Work::Produce(request) => {
+                let pending = self.append(request);
+                self.durable(pending).await
+            }
+            Work::Other(pending) => {
+                let result = pending.await;
+                self.progress.not_begun.fetch_sub(1, Ordering::AcqRel);
+                result
+            }
+        })
+    }
+
+    /// Appends; everything before the request has been handled.
+    fn append(&self, request: Request) -> Pending {
+        let pending = dispatch::produce_now(self.client, request);
+        self.progress.not_begun.fetch_sub(1, Ordering::AcqRel);
+        pending
+    }
+
+    /// Waits for an append to be durable. Those directly behind it are appended meanwhile, for the same commit round.
+    async fn durable(&mut self, mut pending: Pending) -> Result<Response, Refused> {
+        loop {
+            let is_open = self.ahead.len() < READ_AHEAD
+                && self
+                    .ahead
+                    .back()
+                    .is_none_or(|last| matches!(last.work, Work::Appended(_)));
+            tokio::select! {
+                biased;
+                result = &mut pending => return result,
+                Some(queued) = self.queue.recv(), if is_open => {
+                    let begun = match queued {
+                        Queued { work: Work::Produce(request), .. } => Queued {
+                            work: Work::Appended(self.append(request)),
+                            bytes: None,
+                        },
+                        other => other,
+                    };
+                    self.ahead.push_back(begun);
+                }
+            }
+        }
+    }
+}
+
+/// Why no more requests are read.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) reason: String,
+    /// A client of good will may meet the limit, so an operator should hear of it.
+    is_oversized: bool,
+}
+
+impl From<String> for Broken {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            is_oversized: false,
+        }
+    }
 }
 
 /// What reading and writing have to know of each other.
@@ -143,7 +237,7 @@ struct Queued {
 struct Progress {
     /// Requests not answered yet.
     unanswered: AtomicUsize,
-    /// Those of them that have not begun.
+    /// Those of them that are neither appended nor answered.
     not_begun: AtomicUsize,
 }
 
@@ -158,11 +252,21 @@ pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, core: Arc<Core>, _a
     let client = Client { core, peer, local };
     let reading = async {
         let read = read_requests(reader, &client, queue, &progress);
-        if let Some(Err(reason)) = stopping.run_until_cancelled(read).await {
-            tracing::debug!(%peer, reason, "connection closed");
+        match stopping.run_until_cancelled(read).await {
+            Some(Err(Broken { reason, is_oversized })) if is_oversized => {
+                tracing::warn!(%peer, reason, "connection closed");
+            }
+            Some(Err(Broken { reason, .. })) => tracing::debug!(%peer, reason, "connection closed"),
+            _ => {}
         }
     };
-    let writing = write_responses(writer, queued, &progress, idle);
+    let turns = Turns {
+        queue: queued,
+        ahead: VecDeque::new(),
+        client: &client,
+        progress: &progress,
+    };
+    let writing = write_responses(writer, turns, idle);
     let serving = async {
         tokio::pin!(writing);
         let ended = tokio::select! {
@@ -183,7 +287,7 @@ async fn read_requests(
     client: &Client,
     queue: mpsc::Sender<Queued>,
     progress: &Progress,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES));
     let unanswered = || progress.unanswered.load(Ordering::Acquire);
     let mut reserve = RESERVE_BYTES;
@@ -193,19 +297,22 @@ async fn read_requests(
         // An append may only happen early when everything before it has happened.
         let queued = if request.is_produce() && progress.not_begun.load(Ordering::Acquire) == 0 {
             Queued {
-                pending: dispatch::produce_now(client, request),
-                is_begun: true,
-                _bytes: None,
+                work: Work::Appended(dispatch::produce_now(client, request)),
+                bytes: None,
             }
         } else {
             let share = request.body.len().min(READ_AHEAD_BYTES);
             let share = u32::try_from(share).expect("a few megabytes");
             let bytes = Arc::clone(&read_ahead).acquire_many_owned(share).await;
             progress.not_begun.fetch_add(1, Ordering::AcqRel);
+            let work = if request.is_produce() {
+                Work::Produce(request)
+            } else {
+                Work::Other(dispatch::run(client.clone(), request))
+            };
             Queued {
-                pending: dispatch::run(client.clone(), request),
-                is_begun: false,
-                _bytes: Some(bytes.expect("the semaphore is never closed")),
+                work,
+                bytes: Some(bytes.expect("the semaphore is never closed")),
             }
         };
         progress.unanswered.fetch_add(1, Ordering::AcqRel);
@@ -222,14 +329,14 @@ pub(crate) async fn read_frame(
     limits: &Limits,
     reserve: usize,
     unanswered: impl Fn() -> usize,
-) -> Result<Option<BytesMut>, String> {
+) -> Result<Option<BytesMut>, Broken> {
     let mut length = [0; 4];
     let begun = loop {
         match timeout(limits.connections_max_idle, reader.read(&mut length)).await {
             Ok(read) => break read.map_err(|error| error.to_string())?,
             // Whoever waits for an answer is not idle.
             Err(_) if unanswered() > 0 => {}
-            Err(_) => return Err("idle for connections.max.idle.ms".to_owned()),
+            Err(_) => return Err("idle for connections.max.idle.ms".to_owned().into()),
         }
     };
     if begun == 0 {
@@ -256,7 +363,7 @@ async fn read_body(
     reader: &mut (impl AsyncRead + Unpin),
     size: usize,
     reserve: usize,
-) -> Result<BytesMut, String> {
+) -> Result<BytesMut, Broken> {
     let mut frame = BytesMut::with_capacity(size.min(reserve));
     while frame.len() < size {
         let missing = size - frame.len();
@@ -265,24 +372,37 @@ async fn read_body(
         }
         let read = (&mut *reader).take(missing as u64).read_buf(&mut frame).await;
         if read.map_err(|error| error.to_string())? == 0 {
-            return Err(format!("closed inside a frame, {missing} bytes short"));
+            return Err(format!("closed inside a frame, {missing} bytes short").into());
         }
+        check_size(size, &frame)?;
     }
     Ok(frame)
+}
+
+/// Only a produce request may be large; the beginning of a frame tells what it is.
+fn check_size(size: usize, begin: &[u8]) -> Result<(), Broken> {
+    let Some((key, _)) = begin.split_first_chunk::<2>() else {
+        return Ok(());
+    };
+    if size <= OTHER_REQUEST_BYTES || *key == PRODUCE_KEY {
+        return Ok(());
+    }
+    let key = i16::from_be_bytes(*key);
+    Err(Broken {
+        reason: format!(
+            "request of {size} bytes with api key {key}: only produce requests may be larger than {OTHER_REQUEST_BYTES} bytes"
+        ),
+        is_oversized: true,
+    })
 }
 
 /// Answers the queued requests in order.
 async fn write_responses(
     mut writer: OwnedWriteHalf,
-    mut queue: mpsc::Receiver<Queued>,
-    progress: &Progress,
+    mut turns: Turns<'_>,
     idle: Duration,
 ) -> Result<(), String> {
-    while let Some(queued) = queue.recv().await {
-        let result = queued.pending.await;
-        if !queued.is_begun {
-            progress.not_begun.fetch_sub(1, Ordering::AcqRel);
-        }
+    while let Some(result) = turns.next().await {
         let parts = match result {
             Ok(parts) => parts,
             Err(refused) => {
@@ -298,7 +418,7 @@ async fn write_responses(
                 .await
                 .map_err(|error| error.to_string())?;
         }
-        progress.unanswered.fetch_sub(1, Ordering::AcqRel);
+        turns.progress.unanswered.fetch_sub(1, Ordering::AcqRel);
     }
     writer.shutdown().await.map_err(|error| error.to_string())
 }

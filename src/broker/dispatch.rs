@@ -164,11 +164,7 @@ pub(crate) fn run(client: Client, mut request: Request) -> Pending {
     Box::pin(async move {
         let head = request.head.clone();
         let parts = match request.api {
-            Api::Produce => {
-                produce::append(&client.core, request.version, request.flexible, request.body)?
-                    .response()
-                    .await?
-            }
+            Api::Produce => return produce_now(&client, request).await,
             Api::Fetch => {
                 fetch::handle(&client.core, request.version, request.flexible, &request.body).await?
             }

@@ -90,7 +90,8 @@ fn parse(core: &Core, version: i16, flexible: bool, body: &[u8]) -> Result<Reque
     reader.tagged_fields()?;
     Ok(Request {
         max_wait,
-        min_bytes,
+        // More than may be returned is not waited for.
+        min_bytes: min_bytes.min(max_bytes),
         max_bytes,
         topics,
     })
@@ -167,7 +168,7 @@ pub(crate) async fn handle(
         {
             log.notify_on_advance(&waiter);
         }
-        let (answers, bytes, failed) = read_all(core, &request);
+        let (answers, bytes, failed) = read_all(&request);
         if bytes >= request.min_bytes || failed || Instant::now() >= deadline {
             return Ok(encode(&request, answers, version, flexible));
         }
@@ -181,13 +182,12 @@ pub(crate) async fn handle(
 }
 
 /// Reads every partition within the limits: answers in request order, bytes found, whether any failed.
-fn read_all(core: &Core, request: &Request) -> (Vec<Answer>, usize, bool) {
+fn read_all(request: &Request) -> (Vec<Answer>, usize, bool) {
     let mut answers = Vec::new();
     let (mut bytes, mut failed) = (0, false);
     for topic in &request.topics {
         for partition in &topic.partitions {
             let answer = read_one(
-                core,
                 topic,
                 partition,
                 request.max_bytes.saturating_sub(bytes),
@@ -205,7 +205,7 @@ fn read_all(core: &Core, request: &Request) -> (Vec<Answer>, usize, bool) {
     (answers, bytes, failed)
 }
 
-fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
+fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) -> Answer {
     let refuse = |error: ResponseError| Answer {
         code: error.code(),
         fetched: None,
@@ -226,18 +226,36 @@ fn read_one(core: &Core, topic: &Topic, partition: &Partition, budget: usize, fi
             std::cmp::Ordering::Equal => {}
         }
     }
+    let limit = partition.max_bytes.min(budget);
+    if limit == 0 && !first && (log.log_start_offset()..=log.log_end_offset()).contains(&partition.offset) {
+        return Answer {
+            code: 0,
+            fetched: Some(without_records(log)),
+        };
+    }
     // KIP-74: the first batch of the first partition with data is returned whatever its size.
-    match log.read(partition.offset, partition.max_bytes.min(budget), first) {
+    match log.read(partition.offset, limit, first) {
         Ok(fetched) => Answer {
             code: 0,
             fetched: Some(fetched),
         },
-        // The topic was deleted meanwhile.
-        Err(_) if core.topics.get_by_id(log.topic_id()).is_none() => refuse(unknown),
+        // The topic was deleted meanwhile. Its log says so before the topic is gone from the registry.
+        Err(_) if log.is_deleted() => refuse(unknown),
         Err(error) => Answer {
             code: error_codes::of_read(&error),
             fetched: None,
         },
+    }
+}
+
+/// The answer where there is no room for records: nothing is looked for.
+fn without_records(log: &PartitionLog) -> Fetched {
+    let high_watermark = log.high_watermark();
+    Fetched {
+        slice: None,
+        high_watermark,
+        last_stable_offset: high_watermark,
+        log_start_offset: log.log_start_offset(),
     }
 }
 

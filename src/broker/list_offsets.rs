@@ -10,7 +10,7 @@ use kafka_protocol::{
     },
 };
 
-use crate::{broker::Core, error_codes};
+use crate::{blocking, broker::Core, error_codes};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -24,8 +24,17 @@ const LATEST_TIERED: i64 = -5;
 /// First version whose answers name the leader epoch of the record.
 const LEADER_EPOCH_VERSION: i16 = 4;
 
-/// Handles the request.
+/// Handles the request; reads segment files where a timestamp is asked for.
 pub(crate) fn handle(core: &Core, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let mut asked = request.topics.iter().flat_map(|topic| &topic.partitions);
+    if asked.any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP) {
+        blocking::run(|| answer(core, request, version))
+    } else {
+        answer(core, request, version)
+    }
+}
+
+fn answer(core: &Core, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             let log = core.topics.partition(&topic.name, partition.partition_index);
@@ -73,7 +82,13 @@ fn look_up(log: Option<&PartitionLog>, asked: &ListOffsetsPartition) -> Result<O
             leader_epoch,
         }))
     };
-    let code = |error: ReadError| error_codes::of_read(&error);
+    let code = |error: ReadError| {
+        if log.is_deleted() {
+            ResponseError::UnknownTopicOrPartition.code()
+        } else {
+            error_codes::of_read(&error)
+        }
+    };
     match asked.timestamp {
         LATEST => at(log.high_watermark()),
         EARLIEST | EARLIEST_LOCAL => at(log.log_start_offset()),

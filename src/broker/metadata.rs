@@ -57,7 +57,7 @@ pub(crate) async fn handle(
     if all {
         topics.extend(core.topics.list().iter().map(|topic| describe(topic, node)));
     } else {
-        for asked in request.topics.clone().unwrap_or_default() {
+        for asked in request.topics.unwrap_or_default() {
             topics.push(lookup(core, asked, may_create, node).await);
         }
     }

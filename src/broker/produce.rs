@@ -154,11 +154,14 @@ fn append_one(log: &PartitionLog, data: BytesMut, version: i16) -> Outcome {
     }
     match log.append(data, AppendOrigin::Client) {
         Ok(appended) => Outcome::Appended(appended),
-        Err(error) => refusal(&error),
+        Err(error) => refusal(log, &error),
     }
 }
 
-fn refusal(error: &AppendError) -> Outcome {
+fn refusal(log: &PartitionLog, error: &AppendError) -> Outcome {
+    if log.is_deleted() {
+        return refused(ResponseError::UnknownTopicOrPartition, error.to_string());
+    }
     Outcome::Refused {
         code: error_codes::of_append(error),
         message: Some(error.to_string()),
@@ -188,7 +191,7 @@ impl Produced {
             };
             match tokio::time::timeout_at(deadline, log.committed(appended.last_offset)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => partition.outcome = refusal(&error),
+                Ok(Err(error)) => partition.outcome = refusal(log, &error),
                 Err(_) => partition.outcome = refused(ResponseError::RequestTimedOut, None),
             }
         }

@@ -4,5 +4,6 @@ mod durability;
 mod harness;
 mod hostile;
 mod produce_fetch;
+mod reads;
 mod topics;
 mod versions;

@@ -22,8 +22,33 @@ pub struct Faults {
     write_budget: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
-    held: Mutex<bool>,
-    released: Condvar,
+    reads: AtomicU64,
+    syncs_held: Gate,
+    reads_held: Gate,
+}
+
+/// Holds who comes while it is closed.
+#[derive(Debug, Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn close(&self, close: bool) {
+        *self.is_closed.lock().unwrap_or_else(PoisonError::into_inner) = close;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        while *is_closed {
+            is_closed = self
+                .opened
+                .wait(is_closed)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Default for Faults {
@@ -35,8 +60,9 @@ impl Default for Faults {
             write_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
-            held: Mutex::new(false),
-            released: Condvar::new(),
+            reads: AtomicU64::new(0),
+            syncs_held: Gate::default(),
+            reads_held: Gate::default(),
         }
     }
 }
@@ -64,8 +90,17 @@ impl Faults {
 
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
     pub fn hold_sync(&self, hold: bool) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = hold;
-        self.released.notify_all();
+        self.syncs_held.close(hold);
+    }
+
+    /// Holds every read of an open file, until it is called again with `false`.
+    pub fn hold_reads(&self, hold: bool) {
+        self.reads_held.close(hold);
+    }
+
+    /// Reads of open files, those that are held included.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
     }
 
     /// Calls of `sync_data_many`, those that are held included.
@@ -76,13 +111,6 @@ impl Faults {
     /// Files synced over all calls.
     pub fn synced_files(&self) -> u64 {
         self.synced_files.load(Ordering::SeqCst)
-    }
-
-    fn wait_until_released(&self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        while *held {
-            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
-        }
     }
 
     fn check_sync(&self, path: &Path) -> io::Result<()> {
@@ -127,6 +155,8 @@ impl File for FaultyFile {
     }
 
     fn read_at(&self, out: &mut [u8], position: u64) -> io::Result<usize> {
+        self.faults.reads.fetch_add(1, Ordering::SeqCst);
+        self.faults.reads_held.pass();
         self.inner.read_at(out, position)
     }
 
@@ -219,7 +249,7 @@ impl Files for FaultyFiles {
         self.faults
             .synced_files
             .fetch_add(files.len() as u64, Ordering::SeqCst);
-        self.faults.wait_until_released();
+        self.faults.syncs_held.pass();
         let results = self.inner.sync_data_many(files);
         let judged = results.into_iter().zip(files);
         judged

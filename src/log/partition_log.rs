@@ -269,6 +269,11 @@ impl PartitionLog {
         self.wake();
     }
 
+    /// Whether its topic was deleted: it refuses everything.
+    pub fn is_deleted(&self) -> bool {
+        self.lock().deleted
+    }
+
     /// Refuses everything from now on; waiters hear of it.
     pub(crate) fn mark_deleted(&self) {
         self.lock().deleted = true;

@@ -170,7 +170,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
 /// Checks the body of a request against its layout.
 ///
 /// # Errors
-/// [`Malformed`] when a length or count does not fit. Bytes behind the last field are ignored, as Kafka does: librdkafka
+/// [`Malformed`] when a length or count does not fit, or there are too many elements. Bytes behind the last field are ignored, as Kafka does: librdkafka
 /// sends one behind a Metadata request for all topics.
 pub fn check(support: &Support, version: i16, body: &[u8]) -> Result<(), Malformed> {
     let Some(layout) = layout(support.api) else {
@@ -205,7 +205,7 @@ mod tests {
     use kafka_protocol::{messages::ApiKey, protocol::Encodable};
 
     use super::*;
-    use crate::versions::SUPPORTED;
+    use crate::{reader::ELEMENTS_MAX, versions::SUPPORTED};
 
     /// The layouts agree with the generated codec in every version served.
     #[test]
@@ -249,6 +249,29 @@ mod tests {
         let metadata = SUPPORTED.iter().find(|row| row.api == Api::Metadata).unwrap();
         assert!(check(metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0x07]).is_err());
         assert!(check(metadata, 1, &[0x7f, 0xff, 0xff, 0xff]).is_err());
+    }
+
+    /// Two bytes each in the frame, a hundred when decoded.
+    #[test]
+    fn the_elements_of_a_request_are_limited() {
+        let metadata = SUPPORTED.iter().find(|row| row.api == Api::Metadata).unwrap();
+        let names = |count: usize| {
+            let mut body = i32::try_from(count).unwrap().to_be_bytes().to_vec();
+            body.resize(4 + 2 * count, 0);
+            body
+        };
+        assert_eq!(check(metadata, 1, &names(ELEMENTS_MAX)), Ok(()));
+        let refused = check(metadata, 1, &names(ELEMENTS_MAX + 1)).unwrap_err();
+        assert!(refused.to_string().contains("1000000"), "{refused}");
+        // Partitions of several topics count together.
+        let fetch = SUPPORTED.iter().find(|row| row.api == Api::OffsetFetch).unwrap();
+        let mut body = vec![0, 0, 0, 0, 0, 3];
+        for _ in 0..3 {
+            body.extend([0, 0]);
+            body.extend(400_000_i32.to_be_bytes());
+            body.resize(body.len() + 4 * 400_000, 0);
+        }
+        assert!(check(fetch, 1, &body).is_err());
     }
 
     #[test]

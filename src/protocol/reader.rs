@@ -1,6 +1,10 @@
-//! A checked reader of Kafka's primitive types. Nothing is allocated from a declared length.
+//! A checked reader of Kafka's primitive types. Nothing is allocated from a declared length, and the elements of all
+//! arrays of a message are limited: two bytes may decode to a hundred.
 
 use std::ops::Range;
+
+/// Most elements of all arrays of a message together. A cluster has far fewer partitions.
+pub const ELEMENTS_MAX: usize = 1_000_000;
 
 /// A message is shorter than it says, or says something impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +22,8 @@ pub struct Reader<'a> {
     data: &'a [u8],
     position: usize,
     flexible: bool,
+    /// Array elements that may still be declared.
+    elements_left: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -27,6 +33,7 @@ impl<'a> Reader<'a> {
             data,
             position: 0,
             flexible,
+            elements_left: ELEMENTS_MAX,
         }
     }
 
@@ -154,12 +161,16 @@ impl<'a> Reader<'a> {
         Ok(Some(start..self.position))
     }
 
-    /// Element count of an ARRAY, at most as many as bytes are left; `None` = null.
+    /// Element count of an ARRAY, at most as many as bytes are left; `None` = null. All counts together are at most
+    /// [`ELEMENTS_MAX`].
     pub fn nullable_array(&mut self) -> Result<Option<usize>, Malformed> {
         let count = self.length(false, "ARRAY")?;
-        if count.is_some_and(|count| count > self.remaining()) {
+        let declared = count.unwrap_or(0);
+        if declared > self.remaining() {
             return Err(self.malformed("ARRAY"));
         }
+        let left = self.elements_left.checked_sub(declared);
+        self.elements_left = left.ok_or_else(|| self.malformed("ARRAY (more than 1000000 elements)"))?;
         Ok(count)
     }
 

@@ -115,13 +115,14 @@ impl Groups {
         let now = self.now();
         let mut shard = self.open_shard(&group_id)?;
         let ticket = shard.park(Waiter::Sync(sender));
+        let stepped = shard.step(&group_id, now, |group, _| ((), group.sync(request, ticket, now)));
+        // Its drop takes the lock.
+        drop(shard);
         let parked = Parked {
             groups: self,
             shard: self.shard_of(&group_id),
             ticket,
         };
-        let stepped = shard.step(&group_id, now, |group, _| ((), group.sync(request, ticket, now)));
-        drop(shard);
         self.deadlines_changed();
         stepped.map(|()| parked).ok_or(GroupError::UnknownMemberId)
     }

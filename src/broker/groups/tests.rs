@@ -7,6 +7,7 @@ use jackfield_env::{
     Env, ManualClock, RealFiles,
     faulty::{Faults, FaultyFiles},
 };
+use jackfield_protocol::records::BatchHeader;
 
 use super::{
     CommitRequest, GroupError, GroupPartition, Groups, JoinRequest, Joined, LeavingMember, OFFSETS_TOPIC,
@@ -68,6 +69,11 @@ impl Rig {
     }
 
     async fn reopen(self) -> Self {
+        self.reopen_after(|_| {}).await
+    }
+
+    /// Something happens to the directory while the broker is down.
+    async fn reopen_after(self, happens: impl FnOnce(&Path)) -> Self {
         let Self {
             broker,
             clock,
@@ -76,6 +82,7 @@ impl Rig {
         } = self;
         broker.shutdown(DEADLINE).await;
         drop(broker);
+        happens(dir.path());
         let broker = open(dir.path(), &clock, &faults).await;
         Self {
             broker,
@@ -236,6 +243,55 @@ async fn offsets_come_back_with_the_broker() {
         some.iter().map(|offset| offset.offset).collect::<Vec<_>>(),
         [7, -1]
     );
+}
+
+/// Destroys a byte of the middle one of three batches of the offsets topic.
+fn damage(dir: &Path, at: impl FnOnce(usize) -> usize, without_index: bool) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if !entry.file_name().to_str().unwrap().starts_with(OFFSETS_TOPIC) {
+            continue;
+        }
+        let segment = entry.path().join("00000000000000000000.log");
+        let mut data = std::fs::read(&segment).unwrap();
+        if data.is_empty() {
+            continue;
+        }
+        let size = |data: &[u8]| BatchHeader::parse(data).unwrap().size_bytes();
+        let first = size(&data);
+        let middle = size(&data[first..]);
+        assert_eq!(first + middle + size(&data[first + middle..]), data.len());
+        data[first + at(middle)] ^= 0x55;
+        std::fs::write(&segment, data).unwrap();
+        if without_index {
+            std::fs::remove_file(segment.with_extension("index")).unwrap();
+        }
+        return;
+    }
+    panic!("nothing to damage");
+}
+
+#[tokio::test]
+async fn damage_costs_what_it_hits_and_not_the_start() {
+    let magic = |_size: usize| 16;
+    let last_byte = |size: usize| size - 1;
+    for (at, without_index) in [
+        (magic as fn(usize) -> usize, false),
+        (last_byte, false),
+        (magic, true),
+        (last_byte, true),
+    ] {
+        let rig = rig().await;
+        for (index, offset) in [(0, 5), (1, 7), (0, 6)] {
+            rig.commit("g", index, offset).await.unwrap();
+        }
+        let rig = rig.reopen_after(|dir| damage(dir, at, without_index)).await;
+        assert_eq!(rig.committed("g").await, [(0, 6, "at 6".to_owned())]);
+        // It goes on behind the damage.
+        rig.commit("g", 1, 8).await.unwrap();
+        let rig = rig.reopen().await;
+        let expected = [(0, 6, "at 6".to_owned()), (1, 8, "at 8".to_owned())];
+        assert_eq!(rig.committed("g").await, expected);
+    }
 }
 
 #[tokio::test]

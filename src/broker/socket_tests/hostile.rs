@@ -68,6 +68,41 @@ async fn a_broken_frame_closes_its_connection_and_nothing_else() {
     assert_eq!(response.brokers.len(), 1);
 }
 
+/// 16 MiB of names, or fewer that are still too many, are refused before anything is decoded; records may be as large
+/// as `socket.request.max.bytes` says.
+#[tokio::test]
+async fn only_produce_requests_may_be_large() {
+    const LIMIT: usize = 16 << 20;
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    let metadata = header(3, 1);
+    // Refused when its kind is known, however little of it has arrived.
+    let mut bytes = u32::try_from(LIMIT + 1).unwrap().to_be_bytes().to_vec();
+    bytes.extend(&metadata);
+    client.stream.write_all(&bytes).await.unwrap();
+    assert!(client.is_closed().await);
+    for (key, version, count) in [(3, 1, 1_000_001_usize), (1, 4, 1_000_001)] {
+        let mut body = header(key, version);
+        if key == 1 {
+            body.extend([0; 4 + 4 + 4 + 4 + 1]); // up to the topics
+        }
+        body.extend(u32::try_from(count).unwrap().to_be_bytes());
+        body.resize(body.len() + count * 6, 0);
+        let mut client = server.client().await;
+        // It may be gone before all is sent.
+        let _sent = client.stream.write_all(&with_length(&body)).await;
+        assert!(client.is_closed().await, "{key}");
+    }
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let large = batch(&[&"x".repeat(LIMIT)]);
+    assert_eq!(
+        client.produce("t", 0, large).await.0,
+        10,
+        "too large for the topic only"
+    );
+}
+
 /// librdkafka sends one byte too many with a Metadata request for all topics.
 #[tokio::test]
 async fn bytes_left_over_are_ignored() {
@@ -140,7 +175,7 @@ async fn a_frame_that_trickles_is_given_up() {
     };
     let started = tokio::time::Instant::now();
     let read = crate::connection::read_frame(&mut reader, &limits, 100, || 0).await;
-    assert_eq!(read.unwrap_err(), "a request arrives too slowly");
+    assert_eq!(read.unwrap_err().reason, "a request arrives too slowly");
     assert_eq!(started.elapsed().as_secs(), 30);
     slow.write_all(&[0, 0, 3, 1]).await.unwrap();
     drop(slow);
