@@ -137,13 +137,8 @@ impl Topics {
         for log in topics.logs.logs() {
             found.entry(log.topic().to_owned()).or_default().push(log);
         }
-        for (name, mut partitions) in found {
-            let known = partitions.iter().map(|log| log.topic_id());
-            let known = known
-                .into_iter()
-                .find(|id| files.iter().any(|file| file.id == *id));
-            let id = known.unwrap_or(partitions[0].topic_id());
-            partitions.retain(|log| log.topic_id() == id || report_stranger(log, id));
+        for (name, partitions) in found {
+            let id = partitions[0].topic_id();
             let position = files.iter().position(|file| file.id == id);
             let file = position.map(|position| files.swap_remove(position));
             topics.adopt(
@@ -201,7 +196,7 @@ impl Topics {
         }
         let of_it = |log: &Arc<PartitionLog>| log.topic_id() == file.id;
         if self.logs.logs().iter().any(of_it)
-            && let Err(error) = self.logs.delete(&file.name, file.id)
+            && let Err(error) = self.logs.delete(&file.name)
         {
             tracing::error!(topic = file.name, %error, "interrupted deletion cannot be finished; tried again at the next start");
             return true;
@@ -386,9 +381,7 @@ impl Topics {
             CreateTopicError::Storage(format!("deleting topic {name}: {error}"))
         };
         self.files.write(&file).map_err(|error| storage(&error))?;
-        self.logs
-            .delete(name, topic.id)
-            .map_err(|error| storage(&error))?;
+        self.logs.delete(name).map_err(|error| storage(&error))?;
         self.files.remove(&file);
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.by_name.remove(name);
@@ -398,18 +391,6 @@ impl Topics {
         tracing::info!(topic = name, "deleted topic");
         Ok(true)
     }
-}
-
-/// Says that a directory has a topic's name and another topic's id; it is not served, and left where it is.
-fn report_stranger(log: &PartitionLog, id: TopicId) -> bool {
-    tracing::error!(
-        topic = log.topic(),
-        partition = log.partition(),
-        id = log.topic_id().to_base64(),
-        expected = id.to_base64(),
-        "partition directory belongs to another topic of the same name; move it out of log.dirs"
-    );
-    false
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use crate::{
     arguments::BrokerArguments,
     configuration::{Configuration, Environment},
     listeners::check_loopback,
-    open_files,
     signals::Signals,
     worker_settings::parse_broker,
 };
@@ -22,7 +21,6 @@ const SHUTDOWN: Duration = Duration::from_millis(1_500);
 pub(crate) async fn run(arguments: BrokerArguments, environment: Environment) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
     let mut signals = Signals::install().context("signals cannot be handled")?;
-    open_files::raise_limit();
     let file = arguments.config.as_deref();
     let mut configuration = Configuration::read(file, &environment, &arguments.server.set)?;
     // It tells the client commands where a broker is, and may well be set in the same shell.

@@ -12,7 +12,6 @@ mod consume;
 mod exit;
 mod listeners;
 mod logging;
-mod open_files;
 mod plugin_roots;
 mod plugins;
 mod produce;

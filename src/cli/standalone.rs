@@ -21,7 +21,7 @@ use tokio::net::TcpSocket;
 
 use crate::{
     arguments::StandaloneArguments, configuration::Environment, connector_file::ConnectorFile,
-    exit::ConnectorFailed, open_files, plugin_roots, signals::Signals, worker_settings::WorkerSettings,
+    exit::ConnectorFailed, plugin_roots, signals::Signals, worker_settings::WorkerSettings,
 };
 
 // Together with the tasks' own time (`task.shutdown.graceful.timeout.ms`) less than two seconds.
@@ -33,7 +33,6 @@ const REST_BACKLOG: u32 = 1_024;
 pub(crate) async fn run(arguments: StandaloneArguments, environment: Environment) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut signals = Signals::install().context("signals cannot be handled")?;
-    open_files::raise_limit();
     let connectors: Result<Vec<_>, _> = arguments
         .connectors
         .iter()

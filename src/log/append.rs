@@ -4,7 +4,6 @@
 
 use bytes::BytesMut;
 use jackfield_protocol::records::{self, BatchError, BatchHeader};
-use rustix::io::Errno;
 
 use crate::{
     AppendError, LogConfig, partition_log::PartitionLog, producer_state::Check, segment, state::State,
@@ -269,34 +268,24 @@ impl PartitionLog {
         let snapshot = files.open(&segment::path(&dir, base_offset, "snapshot"), true)?;
         snapshot.set_len(0)?;
         snapshot.write_all_at(&state.producers.encode(), 0)?;
-        // The last step that can fail is the one that makes the segment: none is left behind that is not in use.
-        let directory = files.open_dir(&dir)?;
-        let fresh = segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms())?;
         state.touch(snapshot);
-        state.touch(directory);
+        let fresh = segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms())?;
+        state.touch(files.open_dir(&dir)?);
         state.segments.push(fresh);
         state.rolled = true;
         Ok(())
     }
 
-    /// Maps a failed file operation: what may pass by itself is the producer's to retry, everything else takes the
-    /// directory offline.
+    /// Maps a failed file operation: a full disk is the producer's to retry, everything else takes the directory offline.
     pub(crate) fn storage_error(&self, what: &str, error: &std::io::Error) -> AppendError {
         let message = format!("{what} in {}-{} failed: {error}", self.topic(), self.partition());
-        if is_shortage(error) {
-            tracing::warn!(topic = self.topic(), partition = self.partition(), %error, "append refused");
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            tracing::warn!(topic = self.topic(), partition = self.partition(), error = %error, "disk is full");
         } else {
             self.fail(message.clone());
         }
         AppendError::Storage(message)
     }
-}
-
-/// Whether space or file descriptors have run out: nothing is wrong with what is stored.
-fn is_shortage(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let of_descriptors = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
-    of_descriptors || matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// Gives consecutive offsets to all batches, and the append time when the topic wants it.

@@ -11,7 +11,6 @@ mod config;
 mod errors;
 mod identity;
 mod index;
-mod leftovers;
 mod maintenance;
 mod manager;
 mod partition_log;

@@ -1,7 +1,6 @@
 //! Background work: retention, unlinking of deleted files, checkpoints, expiry of producer state.
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
@@ -11,7 +10,7 @@ use std::{
 
 use crate::{
     checkpoint::{self, Offsets},
-    manager::LogManager,
+    manager::{Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -158,8 +157,6 @@ impl LogManager {
 
     /// Writes the offset checkpoints of all directories, those that changed.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
-        // Held throughout: an older view must not be written over a newer one.
-        let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
             let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
             for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
@@ -171,30 +168,19 @@ impl LogManager {
                 recovery.insert(key.clone(), state.recovery_point);
                 watermarks.insert(key, state.committed.offset);
             }
-            self.write_checkpoint(
-                &mut written,
-                &directory.path.join(checkpoint::RECOVERY_POINT),
-                recovery,
-            )?;
-            self.write_checkpoint(&mut written, &directory.path.join(checkpoint::LOG_START), starts)?;
-            self.write_checkpoint(
-                &mut written,
-                &directory.path.join(checkpoint::HIGH_WATERMARK),
-                watermarks,
-            )?;
+            self.write_checkpoint(directory, checkpoint::RECOVERY_POINT, recovery)?;
+            self.write_checkpoint(directory, checkpoint::LOG_START, starts)?;
+            self.write_checkpoint(directory, checkpoint::HIGH_WATERMARK, watermarks)?;
         }
         Ok(())
     }
 
-    fn write_checkpoint(
-        &self,
-        written: &mut HashMap<PathBuf, Offsets>,
-        path: &Path,
-        offsets: Offsets,
-    ) -> io::Result<()> {
-        if written.get(path) != Some(&offsets) {
-            checkpoint::write_offsets(&*self.env.files, path, &offsets)?;
-            written.insert(path.to_owned(), offsets);
+    fn write_checkpoint(&self, directory: &Directory, name: &str, offsets: Offsets) -> io::Result<()> {
+        let path = directory.path.join(name);
+        let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(&path) != Some(&offsets) {
+            checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
+            written.insert(path, offsets);
         }
         Ok(())
     }
@@ -256,14 +242,13 @@ impl PartitionLog {
                 renamed: Vec::new(),
             });
         }
-        let directory = self.env.files.open_dir(&state.dir)?;
         let mut renamed = Vec::new();
-        for segment in &state.segments[..count] {
-            self.rename_deleted(&state.dir, segment, &mut renamed)?;
+        for segment in state.segments.drain(..count).collect::<Vec<_>>() {
+            self.rename_deleted(&state.dir, &segment, &mut renamed)?;
         }
-        state.segments.drain(..count);
         let first = state.segments[0].base_offset;
         state.log_start_offset = state.log_start_offset.max(first);
+        let directory = self.env.files.open_dir(&state.dir)?;
         state.touch(directory);
         self.publish_start(state.log_start_offset);
         self.submit_or_advance(state);

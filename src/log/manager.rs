@@ -14,16 +14,14 @@ use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
-    identity, leftovers,
+    identity,
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
     recovery::{self, Known},
 };
 
-/// Files of new partitions that are held open until they are synced.
-const MAX_UNSYNCED: usize = 256;
 /// Suffix of a partition directory that is being deleted.
-pub(crate) const DELETE_SUFFIX: &str = "-delete";
+const DELETE_SUFFIX: &str = "-delete";
 /// Longest name of a file.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -125,16 +123,16 @@ impl LogManager {
                 continue;
             }
             let dir = at(&entry.name);
-            if leftovers::is_deleted_name(&entry.name) {
-                leftovers::remove(files, &dir, "it was deleted").map_err(OpenError::io(&dir))?;
+            if entry.name.ends_with(DELETE_SUFFIX) {
+                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
             let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
                 continue;
             };
             if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                let why = "the partition was never fully created";
-                leftovers::remove(files, &dir, why).map_err(OpenError::io(&dir))?;
+                tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
+                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
             if let Some(other) = logs.get(&(topic.into(), partition)) {
@@ -221,41 +219,33 @@ impl LogManager {
     ) -> Result<Vec<Arc<PartitionLog>>, AppendError> {
         let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        let directories = self.emptiest_directories()?;
-        let places: Vec<_> = partitions.zip(directories.iter().cycle()).collect();
-        for (partition, _) in &places {
-            let name = format!("{topic}-{partition}");
-            let is_there = |directory: &&Directory| self.env.files.exists(&directory.path.join(&name));
-            if directories.iter().any(is_there) {
-                return Err(AppendError::Storage(format!("{name} exists already")));
-            }
-        }
         let mut created = Vec::new();
         let mut dirty = Vec::new();
-        for (partition, directory) in places {
+        for partition in partitions {
+            if self.get(topic, partition).is_some() {
+                return Err(AppendError::Storage(format!(
+                    "{topic}-{partition} exists already"
+                )));
+            }
+            let directory = self.emptiest_directory(created.len())?;
             let dir = directory.path.join(format!("{topic}-{partition}"));
             let shared = self.shared(directory);
             let log = self
                 .write_metadata(&dir, topic_id)
                 .and_then(|written| {
                     dirty.extend(written);
+                    dirty.push(self.env.files.open_dir(&directory.path)?);
                     recovery::create(dir.clone(), topic, partition, topic_id, shared, config.clone())
                 })
                 .map_err(|error| {
-                    // Removing needs file descriptors, too.
-                    dirty.clear();
-                    self.discard(&mut created, &dir);
+                    self.discard(&created, &dir);
                     failed(error)
                 })?;
             created.push(log);
-            if dirty.len() >= MAX_UNSYNCED {
-                self.sync_all(&mut dirty)?;
-            }
         }
-        for directory in directories {
-            dirty.push(self.env.files.open_dir(&directory.path).map_err(failed)?);
+        for (result, file) in self.env.files.sync_data_many(&dirty).into_iter().zip(&dirty) {
+            result.map_err(|error| self.sync_failed(file.path(), &error))?;
         }
-        self.sync_all(&mut dirty)?;
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         for log in &created {
             logs.insert((topic.into(), log.partition()), Arc::clone(log));
@@ -263,20 +253,10 @@ impl LogManager {
         Ok(created)
     }
 
-    /// Makes these files and directories durable, and closes them.
-    fn sync_all(&self, dirty: &mut Vec<Arc<dyn File>>) -> Result<(), AppendError> {
-        for (result, file) in self.env.files.sync_data_many(dirty).into_iter().zip(dirty.iter()) {
-            result.map_err(|error| self.sync_failed(file.path(), &error))?;
-        }
-        dirty.clear();
-        Ok(())
-    }
-
     /// Removes what was created of a topic that could not be created.
-    fn discard(&self, created: &mut Vec<Arc<PartitionLog>>, failed: &Path) {
-        let mut dirs: Vec<_> = created.drain(..).map(|log| log.lock().dir.clone()).collect();
-        dirs.push(failed.to_owned());
-        for dir in dirs {
+    fn discard(&self, created: &[Arc<PartitionLog>], failed: &Path) {
+        let dirs = created.iter().map(|log| log.lock().dir.clone());
+        for dir in dirs.chain([failed.to_owned()]) {
             if let Err(error) = self.env.files.remove_dir_all(&dir) {
                 tracing::warn!(directory = %dir.display(), %error, "directory of a topic that could not be created is left");
             }
@@ -314,37 +294,37 @@ impl LogManager {
         Ok(dirty)
     }
 
-    /// The online directories, those with the fewest partitions first; new ones are spread over them in turn.
-    fn emptiest_directories(&self) -> Result<Vec<&Directory>, AppendError> {
-        let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
-        let mut online: Vec<_> = self
+    /// The online directory with the fewest partitions; `pending` new ones are spread round-robin.
+    fn emptiest_directory(&self, pending: usize) -> Result<&Directory, AppendError> {
+        let online: Vec<_> = self
             .directories
             .iter()
-            .filter(|directory| directory.health.offline().is_none())
+            .filter(|d| d.health.offline().is_none())
             .collect();
         if online.is_empty() {
             return Err(AppendError::Storage("every log directory is offline".to_owned()));
         }
-        if online.len() > 1 {
-            let held =
-                |directory: &&Directory| logs.values().filter(|log| log.log_dir == directory.path).count();
-            online.sort_by_cached_key(held);
-        }
-        Ok(online)
+        let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
+        let held = |directory: &Directory| logs.values().filter(|log| log.log_dir == directory.path).count();
+        let mut ranked: Vec<_> = online
+            .iter()
+            .map(|directory| (held(directory), *directory))
+            .collect();
+        ranked.sort_by_key(|(count, _)| *count);
+        Ok(ranked[pending % ranked.len()].1)
     }
 
     /// Deletes all partitions of a topic: renamed durably at once, unlinked after `file.delete.delay.ms`. Blocking.
-    /// Partitions of the same name that belong to another topic id are not touched.
     ///
     /// # Errors
     /// [`AppendError::Storage`] when the file system refuses.
-    pub fn delete(&self, topic: &str, topic_id: TopicId) -> Result<(), AppendError> {
+    pub fn delete(&self, topic: &str) -> Result<(), AppendError> {
         let failed = |error: io::Error| AppendError::Storage(format!("deleting topic {topic}: {error}"));
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         let keys: Vec<_> = logs
-            .iter()
-            .filter(|((name, _), log)| &**name == topic && log.topic_id() == topic_id)
-            .map(|(key, _)| key.clone())
+            .keys()
+            .filter(|(name, _)| &**name == topic)
+            .cloned()
             .collect();
         let files = &*self.env.files;
         for key in keys {
@@ -365,8 +345,7 @@ impl LogManager {
                 .sync_dir(&directory.path)
                 .map_err(|error| self.sync_failed(&directory.path, &error))?;
         }
-        // A topic created anew under this name must not inherit what the checkpoints say of this one.
-        self.write_checkpoints().map_err(failed)
+        Ok(())
     }
 
     /// Name of a partition directory on its way out, as Kafka's `LocalLog.logDeleteDirName`.

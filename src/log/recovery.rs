@@ -222,38 +222,27 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     /// Returns the log end offset.
-    fn load(&mut self, segments: &mut Vec<Segment>) -> io::Result<i64> {
+    fn load(&mut self, segments: &mut [Segment]) -> io::Result<i64> {
         let mut end = segments[0].base_offset;
         for index in 0..segments.len() {
             let next_base = segments.get(index + 1).map(|next| next.base_offset);
-            end = self.load_one(&mut segments[index], next_base)?;
-            if index + 2 == segments.len() && segments[index + 1].size == 0 && next_base < Some(end) {
-                // Made by a roll that failed: what came after it went on into the segment before.
-                self.files
-                    .remove_file(&segment::path(self.dir, segments[index + 1].base_offset, "log"))?;
-                segments.pop();
-                break;
+            let segment = &mut segments[index];
+            let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
+            if (self.known.clean || behind)
+                && segment.load_indexes(self.files, self.dir)
+                && let Ok(next) = segment.load_tail()
+            {
+                end = next;
+                continue;
+            }
+            end = self.rebuild(segment, next_base)?;
+            if next_base.is_some() {
+                let written = segment.write_indexes(self.files, self.dir)?;
+                self.unsynced.extend(written);
             }
         }
         if end < self.known.recovery_point {
             tracing::error!(directory = %self.dir.display(), log_end_offset = end, acknowledged = self.known.recovery_point, "acknowledged records are missing at the end of the log; restore the directory from a copy");
-        }
-        Ok(end)
-    }
-
-    /// Loads one segment; returns the offset behind it.
-    fn load_one(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<i64> {
-        let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
-        if (self.known.clean || behind)
-            && segment.load_indexes(self.files, self.dir)
-            && let Ok(next) = segment.load_tail()
-        {
-            return Ok(next);
-        }
-        let end = self.rebuild(segment, next_base)?;
-        if next_base.is_some() {
-            let written = segment.write_indexes(self.files, self.dir)?;
-            self.unsynced.extend(written);
         }
         Ok(end)
     }

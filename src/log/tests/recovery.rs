@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::rig::{Rig, TOPIC, batch, batch_at, config, from_producer, names, wait};
-use crate::{AppendError, AppendOrigin, ReadError, TopicId};
+use crate::{AppendOrigin, ReadError};
 
 const FIRST: &str = "00000000000000000000.log";
 
@@ -360,54 +360,4 @@ fn topics_survive_a_crash_of_their_creation() {
     );
     let appended = log.append(batch(&["x"]), AppendOrigin::Client).unwrap();
     wait(log.committed(appended.last_offset)).unwrap();
-}
-
-#[test]
-fn directories_of_others_are_left_alone() {
-    let mut rig = Rig::new();
-    rig.append(batch(&["ours"]));
-    let root = rig.path().parent().unwrap().to_owned();
-    let unique = "0123456789abcdef0123456789abcdef";
-    let foreign = [
-        "photos-2023/summer.jpg",
-        "album-7/00000000000000000000.log/x",
-        "to-delete/x",
-    ];
-    for path in foreign {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "precious").unwrap();
-    }
-    let ours = [format!("t-9.{unique}-delete"), "half-0".to_owned()];
-    for name in &ours {
-        fs::create_dir(root.join(name)).unwrap();
-        fs::write(root.join(name).join("00000000000000000000.log"), "").unwrap();
-    }
-    rig.crash();
-    for path in foreign {
-        assert_eq!(fs::read_to_string(root.join(path)).unwrap(), "precious", "{path}");
-    }
-    for name in ours {
-        assert!(!root.join(&name).exists(), "{name}");
-    }
-    // Nor does a new topic take such a directory over.
-    let created = rig
-        .manager()
-        .create("photos", TopicId([1; 16]), 2023..2024, rig.config.clone());
-    assert!(matches!(created, Err(AppendError::Storage(text)) if text.contains("exists already")));
-}
-
-#[test]
-fn an_unused_segment_of_a_failed_roll_hides_nothing() {
-    let mut rig = Rig::new();
-    for value in ["a", "b", "c"] {
-        rig.append(batch(&[value]));
-    }
-    // As if a roll after "b" had made its segment and then failed.
-    fs::write(rig.file("00000000000000000002.log"), "").unwrap();
-    rig.crash();
-    assert_eq!(rig.log().log_end_offset(), 3);
-    assert_eq!(rig.append(batch(&["d"])).base_offset, 3);
-    rig.restart();
-    assert_eq!(rig.log().log_end_offset(), 4);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::rig::{ID, Rig, START_MS, TOPIC, batch, batch_at, config, wait_until};
+use super::rig::{Rig, START_MS, TOPIC, batch, batch_at, config, wait_until};
 use crate::{AppendError, AppendOrigin, LogConfig, ReadError};
 
 /// A rig whose segments hold one batch each.
@@ -132,7 +132,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     let log = rig.log();
     let root = rig.path().parent().unwrap().to_owned();
     let slice = log.read(0, 100, true).unwrap().slice.unwrap();
-    rig.manager().delete(TOPIC, ID).unwrap();
+    rig.manager().delete(TOPIC).unwrap();
     assert!(rig.manager().get(TOPIC, 0).is_none());
     assert!(matches!(
         log.append(batch(&["x"]), AppendOrigin::Client),
@@ -155,7 +155,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     rig.clock.advance_ms(60_000);
     rig.manager().unlink_due();
     assert_eq!(deleted(&root), 0);
-    rig.manager().delete(TOPIC, ID).unwrap();
+    rig.manager().delete(TOPIC).unwrap();
     drop(log);
     rig.crash();
     assert!(rig.manager().logs().is_empty());
@@ -169,7 +169,7 @@ fn long_names_can_be_deleted() {
     rig.manager()
         .create(&name, crate::TopicId([1; 16]), 0..1, rig.config.clone())
         .unwrap();
-    rig.manager().delete(&name, crate::TopicId([1; 16])).unwrap();
+    rig.manager().delete(&name).unwrap();
     assert!(rig.manager().get(&name, 0).is_none());
 }
 
@@ -198,23 +198,4 @@ fn silent_producers_are_forgotten() {
     rig.clock.advance_ms(1);
     rig.manager().apply_retention();
     rig.append(super::rig::from_producer(3, 0, 5, &["x"]));
-}
-
-#[test]
-fn only_the_topic_of_that_id_is_deleted() {
-    let rig = Rig::new();
-    rig.append(batch(&["kept"]));
-    rig.manager().delete(TOPIC, crate::TopicId([9; 16])).unwrap();
-    assert!(rig.manager().get(TOPIC, 0).is_some());
-}
-
-#[test]
-fn checkpoints_forget_a_deleted_topic_at_once() {
-    let mut rig = Rig::new();
-    rig.append(batch(&["old"]));
-    rig.restart();
-    let checkpoint = rig.path().with_file_name("recovery-point-offset-checkpoint");
-    assert!(fs::read_to_string(&checkpoint).unwrap().contains("t 0 1"));
-    rig.manager().delete(TOPIC, ID).unwrap();
-    assert!(!fs::read_to_string(&checkpoint).unwrap().contains("t 0 "));
 }

@@ -22,7 +22,6 @@ use crate::{
 
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 pub(super) const TOPIC: &str = "t";
-pub(super) const ID: TopicId = TopicId([7; 16]);
 
 pub(super) struct Rig {
     pub(super) dir: TempDir,
@@ -140,7 +139,7 @@ impl Rig {
             return log;
         }
         self.manager()
-            .create(TOPIC, ID, n..n + 1, self.config.clone())
+            .create(TOPIC, TopicId([7; 16]), n..n + 1, self.config.clone())
             .unwrap()
             .remove(0)
     }
