@@ -11,6 +11,7 @@ mod config;
 mod errors;
 mod identity;
 mod index;
+mod leftovers;
 mod maintenance;
 mod manager;
 mod partition_log;

@@ -8,20 +8,19 @@ use std::{
     thread::JoinHandle,
 };
 
-use jackfield_env::{Env, File};
+use jackfield_env::{Env, File, Files};
 
 use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
     identity,
+    leftovers::{self, DELETE_SUFFIX},
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
     recovery::{self, Known},
 };
 
-/// Suffix of a partition directory that is being deleted.
-const DELETE_SUFFIX: &str = "-delete";
 /// Longest name of a file.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -123,7 +122,7 @@ impl LogManager {
                 continue;
             }
             let dir = at(&entry.name);
-            if entry.name.ends_with(DELETE_SUFFIX) {
+            if leftovers::is_deleted_partition(&entry.name) {
                 files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
@@ -131,8 +130,7 @@ impl LogManager {
                 continue;
             };
             if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
-                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
+                remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
             if let Some(other) = logs.get(&(topic.into(), partition)) {
@@ -229,6 +227,7 @@ impl LogManager {
             }
             let directory = self.emptiest_directory(created.len())?;
             let dir = directory.path.join(format!("{topic}-{partition}"));
+            self.make_room(&dir).map_err(failed)?;
             let shared = self.shared(directory);
             let log = self
                 .write_metadata(&dir, topic_id)
@@ -251,6 +250,16 @@ impl LogManager {
             logs.insert((topic.into(), log.partition()), Arc::clone(log));
         }
         Ok(created)
+    }
+
+    /// Removes what an earlier creation left under the name of a new partition.
+    fn make_room(&self, dir: &Path) -> io::Result<()> {
+        let files = &*self.env.files;
+        if !files.exists(dir) || leftovers::is_unused_partition(files, dir)? {
+            return files.remove_dir_all(dir);
+        }
+        let message = format!("{} exists and holds other files: move it away", dir.display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
     }
 
     /// Removes what was created of a topic that could not be created.
@@ -418,6 +427,16 @@ impl Drop for LogManager {
         self.maintenance.stop();
         self.committer.stop();
     }
+}
+
+/// Removes a partition that was never fully created; what is something else is left alone.
+fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
+    if leftovers::is_unused_partition(files, dir)? {
+        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
+        return files.remove_dir_all(dir);
+    }
+    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
+    Ok(())
 }
 
 fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {

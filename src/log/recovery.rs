@@ -49,7 +49,7 @@ pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
     let entries = files.read_dir(dir)?;
     Ok(entries
         .iter()
-        .any(|entry| entry.name.ends_with(".log") && entry.len > 0))
+        .any(|entry| segment::base_offset_of(&entry.name, "log").is_some() && entry.len > 0))
 }
 
 /// Opens and recovers the log in `dir`. Files whose content was checked but may not be on disk are added to `unsynced`:

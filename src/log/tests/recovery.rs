@@ -295,6 +295,45 @@ fn half_created_partitions_are_removed() {
     assert_eq!(rig.manager().logs().len(), 1);
 }
 
+/// Somebody else's directories are left alone, at a start and by new topics, whatever they are called.
+#[test]
+fn other_directories_are_left_alone() {
+    let mut rig = Rig::new();
+    ten_batches(&rig);
+    rig.kill();
+    let kept = [
+        "photos-0/a.jpg",
+        "app-1/server.log",
+        "to-delete/x",
+        "b-1-delete/y",
+        "c-2/sub/z",
+    ];
+    let paths: Vec<_> = rig
+        .log_dirs()
+        .iter()
+        .flat_map(|root| kept.map(|name| root.join(name)))
+        .collect();
+    for path in &paths {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "mine").unwrap();
+    }
+    let deleted = rig
+        .path()
+        .with_file_name("t-0.0123456789abcdef0123456789abcdef-delete");
+    fs::create_dir(&deleted).unwrap();
+    fs::write(deleted.join(FIRST), "old").unwrap();
+    rig.open();
+    assert!(!deleted.exists());
+    let created = rig
+        .manager()
+        .create("photos", crate::TopicId([3; 16]), 0..2, config());
+    let refused = created.unwrap_err().to_string();
+    assert!(refused.contains("holds other files"), "{refused}");
+    for path in paths {
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine", "{}", path.display());
+    }
+}
+
 #[test]
 fn a_partition_in_two_directories_is_an_error() {
     let mut rig = Rig::new();
