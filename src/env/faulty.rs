@@ -20,6 +20,8 @@ pub struct Faults {
     fail_writes: AtomicBool,
     /// Bytes that may still be written before writes are torn; negative = no limit.
     write_budget: AtomicI64,
+    /// Files that may still be opened; negative = no limit.
+    open_budget: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
     held: Mutex<bool>,
@@ -33,6 +35,7 @@ impl Default for Faults {
             broken: Mutex::new(None),
             fail_writes: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
+            open_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
             held: Mutex::new(false),
@@ -60,6 +63,23 @@ impl Faults {
     /// Lets `bytes` more bytes be written; the write that exceeds them is torn there and fails, as do all later ones.
     pub fn tear_after(&self, bytes: i64) {
         self.write_budget.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets `count` more files or directories be opened; then there are "too many open files". Negative = no limit.
+    pub fn limit_opens(&self, count: i64) {
+        self.open_budget.store(count, Ordering::SeqCst);
+    }
+
+    fn check_open(&self) -> io::Result<()> {
+        match self.open_budget.load(Ordering::SeqCst) {
+            0 => Err(io::Error::from_raw_os_error(24)),
+            budget => {
+                if budget > 0 {
+                    self.open_budget.fetch_sub(1, Ordering::SeqCst);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
@@ -170,10 +190,12 @@ impl File for FaultyFile {
 
 impl Files for FaultyFiles {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
+        self.faults.check_open()?;
         Ok(self.wrap(self.inner.open(path, create)?))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.faults.check_open()?;
         Ok(self.wrap(self.inner.open_dir(path)?))
     }
 
@@ -198,6 +220,10 @@ impl Files for FaultyFiles {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        if self.faults.open_budget.load(Ordering::SeqCst) == 0 && path.exists() {
+            // It would have to be opened.
+            return Err(io::Error::from_raw_os_error(24));
+        }
         self.inner.remove_dir_all(path)
     }
 
@@ -267,5 +293,10 @@ mod tests {
         assert!(results[0].is_ok() && results[1].is_err());
         faults.fail_writes(true);
         assert!(file.write_all_at(b"x", 0).is_err());
+        faults.limit_opens(1);
+        files.open_dir(dir.path()).unwrap();
+        let refused = files.open_dir(dir.path()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(24));
+        assert!(files.remove_dir_all(dir.path()).is_err());
     }
 }

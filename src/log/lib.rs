@@ -8,6 +8,7 @@ mod append;
 mod checkpoint;
 mod commit;
 mod config;
+mod creation;
 mod errors;
 mod identity;
 mod index;

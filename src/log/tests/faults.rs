@@ -135,3 +135,40 @@ fn a_topic_that_finds_no_room_leaves_nothing() {
             .all(|log| log.topic_id() == crate::TopicId([4; 16]))
     );
 }
+
+/// However early the files run out: nothing is left in the way of the next creation, and no deletion takes its records.
+#[test]
+fn a_topic_that_finds_no_files_leaves_nothing_in_the_way() {
+    let (old, new) = (crate::TopicId([3; 16]), crate::TopicId([4; 16]));
+    for opens in 0..12 {
+        let mut rig = Rig::new();
+        rig.faults.limit_opens(opens);
+        let refused = rig.manager().create(super::rig::TOPIC, old, 0..20, config());
+        assert!(matches!(refused, Err(AppendError::Storage(_))));
+        rig.faults.limit_opens(-1);
+        rig.manager()
+            .create(super::rig::TOPIC, new, 0..20, config())
+            .unwrap();
+        rig.append(batch(&["kept"]));
+        rig.crash();
+        rig.manager().delete(super::rig::TOPIC, old).unwrap();
+        assert_eq!(rig.manager().logs().len(), 20);
+        assert_eq!(rig.consume(0), [(0, "kept".to_owned())]);
+        rig.manager().delete(super::rig::TOPIC, new).unwrap();
+        assert!(rig.manager().logs().is_empty());
+    }
+}
+
+/// A topic of many partitions does not hold all their files open until it is done.
+#[test]
+fn the_files_of_new_partitions_are_synced_in_portions() {
+    let rig = Rig::new();
+    let before = rig.faults.rounds();
+    rig.manager()
+        .create("wide", crate::TopicId([3; 16]), 0..200, config())
+        .unwrap();
+    let rounds = rig.faults.rounds() - before;
+    assert!((4..20).contains(&rounds), "{rounds}");
+    // Four files for each partition, and each log directory once.
+    assert_eq!(rig.faults.synced_files(), 200 * 4 + 2);
+}

@@ -132,7 +132,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     let log = rig.log();
     let root = rig.path().parent().unwrap().to_owned();
     let slice = log.read(0, 100, true).unwrap().slice.unwrap();
-    rig.manager().delete(TOPIC).unwrap();
+    rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
     assert!(rig.manager().get(TOPIC, 0).is_none());
     assert!(matches!(
         log.append(batch(&["x"]), AppendOrigin::Client),
@@ -155,7 +155,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     rig.clock.advance_ms(60_000);
     rig.manager().unlink_due();
     assert_eq!(deleted(&root), 0);
-    rig.manager().delete(TOPIC).unwrap();
+    rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
     drop(log);
     rig.crash();
     assert!(rig.manager().logs().is_empty());
@@ -169,7 +169,7 @@ fn long_names_can_be_deleted() {
     rig.manager()
         .create(&name, crate::TopicId([1; 16]), 0..1, rig.config.clone())
         .unwrap();
-    rig.manager().delete(&name).unwrap();
+    rig.manager().delete(&name, crate::TopicId([1; 16])).unwrap();
     assert!(rig.manager().get(&name, 0).is_none());
 }
 
