@@ -22,6 +22,8 @@ pub struct Faults {
     write_budget: AtomicI64,
     /// Files that may still be opened; negative = no limit.
     open_budget: AtomicI64,
+    /// Renames that still work; negative = no limit.
+    rename_budget: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
     held: Mutex<bool>,
@@ -36,6 +38,7 @@ impl Default for Faults {
             fail_writes: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
             open_budget: AtomicI64::new(-1),
+            rename_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
             held: Mutex::new(false),
@@ -70,16 +73,9 @@ impl Faults {
         self.open_budget.store(count, Ordering::SeqCst);
     }
 
-    fn check_open(&self) -> io::Result<()> {
-        match self.open_budget.load(Ordering::SeqCst) {
-            0 => Err(io::Error::from_raw_os_error(24)),
-            budget => {
-                if budget > 0 {
-                    self.open_budget.fetch_sub(1, Ordering::SeqCst);
-                }
-                Ok(())
-            }
-        }
+    /// Lets `count` more files or directories be renamed; then that fails. Negative = no limit.
+    pub fn limit_renames(&self, count: i64) {
+        self.rename_budget.store(count, Ordering::SeqCst);
     }
 
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
@@ -112,6 +108,15 @@ impl Faults {
         }
         Ok(())
     }
+}
+
+/// Takes one of a budget; `errno` when nothing is left of it.
+fn spend(budget: &AtomicI64, errno: i32) -> io::Result<()> {
+    let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
+        0 => None,
+        left => Some(left - i64::from(left > 0)),
+    });
+    spent.map_or(Err(io::Error::from_raw_os_error(errno)), |_| Ok(()))
 }
 
 /// The given files, with faults.
@@ -190,12 +195,12 @@ impl File for FaultyFile {
 
 impl Files for FaultyFiles {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
-        self.faults.check_open()?;
+        spend(&self.faults.open_budget, 24)?;
         Ok(self.wrap(self.inner.open(path, create)?))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        self.faults.check_open()?;
+        spend(&self.faults.open_budget, 24)?;
         Ok(self.wrap(self.inner.open_dir(path)?))
     }
 
@@ -212,6 +217,7 @@ impl Files for FaultyFiles {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        spend(&self.faults.rename_budget, 5)?;
         self.inner.rename(from, to)
     }
 
@@ -298,5 +304,7 @@ mod tests {
         let refused = files.open_dir(dir.path()).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(24));
         assert!(files.remove_dir_all(dir.path()).is_err());
+        faults.limit_renames(0);
+        assert!(files.rename(file.path(), beside.path()).is_err());
     }
 }

@@ -242,13 +242,24 @@ impl PartitionLog {
                 renamed: Vec::new(),
             });
         }
+        let directory = self.env.files.open_dir(&state.dir)?;
         let mut renamed = Vec::new();
-        for segment in state.segments.drain(..count).collect::<Vec<_>>() {
-            self.rename_deleted(&state.dir, &segment, &mut renamed)?;
+        let mut gone = 0;
+        let mut failed = None;
+        for segment in &state.segments[..count] {
+            // One that cannot be renamed stays, and with it those behind it.
+            failed = self.rename_deleted(&state.dir, segment, &mut renamed).err();
+            if failed.is_some() {
+                break;
+            }
+            gone += 1;
+        }
+        state.segments.drain(..gone);
+        if let Some(error) = failed {
+            tracing::warn!(topic = self.topic(), partition = self.partition(), %error, "expired segment cannot be deleted; tried again at the next check");
         }
         let first = state.segments[0].base_offset;
         state.log_start_offset = state.log_start_offset.max(first);
-        let directory = self.env.files.open_dir(&state.dir)?;
         state.touch(directory);
         self.publish_start(state.log_start_offset);
         self.submit_or_advance(state);
