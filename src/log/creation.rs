@@ -42,6 +42,8 @@ impl LogManager {
         let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_unknown(topic, partitions.clone())?;
+        self.forget_checkpoints(topic, partitions.clone())
+            .map_err(failed)?;
         let directories = self.emptiest_first(partitions.len())?;
         let parents: io::Result<Vec<_>> = directories
             .iter()

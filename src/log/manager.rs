@@ -116,6 +116,17 @@ impl LogManager {
             |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
         let recovery_points = read(checkpoint::RECOVERY_POINT)?;
         let starts = read(checkpoint::LOG_START)?;
+        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, &recovery_points),
+            (checkpoint::LOG_START, &starts),
+        ] {
+            // One that is missing or damaged is written.
+            if !offsets.is_empty() {
+                known.insert(at(name), offsets.clone());
+            }
+        }
+        drop(known);
         let mut unsynced = Vec::new();
         for entry in files.read_dir(path).map_err(OpenError::io(path))? {
             if !entry.is_dir {

@@ -173,6 +173,33 @@ fn long_names_can_be_deleted() {
     assert!(rig.manager().get(&name, 0).is_none());
 }
 
+/// A new topic knows nothing of what the checkpoints say of an old one with its name, even when both went by between two
+/// writes of them.
+#[test]
+fn a_new_topic_starts_without_the_checkpoints_of_an_old_one() {
+    for crash_between in [false, true] {
+        let mut rig = Rig::new();
+        for n in 0..9 {
+            rig.append(batch(&[&format!("old {n}")]));
+        }
+        rig.manager().write_checkpoints().unwrap();
+        rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
+        if crash_between {
+            rig.crash();
+        }
+        rig.partition(0);
+        let known = rig
+            .log_dirs()
+            .into_iter()
+            .filter_map(|dir| std::fs::read_to_string(dir.join("recovery-point-offset-checkpoint")).ok())
+            .any(|text| text.contains("t 0 9"));
+        assert!(!known, "crash between: {crash_between}");
+        rig.append(batch(&["new"]));
+        rig.crash();
+        assert_eq!(rig.consume(0), [(0, "new".to_owned())]);
+    }
+}
+
 #[test]
 fn a_topic_is_created_once() {
     let rig = Rig::new();
