@@ -109,6 +109,47 @@ pub fn check_name(name: &str) -> Result<(), CreateTopicError> {
     }
 }
 
+/// The partitions of a name whose topic is all there, when there are several ids under that name; the others, and all of
+/// them when that is not clear, are left alone.
+fn of_one_id(
+    name: &str,
+    partitions: Vec<Arc<PartitionLog>>,
+    files: &[TopicFile],
+) -> Option<Vec<Arc<PartitionLog>>> {
+    let first = partitions[0].topic_id();
+    if partitions.iter().all(|log| log.topic_id() == first) {
+        return Some(partitions);
+    }
+    let complete = |file: &&TopicFile| {
+        let has = |partition| {
+            let of_it = |log: &Arc<PartitionLog>| log.partition() == partition && log.topic_id() == file.id;
+            partitions.iter().any(of_it)
+        };
+        file.name == name && file.partitions > 0 && (0..file.partitions).all(has)
+    };
+    let ids: Vec<_> = files.iter().filter(complete).map(|file| file.id).collect();
+    let kept = if let [id] = ids[..] { Some(id) } else { None };
+    let (own, others): (Vec<_>, Vec<_>) = partitions
+        .into_iter()
+        .partition(|log| Some(log.topic_id()) == kept);
+    let others: Vec<_> = others
+        .iter()
+        .map(|log| format!("{name}-{} ({})", log.partition(), log.topic_id().to_base64()))
+        .collect();
+    tracing::error!(
+        topic = name,
+        directories = others.join(", "),
+        "partitions of several topics have the same name; these are left alone: move them out of log.dirs"
+    );
+    kept.map(|_| own)
+}
+
+/// Whether two names differ in dots and underscores only.
+fn are_twins(one: &str, other: &str) -> bool {
+    let flat = |byte: u8| if byte == b'.' { b'_' } else { byte };
+    one.len() == other.len() && one.bytes().map(flat).eq(other.bytes().map(flat))
+}
+
 impl Topics {
     /// Takes over the topics whose logs were found. Blocking.
     ///
@@ -138,6 +179,10 @@ impl Topics {
             found.entry(log.topic().to_owned()).or_default().push(log);
         }
         for (name, partitions) in found {
+            let Some(partitions) = of_one_id(&name, partitions, &files) else {
+                files.retain(|file| file.name != name);
+                continue;
+            };
             let id = partitions[0].topic_id();
             let position = files.iter().position(|file| file.id == id);
             let file = position.map(|position| files.swap_remove(position));
@@ -196,7 +241,7 @@ impl Topics {
         }
         let of_it = |log: &Arc<PartitionLog>| log.topic_id() == file.id;
         if self.logs.logs().iter().any(of_it)
-            && let Err(error) = self.logs.delete(&file.name)
+            && let Err(error) = self.logs.delete(&file.name, file.id)
         {
             tracing::error!(topic = file.name, %error, "interrupted deletion cannot be finished; tried again at the next start");
             return true;
@@ -280,8 +325,7 @@ impl Topics {
             return Err(CreateTopicError::AlreadyExists(name.to_owned()));
         }
         // Kafka's metric names replace dots by underscores, so it refuses such twins.
-        let flat = |name: &str| name.replace('.', "_");
-        if let Some(twin) = registry.by_name.keys().find(|known| flat(known) == flat(name)) {
+        if let Some(twin) = registry.by_name.keys().find(|known| are_twins(known, name)) {
             return Err(CreateTopicError::InvalidName(format!(
                 "Topic '{name}' collides with existing topic: {twin}"
             )));
@@ -381,7 +425,9 @@ impl Topics {
             CreateTopicError::Storage(format!("deleting topic {name}: {error}"))
         };
         self.files.write(&file).map_err(|error| storage(&error))?;
-        self.logs.delete(name).map_err(|error| storage(&error))?;
+        self.logs
+            .delete(name, topic.id)
+            .map_err(|error| storage(&error))?;
         self.files.remove(&file);
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.by_name.remove(name);

@@ -20,6 +20,7 @@ const SHUTDOWN: Duration = Duration::from_millis(1_500);
 /// Runs until a signal ends it.
 pub(crate) async fn run(arguments: BrokerArguments, environment: Environment) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
+    jackfield_env::raise_open_files();
     let mut signals = Signals::install().context("signals cannot be handled")?;
     let file = arguments.config.as_deref();
     let mut configuration = Configuration::read(file, &environment, &arguments.server.set)?;

@@ -32,6 +32,7 @@ const REST_BACKLOG: u32 = 1_024;
 /// Runs until a signal ends it.
 pub(crate) async fn run(arguments: StandaloneArguments, environment: Environment) -> anyhow::Result<()> {
     let started = Instant::now();
+    jackfield_env::raise_open_files();
     let mut signals = Signals::install().context("signals cannot be handled")?;
     let connectors: Result<Vec<_>, _> = arguments
         .connectors

@@ -20,6 +20,10 @@ pub struct Faults {
     fail_writes: AtomicBool,
     /// Bytes that may still be written before writes are torn; negative = no limit.
     write_budget: AtomicI64,
+    /// Files that may still be opened; negative = no limit.
+    open_budget: AtomicI64,
+    /// Renames that still work; negative = no limit.
+    rename_budget: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
     reads: AtomicU64,
@@ -58,6 +62,8 @@ impl Default for Faults {
             broken: Mutex::new(None),
             fail_writes: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
+            open_budget: AtomicI64::new(-1),
+            rename_budget: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
             reads: AtomicU64::new(0),
@@ -86,6 +92,16 @@ impl Faults {
     /// Lets `bytes` more bytes be written; the write that exceeds them is torn there and fails, as do all later ones.
     pub fn tear_after(&self, bytes: i64) {
         self.write_budget.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets `count` more files or directories be opened; then there are "too many open files". Negative = no limit.
+    pub fn limit_opens(&self, count: i64) {
+        self.open_budget.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets `count` more files or directories be renamed; then that fails. Negative = no limit.
+    pub fn limit_renames(&self, count: i64) {
+        self.rename_budget.store(count, Ordering::SeqCst);
     }
 
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
@@ -120,6 +136,15 @@ impl Faults {
         }
         Ok(())
     }
+}
+
+/// Takes one of a budget; `errno` when nothing is left of it.
+fn spend(budget: &AtomicI64, errno: i32) -> io::Result<()> {
+    let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
+        0 => None,
+        left => Some(left - i64::from(left > 0)),
+    });
+    spent.map_or(Err(io::Error::from_raw_os_error(errno)), |_| Ok(()))
 }
 
 /// The given files, with faults.
@@ -200,10 +225,12 @@ impl File for FaultyFile {
 
 impl Files for FaultyFiles {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
+        spend(&self.faults.open_budget, 24)?;
         Ok(self.wrap(self.inner.open(path, create)?))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        spend(&self.faults.open_budget, 24)?;
         Ok(self.wrap(self.inner.open_dir(path)?))
     }
 
@@ -220,6 +247,7 @@ impl Files for FaultyFiles {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        spend(&self.faults.rename_budget, 5)?;
         self.inner.rename(from, to)
     }
 
@@ -228,6 +256,10 @@ impl Files for FaultyFiles {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        if self.faults.open_budget.load(Ordering::SeqCst) == 0 && path.exists() {
+            // It would have to be opened.
+            return Err(io::Error::from_raw_os_error(24));
+        }
         self.inner.remove_dir_all(path)
     }
 
@@ -297,5 +329,12 @@ mod tests {
         assert!(results[0].is_ok() && results[1].is_err());
         faults.fail_writes(true);
         assert!(file.write_all_at(b"x", 0).is_err());
+        faults.limit_opens(1);
+        files.open_dir(dir.path()).unwrap();
+        let refused = files.open_dir(dir.path()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(24));
+        assert!(files.remove_dir_all(dir.path()).is_err());
+        faults.limit_renames(0);
+        assert!(files.rename(file.path(), beside.path()).is_err());
     }
 }

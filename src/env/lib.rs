@@ -4,6 +4,7 @@
 //! so that tests can control time and inject faults. This crate knows nothing else of Jackfield.
 
 pub mod faulty;
+mod limits;
 mod manual_clock;
 mod real;
 mod sync;
@@ -14,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+pub use limits::raise_open_files;
 pub use manual_clock::ManualClock;
 pub use real::{RealFiles, SystemClock, SystemRandom};
 

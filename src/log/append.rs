@@ -269,23 +269,42 @@ impl PartitionLog {
         snapshot.set_len(0)?;
         snapshot.write_all_at(&state.producers.encode(), 0)?;
         state.touch(snapshot);
-        let fresh = segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms())?;
-        state.touch(files.open_dir(&dir)?);
+        // Nothing may fail behind the new file: a segment that is on disk but not in use would hide what is appended to
+        // the one before.
+        let directory = files.open_dir(&dir)?;
+        let fresh =
+            segment::Segment::open(files, &dir, base_offset, self.env.clock.now_ms()).or_else(|error| {
+                files
+                    .remove_file(&segment::path(&dir, base_offset, "log"))
+                    .and(Err(error))
+            })?;
+        state.touch(directory);
         state.segments.push(fresh);
         state.rolled = true;
         Ok(())
     }
 
-    /// Maps a failed file operation: a full disk is the producer's to retry, everything else takes the directory offline.
+    /// Maps a failed file operation: what is short may be there again, so the producer retries; everything else takes the
+    /// directory offline.
     pub(crate) fn storage_error(&self, what: &str, error: &std::io::Error) -> AppendError {
         let message = format!("{what} in {}-{} failed: {error}", self.topic(), self.partition());
-        if error.kind() == std::io::ErrorKind::StorageFull {
-            tracing::warn!(topic = self.topic(), partition = self.partition(), error = %error, "disk is full");
+        if is_shortage(error) {
+            tracing::warn!(topic = self.topic(), partition = self.partition(), error = %error, "no room to append");
         } else {
             self.fail(message.clone());
         }
         AppendError::Storage(message)
     }
+}
+
+/// Whether space, quota or file descriptors have run out: nothing is broken.
+fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let out_of_files = [Errno::MFILE, Errno::NFILE];
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+    ) || Errno::from_io_error(error).is_some_and(|errno| out_of_files.contains(&errno))
 }
 
 /// Gives consecutive offsets to all batches, and the append time when the topic wants it.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     thread,
@@ -10,7 +11,7 @@ use std::{
 
 use crate::{
     checkpoint::{self, Offsets},
-    manager::{Directory, LogManager},
+    manager::LogManager,
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -157,6 +158,8 @@ impl LogManager {
 
     /// Writes the offset checkpoints of all directories, those that changed.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        // Held from the first look at the logs on, so that an older view is never written after a newer one.
+        let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
             let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
             for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
@@ -168,21 +171,31 @@ impl LogManager {
                 recovery.insert(key.clone(), state.recovery_point);
                 watermarks.insert(key, state.committed.offset);
             }
-            self.write_checkpoint(directory, checkpoint::RECOVERY_POINT, recovery)?;
-            self.write_checkpoint(directory, checkpoint::LOG_START, starts)?;
-            self.write_checkpoint(directory, checkpoint::HIGH_WATERMARK, watermarks)?;
+            for (name, offsets) in [
+                (checkpoint::RECOVERY_POINT, recovery),
+                (checkpoint::LOG_START, starts),
+                (checkpoint::HIGH_WATERMARK, watermarks),
+            ] {
+                let path = directory.path.join(name);
+                if written.get(&path) != Some(&offsets) {
+                    checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
+                    written.insert(path, offsets);
+                }
+            }
         }
         Ok(())
     }
 
-    fn write_checkpoint(&self, directory: &Directory, name: &str, offsets: Offsets) -> io::Result<()> {
-        let path = directory.path.join(name);
-        let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.get(&path) != Some(&offsets) {
-            checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-            written.insert(path, offsets);
-        }
-        Ok(())
+    /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name
+    /// start without what was true of the old ones.
+    pub(crate) fn forget_checkpoints(&self, topic: &str, partitions: Range<i32>) -> io::Result<()> {
+        let names = (topic.to_owned(), partitions.start)..(topic.to_owned(), partitions.end);
+        let written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = written
+            .values()
+            .any(|offsets| offsets.range(names.clone()).next().is_some());
+        drop(written);
+        if known { self.write_checkpoints() } else { Ok(()) }
     }
 }
 
@@ -242,13 +255,24 @@ impl PartitionLog {
                 renamed: Vec::new(),
             });
         }
+        let directory = self.env.files.open_dir(&state.dir)?;
         let mut renamed = Vec::new();
-        for segment in state.segments.drain(..count).collect::<Vec<_>>() {
-            self.rename_deleted(&state.dir, &segment, &mut renamed)?;
+        let mut gone = 0;
+        let mut failed = None;
+        for segment in &state.segments[..count] {
+            // One that cannot be renamed stays, and with it those behind it.
+            failed = self.rename_deleted(&state.dir, segment, &mut renamed).err();
+            if failed.is_some() {
+                break;
+            }
+            gone += 1;
+        }
+        state.segments.drain(..gone);
+        if let Some(error) = failed {
+            tracing::warn!(topic = self.topic(), partition = self.partition(), %error, "expired segment cannot be deleted; tried again at the next check");
         }
         let first = state.segments[0].base_offset;
         state.log_start_offset = state.log_start_offset.max(first);
-        let directory = self.env.files.open_dir(&state.dir)?;
         state.touch(directory);
         self.publish_start(state.log_start_offset);
         self.submit_or_advance(state);

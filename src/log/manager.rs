@@ -8,20 +8,19 @@ use std::{
     thread::JoinHandle,
 };
 
-use jackfield_env::{Env, File};
+use jackfield_env::{Env, File, Files};
 
 use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
     identity,
+    leftovers::{self, DELETE_SUFFIX},
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
     recovery::{self, Known},
 };
 
-/// Suffix of a partition directory that is being deleted.
-const DELETE_SUFFIX: &str = "-delete";
 /// Longest name of a file.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -34,7 +33,7 @@ pub(crate) struct Directory {
     lock: Mutex<Option<Arc<dyn File>>>,
 }
 
-type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
+pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
 
 /// All logs of a broker.
 #[derive(Debug)]
@@ -44,9 +43,9 @@ pub struct LogManager {
     pub(crate) directories: Vec<Directory>,
     cluster_id: String,
     committer: Arc<Committer>,
-    logs: RwLock<Logs>,
+    pub(crate) logs: RwLock<Logs>,
     /// Held while a topic is created, so that two creations of one topic cannot meet.
-    creating: Mutex<()>,
+    pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
     pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
     pub(crate) maintenance: Arc<Maintenance>,
@@ -117,13 +116,24 @@ impl LogManager {
             |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
         let recovery_points = read(checkpoint::RECOVERY_POINT)?;
         let starts = read(checkpoint::LOG_START)?;
+        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, &recovery_points),
+            (checkpoint::LOG_START, &starts),
+        ] {
+            // One that is missing or damaged is written.
+            if !offsets.is_empty() {
+                known.insert(at(name), offsets.clone());
+            }
+        }
+        drop(known);
         let mut unsynced = Vec::new();
         for entry in files.read_dir(path).map_err(OpenError::io(path))? {
             if !entry.is_dir {
                 continue;
             }
             let dir = at(&entry.name);
-            if entry.name.ends_with(DELETE_SUFFIX) {
+            if leftovers::is_deleted_partition(&entry.name) {
                 files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
@@ -131,8 +141,7 @@ impl LogManager {
                 continue;
             };
             if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
-                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
+                remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
             if let Some(other) = logs.get(&(topic.into(), partition)) {
@@ -172,7 +181,7 @@ impl LogManager {
             .map_err(OpenError::io(&marker))
     }
 
-    fn shared(&self, directory: &Directory) -> Shared {
+    pub(crate) fn shared(&self, directory: &Directory) -> Shared {
         Shared {
             log_dir: directory.path.clone(),
             env: self.env.clone(),
@@ -206,65 +215,8 @@ impl LogManager {
         self.cluster_id.clone()
     }
 
-    /// Creates the given partitions of a topic durably: directories, metadata, first segments. Blocking.
-    ///
-    /// # Errors
-    /// [`AppendError::Storage`] when no directory is online or the file system refuses.
-    pub fn create(
-        &self,
-        topic: &str,
-        topic_id: TopicId,
-        partitions: std::ops::Range<i32>,
-        config: LogConfig,
-    ) -> Result<Vec<Arc<PartitionLog>>, AppendError> {
-        let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
-        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut created = Vec::new();
-        let mut dirty = Vec::new();
-        for partition in partitions {
-            if self.get(topic, partition).is_some() {
-                return Err(AppendError::Storage(format!(
-                    "{topic}-{partition} exists already"
-                )));
-            }
-            let directory = self.emptiest_directory(created.len())?;
-            let dir = directory.path.join(format!("{topic}-{partition}"));
-            let shared = self.shared(directory);
-            let log = self
-                .write_metadata(&dir, topic_id)
-                .and_then(|written| {
-                    dirty.extend(written);
-                    dirty.push(self.env.files.open_dir(&directory.path)?);
-                    recovery::create(dir.clone(), topic, partition, topic_id, shared, config.clone())
-                })
-                .map_err(|error| {
-                    self.discard(&created, &dir);
-                    failed(error)
-                })?;
-            created.push(log);
-        }
-        for (result, file) in self.env.files.sync_data_many(&dirty).into_iter().zip(&dirty) {
-            result.map_err(|error| self.sync_failed(file.path(), &error))?;
-        }
-        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
-        for log in &created {
-            logs.insert((topic.into(), log.partition()), Arc::clone(log));
-        }
-        Ok(created)
-    }
-
-    /// Removes what was created of a topic that could not be created.
-    fn discard(&self, created: &[Arc<PartitionLog>], failed: &Path) {
-        let dirs = created.iter().map(|log| log.lock().dir.clone());
-        for dir in dirs.chain([failed.to_owned()]) {
-            if let Err(error) = self.env.files.remove_dir_all(&dir) {
-                tracing::warn!(directory = %dir.display(), %error, "directory of a topic that could not be created is left");
-            }
-        }
-    }
-
     /// Takes the directory of a file offline: what could not be synced may be lost.
-    fn sync_failed(&self, file: &Path, error: &io::Error) -> AppendError {
+    pub(crate) fn sync_failed(&self, file: &Path, error: &io::Error) -> AppendError {
         let message = format!("sync of {} failed: {error}", file.display());
         for directory in self.directories.iter().filter(|d| file.starts_with(&d.path)) {
             directory.health.fail(message.clone());
@@ -272,79 +224,42 @@ impl LogManager {
         AppendError::Storage(message)
     }
 
-    /// Writes the files of a new partition; returns what has to be made durable, the directory last.
-    fn write_metadata(&self, dir: &Path, topic_id: TopicId) -> io::Result<Vec<Arc<dyn File>>> {
-        let files = &*self.env.files;
-        files.create_dir_all(dir)?;
-        let mut dirty = Vec::new();
-        for (name, content) in [
-            (checkpoint::LEADER_EPOCH, checkpoint::render_epochs(&[(0, 0)])),
-            (
-                checkpoint::PARTITION_METADATA,
-                checkpoint::render_partition_metadata(topic_id),
-            ),
-        ] {
-            let file = files.open(&dir.join(name), true)?;
-            file.set_len(0)?;
-            file.write_all_at(&content, 0)?;
-            dirty.push(file);
-        }
-        dirty.push(files.open(&crate::segment::path(dir, 0, "log"), true)?);
-        dirty.push(files.open_dir(dir)?);
-        Ok(dirty)
-    }
-
-    /// The online directory with the fewest partitions; `pending` new ones are spread round-robin.
-    fn emptiest_directory(&self, pending: usize) -> Result<&Directory, AppendError> {
-        let online: Vec<_> = self
-            .directories
-            .iter()
-            .filter(|d| d.health.offline().is_none())
-            .collect();
-        if online.is_empty() {
-            return Err(AppendError::Storage("every log directory is offline".to_owned()));
-        }
-        let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
-        let held = |directory: &Directory| logs.values().filter(|log| log.log_dir == directory.path).count();
-        let mut ranked: Vec<_> = online
-            .iter()
-            .map(|directory| (held(directory), *directory))
-            .collect();
-        ranked.sort_by_key(|(count, _)| *count);
-        Ok(ranked[pending % ranked.len()].1)
-    }
-
-    /// Deletes all partitions of a topic: renamed durably at once, unlinked after `file.delete.delay.ms`. Blocking.
+    /// Deletes all partitions of a topic with this id: renamed durably at once, unlinked after `file.delete.delay.ms`.
+    /// Blocking.
     ///
     /// # Errors
     /// [`AppendError::Storage`] when the file system refuses.
-    pub fn delete(&self, topic: &str) -> Result<(), AppendError> {
+    pub fn delete(&self, topic: &str, topic_id: TopicId) -> Result<(), AppendError> {
         let failed = |error: io::Error| AppendError::Storage(format!("deleting topic {topic}: {error}"));
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
-        let keys: Vec<_> = logs
-            .keys()
-            .filter(|(name, _)| &**name == topic)
+        let doomed: Vec<_> = logs
+            .values()
+            .filter(|log| log.topic() == topic && log.topic_id() == topic_id)
             .cloned()
             .collect();
-        let files = &*self.env.files;
-        for key in keys {
-            let Some(log) = logs.remove(&key) else { continue };
-            log.mark_deleted();
-            let mut state = log.lock();
-            let renamed = log.log_dir.join(self.deleted_name(topic, key.1));
-            files.rename(&state.dir, &renamed).map_err(failed)?;
-            state.dir.clone_from(&renamed);
-            self.maintenance.unlink_later(
-                renamed,
-                self.env.clock.now_ms() + state.config.file_delete_delay_ms,
-            );
+        for log in doomed {
+            self.rename_deleted(&log).map_err(failed)?;
+            logs.remove(&(topic.into(), log.partition()));
         }
         drop(logs);
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            files
+            self.env
+                .files
                 .sync_dir(&directory.path)
                 .map_err(|error| self.sync_failed(&directory.path, &error))?;
         }
+        Ok(())
+    }
+
+    fn rename_deleted(&self, log: &PartitionLog) -> io::Result<()> {
+        let mut state = log.lock();
+        let renamed = log.log_dir.join(self.deleted_name(log.topic(), log.partition()));
+        self.env.files.rename(&state.dir, &renamed)?;
+        state.dir.clone_from(&renamed);
+        let due_ms = self.env.clock.now_ms() + state.config.file_delete_delay_ms;
+        drop(state);
+        log.mark_deleted();
+        self.maintenance.unlink_later(renamed, due_ms);
         Ok(())
     }
 
@@ -418,6 +333,16 @@ impl Drop for LogManager {
         self.maintenance.stop();
         self.committer.stop();
     }
+}
+
+/// Removes a partition that was never fully created; what is something else is left alone.
+fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
+    if leftovers::is_unused_partition(files, dir)? {
+        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
+        return files.remove_dir_all(dir);
+    }
+    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
+    Ok(())
 }
 
 fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {

@@ -1,8 +1,9 @@
 //! Opening a partition's directory: trusting it after an orderly shutdown, checking it after any other end.
 //!
-//! After an unclean stop every batch from the recovery point on is verified. A bad batch at the end of the last segment is
-//! the torn tail of a write: it is cut. A bad batch in front of good ones that were acknowledged is damage: it is reported
-//! and nothing is cut, so that what is good on both sides stays readable.
+//! After an unclean stop every batch from the recovery point on is verified. A bad batch there is the torn tail of a write:
+//! it is cut, and segments behind it, which a loss of power can leave without it, are set aside. A bad batch in front of
+//! good ones that were acknowledged is damage: it is reported and nothing is cut, so that what is good on both sides stays
+//! readable.
 
 use std::{
     io,
@@ -49,7 +50,7 @@ pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
     let entries = files.read_dir(dir)?;
     Ok(entries
         .iter()
-        .any(|entry| entry.name.ends_with(".log") && entry.len > 0))
+        .any(|entry| segment::base_offset_of(&entry.name, "log").is_some() && entry.len > 0))
 }
 
 /// Opens and recovers the log in `dir`. Files whose content was checked but may not be on disk are added to `unsynced`:
@@ -183,6 +184,8 @@ struct Fault {
 /// fine (compaction leaves gaps) unless a later batch lies in the gap.
 #[derive(Default)]
 struct Gaps {
+    /// There is a gap: compacted segments have some, those this broker wrote have none.
+    any: bool,
     /// The last batch behind a gap: its position and the offset at which the gap begins.
     last: Option<(u64, i64)>,
     /// Positions of batches that were proved wrong.
@@ -192,6 +195,7 @@ struct Gaps {
 impl Gaps {
     fn observe(&mut self, position: u64, base_offset: i64, expected: i64) {
         if base_offset > expected {
+            self.any = true;
             self.last = Some((position, expected));
         }
     }
@@ -211,6 +215,14 @@ impl Gaps {
     }
 }
 
+/// A segment as it was found.
+struct Loaded {
+    /// The offset behind its last batch.
+    end: i64,
+    /// It ends before the next segment begins, and nothing behind its end was acknowledged.
+    ends_log: bool,
+}
+
 /// Loads or rebuilds the indexes of one log's segments.
 struct Loader<'a> {
     files: &'a dyn Files,
@@ -221,25 +233,32 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Returns the log end offset.
-    fn load(&mut self, segments: &mut [Segment]) -> io::Result<i64> {
+    /// Returns the log end offset. Segments that cannot belong to the log any more are taken out.
+    fn load(&mut self, segments: &mut Vec<Segment>) -> io::Result<i64> {
         let mut end = segments[0].base_offset;
-        for index in 0..segments.len() {
-            let next_base = segments.get(index + 1).map(|next| next.base_offset);
-            let segment = &mut segments[index];
-            let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
-            if (self.known.clean || behind)
-                && segment.load_indexes(self.files, self.dir)
-                && let Ok(next) = segment.load_tail()
-            {
-                end = next;
-                continue;
+        let mut index = 0;
+        while index < segments.len() {
+            let next = segments.get(index + 1).map(|next| (next.base_offset, next.size));
+            let loaded = self.load_segment(&mut segments[index], next.map(|(base, _)| base))?;
+            end = loaded.end;
+            match next {
+                Some((base, 0)) if base < end => {
+                    // Left by a roll that failed: the records behind its start are in this segment.
+                    self.remove_empty(&segments.remove(index + 1))?;
+                    continue;
+                }
+                Some(_) if loaded.ends_log => {
+                    let later = segments.drain(index + 1..);
+                    salvage::set_segments_aside(self.files, self.dir, later, end)?;
+                    self.unsynced.push(self.files.open_dir(self.dir)?);
+                }
+                Some(_) => {
+                    let written = segments[index].write_indexes(self.files, self.dir)?;
+                    self.unsynced.extend(written);
+                }
+                None => {}
             }
-            end = self.rebuild(segment, next_base)?;
-            if next_base.is_some() {
-                let written = segment.write_indexes(self.files, self.dir)?;
-                self.unsynced.extend(written);
-            }
+            index += 1;
         }
         if end < self.known.recovery_point {
             tracing::error!(directory = %self.dir.display(), log_end_offset = end, acknowledged = self.known.recovery_point, "acknowledged records are missing at the end of the log; restore the directory from a copy");
@@ -247,8 +266,36 @@ impl Loader<'_> {
         Ok(end)
     }
 
+    fn load_segment(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Loaded> {
+        let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
+        if (self.known.clean || behind)
+            && segment.load_indexes(self.files, self.dir)
+            && let Ok(end) = segment.load_tail()
+        {
+            return Ok(Loaded { end, ends_log: false });
+        }
+        segment.size = segment.file.len()?;
+        self.rebuild(segment, next_base)
+    }
+
+    /// Removes the files of a segment without records.
+    fn remove_empty(&mut self, segment: &Segment) -> io::Result<()> {
+        tracing::warn!(file = %segment.file.path().display(), "removed an empty segment that lies inside the one before");
+        for suffix in ["log", "index", "timeindex"] {
+            let path = segment::path(self.dir, segment.base_offset, suffix);
+            self.files.remove_file(&path)?;
+        }
+        self.unsynced.push(self.files.open_dir(self.dir)?);
+        Ok(())
+    }
+
+    /// Whether what is missing from `offset` on may never have been acknowledged.
+    fn may_be_torn(&self, offset: i64) -> bool {
+        !self.known.clean && offset >= self.known.recovery_point
+    }
+
     /// Verifies a segment and rebuilds its indexes. `next_base` is the base offset of the segment behind it, if any.
-    fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<i64> {
+    fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Loaded> {
         let file = Arc::clone(&segment.file);
         let length = segment.size;
         let mut gaps = Gaps::default();
@@ -256,7 +303,7 @@ impl Loader<'_> {
             segment.reset();
             gaps.last = None;
             let proved = gaps.wrong.len();
-            let next = self.rebuild_with(segment, next_base, length, &mut gaps)?;
+            let Loaded { end: next, ends_log } = self.rebuild_with(segment, next_base, length, &mut gaps)?;
             if let Some(next_base) = next_base
                 && next > next_base
             {
@@ -268,7 +315,12 @@ impl Loader<'_> {
                     // What is served from here on is on disk, whatever the page cache held when the process died.
                     self.unsynced.push(file);
                 }
-                return Ok(next);
+                let ends_early = next_base.is_some_and(|base| next < base);
+                let torn = ends_early && segment.holes.is_empty() && !gaps.any && self.may_be_torn(next);
+                return Ok(Loaded {
+                    end: next,
+                    ends_log: ends_log || torn,
+                });
             }
         }
     }
@@ -280,9 +332,10 @@ impl Loader<'_> {
         next_base: Option<i64>,
         length: u64,
         gaps: &mut Gaps,
-    ) -> io::Result<i64> {
+    ) -> io::Result<Loaded> {
         let file = Arc::clone(&segment.file);
         let mut next = segment.base_offset;
+        let mut ends_log = false;
         let proved = gaps.wrong.len();
         while let Some(fault) = self.account(segment, &mut next, length, next_base.is_some(), gaps) {
             if gaps.wrong.len() > proved {
@@ -290,13 +343,15 @@ impl Loader<'_> {
             }
             let good = salvage::next_good_batch(&*file, fault.position + 1, length, next)?;
             let acknowledged = next < self.known.recovery_point;
-            if next_base.is_none() && (good.is_none() || !acknowledged) {
+            let last = next_base.is_none();
+            if last && (good.is_none() || !acknowledged) || !last && self.may_be_torn(next) {
                 self.cut(&*file, &fault, length, acknowledged, good.is_some())?;
+                ends_log = true;
                 break;
             }
             let (end, next_offset) = match good {
                 Some((position, base_offset)) => (position, base_offset),
-                None => (length, next_base.unwrap_or(next)),
+                None => (length, next_base.unwrap_or(next).max(next)),
             };
             tracing::error!(
                 file = %file.path().display(), position = fault.position, end, first_lost_offset = next, next_offset, error = %fault.message,
@@ -309,7 +364,7 @@ impl Loader<'_> {
             });
             next = next_offset;
         }
-        Ok(next)
+        Ok(Loaded { end: next, ends_log })
     }
 
     /// Accounts for the good batches from the segment's end on, until the file ends or one is bad. Batches that were
@@ -372,7 +427,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Cuts the last segment behind its last good batch.
+    /// Cuts a segment behind its last good batch.
     fn cut(
         &mut self,
         file: &dyn File,

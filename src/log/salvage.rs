@@ -1,11 +1,15 @@
 //! Looking for what is good behind damage, so that recovery deletes nothing that could be read.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jackfield_env::{File, Files};
 use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 
-use crate::segment;
+use crate::segment::{self, Segment};
 
 /// How much is searched at once.
 const SEARCH_BYTES: usize = 256 * 1024;
@@ -79,4 +83,39 @@ pub(crate) fn set_aside(files: &dyn Files, file: &dyn File, from: u64, end: u64)
     }
     copy.sync_data()?;
     Ok(path)
+}
+
+/// Takes segments out of the log that lie behind its end `end`: their files get a suffix that recovery passes over. Empty
+/// ones and indexes go.
+pub(crate) fn set_segments_aside(
+    files: &dyn Files,
+    dir: &Path,
+    segments: impl Iterator<Item = Segment>,
+    end: i64,
+) -> io::Result<()> {
+    for segment in segments {
+        let path = |suffix| segment::path(dir, segment.base_offset, suffix);
+        for suffix in ["index", "timeindex", "snapshot"] {
+            files.remove_file(&path(suffix))?;
+        }
+        if segment.file.is_empty()? {
+            files.remove_file(&path("log"))?;
+            continue;
+        }
+        let kept = unused_name(files, &path("log"));
+        files.rename(&path("log"), &kept)?;
+        tracing::error!(kept = %kept.display(), base_offset = segment.base_offset, log_end_offset = end, "a segment lies behind records that were lost before they were acknowledged; it was kept aside");
+    }
+    Ok(())
+}
+
+/// `<path>.cut`, with a number when that is taken.
+fn unused_name(files: &dyn Files, path: &Path) -> PathBuf {
+    let mut kept = path.with_extension("log.cut");
+    let mut number = 1;
+    while files.exists(&kept) {
+        kept = path.with_extension(format!("log.cut.{number}"));
+        number += 1;
+    }
+    kept
 }

@@ -419,6 +419,34 @@ async fn interrupted_creations_are_completed_and_interrupted_deletions_finished(
     );
 }
 
+/// What is left of a topic under a name that was given again does not touch the new topic, nor is it mixed into it.
+#[tokio::test]
+async fn remains_of_an_earlier_topic_of_the_same_name_are_kept_apart() {
+    for deleting in [true, false] {
+        let server = Server::start(&[]).await;
+        let mut client = server.client().await;
+        let id = client.create_topic("foo", 2, &[]).await;
+        client.produce("foo", 0, batch(&["kept"])).await;
+        server.broker.shutdown(super::harness::DEADLINE).await;
+        let path = server.dir.path();
+        let old = jackfield_log::TopicId([9; 16]).to_base64();
+        std::fs::create_dir(path.join("foo-2")).unwrap();
+        std::fs::write(
+            path.join("foo-2/partition.metadata"),
+            format!("version: 0\ntopic_id: {old}"),
+        )
+        .unwrap();
+        let text = format!("#name=foo\n#partitions=200\n#deleting={deleting}\n");
+        std::fs::write(path.join("topics").join(format!("{old}.properties")), text).unwrap();
+        let server = server.restart().await;
+        let topic = server.broker.topics().get("foo").unwrap();
+        assert_eq!((topic.partitions.len(), topic.id.0), (2, *id.as_bytes()));
+        assert_eq!(server.dir.path().join("foo-2").exists(), !deleting);
+        let mut client = server.client().await;
+        assert_eq!(values(&client.fetch("foo", 0, 0).await), ["kept"]);
+    }
+}
+
 #[tokio::test]
 async fn configs_are_described_with_their_sources() {
     let server = Server::start(&[("log.retention.hours", "2")]).await;

@@ -135,3 +135,109 @@ fn a_topic_that_finds_no_room_leaves_nothing() {
             .all(|log| log.topic_id() == crate::TopicId([4; 16]))
     );
 }
+
+/// However early the files run out: nothing is left in the way of the next creation, and no deletion takes its records.
+#[test]
+fn a_topic_that_finds_no_files_leaves_nothing_in_the_way() {
+    let (old, new) = (crate::TopicId([3; 16]), crate::TopicId([4; 16]));
+    for opens in 0..12 {
+        let mut rig = Rig::new();
+        rig.faults.limit_opens(opens);
+        let refused = rig.manager().create(super::rig::TOPIC, old, 0..20, config());
+        assert!(matches!(refused, Err(AppendError::Storage(_))));
+        rig.faults.limit_opens(-1);
+        rig.manager()
+            .create(super::rig::TOPIC, new, 0..20, config())
+            .unwrap();
+        rig.append(batch(&["kept"]));
+        rig.crash();
+        rig.manager().delete(super::rig::TOPIC, old).unwrap();
+        assert_eq!(rig.manager().logs().len(), 20);
+        assert_eq!(rig.consume(0), [(0, "kept".to_owned())]);
+        rig.manager().delete(super::rig::TOPIC, new).unwrap();
+        assert!(rig.manager().logs().is_empty());
+    }
+}
+
+/// A topic of many partitions does not hold all their files open until it is done.
+#[test]
+fn the_files_of_new_partitions_are_synced_in_portions() {
+    let rig = Rig::new();
+    let before = rig.faults.rounds();
+    rig.manager()
+        .create("wide", crate::TopicId([3; 16]), 0..200, config())
+        .unwrap();
+    let rounds = rig.faults.rounds() - before;
+    assert!((4..20).contains(&rounds), "{rounds}");
+    // Four files for each partition, and each log directory once.
+    assert_eq!(rig.faults.synced_files(), 200 * 4 + 2);
+}
+
+/// No file left, wherever a roll is: the append is refused, the log goes on, and nothing is hidden at the next start.
+#[test]
+fn running_out_of_files_at_a_roll_is_survived() {
+    for opens in 0..6 {
+        let mut config = config();
+        config.segment_bytes = 300;
+        let mut rig = Rig::with(config);
+        rig.append(batch(&["first"]));
+        let mut written = 1;
+        let mut refused = 0;
+        while refused < 3 {
+            rig.faults.limit_opens(opens);
+            let tried = rig.log().append(batch(&["some value"]), AppendOrigin::Client);
+            rig.faults.limit_opens(-1);
+            match tried {
+                Ok(_) => written += 1,
+                Err(_) => {
+                    refused += 1;
+                    // Fits where the other one did not.
+                    rig.log().set_config(super::rig::config());
+                    rig.append(batch(&["more"]));
+                    written += 1;
+                    let mut small = super::rig::config();
+                    small.segment_bytes = 300;
+                    rig.log().set_config(small);
+                }
+            }
+            if written > 30 {
+                assert_eq!(opens, 5, "a roll opens five files");
+                break;
+            }
+        }
+        rig.crash();
+        assert_eq!(rig.consume(0).len(), written, "{opens} files");
+        assert_eq!(
+            rig.append(batch(&["on"])).base_offset,
+            i64::try_from(written).unwrap()
+        );
+    }
+}
+
+/// A segment that cannot be deleted stays in the log until it can.
+#[test]
+fn a_segment_that_cannot_be_renamed_stays() {
+    for renames in 0..8 {
+        let mut config = config();
+        config.segment_bytes = 100;
+        let mut rig = Rig::with(config.clone());
+        for n in 0..10 {
+            rig.append(batch(&[&format!("value {n}")]));
+        }
+        config.retention_bytes = 0;
+        rig.log().set_config(config);
+        rig.faults.limit_renames(renames);
+        rig.manager().apply_retention();
+        let log = rig.log();
+        let start = log.log_start_offset();
+        assert!(start < 9, "{renames}: {start}");
+        assert_eq!(rig.consume(start).len() as i64, 10 - start);
+        rig.faults.limit_renames(-1);
+        rig.manager().apply_retention();
+        assert_eq!(log.log_start_offset(), log.lock().segments[0].base_offset);
+        assert!(log.log_start_offset() > start);
+        drop(log);
+        rig.crash();
+        assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
+    }
+}

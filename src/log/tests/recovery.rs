@@ -186,6 +186,80 @@ fn a_hole_behind_the_recovery_point_ends_the_log() {
     assert_eq!(kept[100..], whole[start + 100..]);
 }
 
+/// Power was lost in a commit round with a roll: the new segment is on disk, the end of the one before is not. The log ends
+/// there, and what lies behind, which nobody was told of, is not served.
+#[test]
+fn segments_behind_a_torn_one_are_set_aside() {
+    for torn in [true, false] {
+        let mut config = config();
+        config.segment_bytes = 300;
+        let mut rig = Rig::with(config);
+        rig.append(batch(&["a"]));
+        rig.manager().write_checkpoints().unwrap();
+        let mut ends = vec![rig.log().size_bytes()];
+        for n in 0..9 {
+            rig.append(from_producer(5, 0, n, &["some value"]));
+            ends.push(rig.log().size_bytes());
+        }
+        rig.kill();
+        let logs: Vec<_> = rig
+            .files()
+            .into_iter()
+            .filter(|name| name.ends_with(".log"))
+            .collect();
+        assert!(logs.len() > 2, "{logs:?}");
+        let next: usize = logs[1][..20].parse().unwrap();
+        // The last batch of the first segment is lost, wholly or in part.
+        let length = ends[next - 2] + if torn { 20 } else { 0 };
+        let file = fs::OpenOptions::new().write(true).open(rig.file(FIRST)).unwrap();
+        file.set_len(length).unwrap();
+        let end = i64::try_from(next).unwrap() - 1;
+        for _ in 0..2 {
+            rig.open();
+            assert_eq!(
+                (rig.log().log_end_offset(), rig.log().size_bytes()),
+                (end, ends[next - 2])
+            );
+            assert_eq!(rig.consume(0).len(), next - 1);
+            rig.kill();
+        }
+        for log in &logs[1..] {
+            assert!(!rig.file(log).exists() && rig.file(&format!("{log}.cut")).exists());
+        }
+        rig.open();
+        let sequence = i32::try_from(end).unwrap() - 1;
+        let repeated = rig.append(from_producer(5, 0, sequence, &["some value"]));
+        assert_eq!(repeated.base_offset, end, "the producer's repeat is no duplicate");
+        for n in sequence + 1..sequence + 5 {
+            rig.append(from_producer(5, 0, n, &["some value"]));
+        }
+        rig.restart();
+        assert_eq!(rig.consume(0).len(), next + 4);
+    }
+}
+
+/// A segment that a failed roll left inside the one before hides nothing.
+#[test]
+fn an_empty_segment_inside_another_is_removed() {
+    for clean in [false, true] {
+        let mut rig = Rig::new();
+        let places = ten_batches(&rig);
+        if clean {
+            rig.close();
+        } else {
+            rig.kill();
+        }
+        let inside = rig.file(&format!("{:020}.log", places[5].1));
+        fs::write(&inside, "").unwrap();
+        rig.open();
+        assert!(!inside.exists());
+        let end = places[10].1;
+        assert_eq!(rig.log().log_end_offset(), end);
+        assert_eq!(i64::try_from(rig.consume(0).len()).unwrap(), end);
+        assert_eq!(rig.append(batch(&["behind"])).base_offset, end);
+    }
+}
+
 /// Indexes and snapshots rebuilt after a crash are those of an orderly shutdown.
 #[test]
 fn rebuilt_files_are_the_same() {
@@ -293,6 +367,45 @@ fn half_created_partitions_are_removed() {
     rig.open();
     assert!(!dir.exists() && !empty.exists());
     assert_eq!(rig.manager().logs().len(), 1);
+}
+
+/// Somebody else's directories are left alone, at a start and by new topics, whatever they are called.
+#[test]
+fn other_directories_are_left_alone() {
+    let mut rig = Rig::new();
+    ten_batches(&rig);
+    rig.kill();
+    let kept = [
+        "photos-0/a.jpg",
+        "app-1/server.log",
+        "to-delete/x",
+        "b-1-delete/y",
+        "c-2/sub/z",
+    ];
+    let paths: Vec<_> = rig
+        .log_dirs()
+        .iter()
+        .flat_map(|root| kept.map(|name| root.join(name)))
+        .collect();
+    for path in &paths {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "mine").unwrap();
+    }
+    let deleted = rig
+        .path()
+        .with_file_name("t-0.0123456789abcdef0123456789abcdef-delete");
+    fs::create_dir(&deleted).unwrap();
+    fs::write(deleted.join(FIRST), "old").unwrap();
+    rig.open();
+    assert!(!deleted.exists());
+    let created = rig
+        .manager()
+        .create("photos", crate::TopicId([3; 16]), 0..2, config());
+    let refused = created.unwrap_err().to_string();
+    assert!(refused.contains("holds other files"), "{refused}");
+    for path in paths {
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine", "{}", path.display());
+    }
 }
 
 #[test]

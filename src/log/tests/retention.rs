@@ -132,7 +132,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     let log = rig.log();
     let root = rig.path().parent().unwrap().to_owned();
     let slice = log.read(0, 100, true).unwrap().slice.unwrap();
-    rig.manager().delete(TOPIC).unwrap();
+    rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
     assert!(rig.manager().get(TOPIC, 0).is_none());
     assert!(matches!(
         log.append(batch(&["x"]), AppendOrigin::Client),
@@ -155,7 +155,7 @@ fn deleted_topics_go_at_once_and_their_files_later() {
     rig.clock.advance_ms(60_000);
     rig.manager().unlink_due();
     assert_eq!(deleted(&root), 0);
-    rig.manager().delete(TOPIC).unwrap();
+    rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
     drop(log);
     rig.crash();
     assert!(rig.manager().logs().is_empty());
@@ -169,8 +169,35 @@ fn long_names_can_be_deleted() {
     rig.manager()
         .create(&name, crate::TopicId([1; 16]), 0..1, rig.config.clone())
         .unwrap();
-    rig.manager().delete(&name).unwrap();
+    rig.manager().delete(&name, crate::TopicId([1; 16])).unwrap();
     assert!(rig.manager().get(&name, 0).is_none());
+}
+
+/// A new topic knows nothing of what the checkpoints say of an old one with its name, even when both went by between two
+/// writes of them.
+#[test]
+fn a_new_topic_starts_without_the_checkpoints_of_an_old_one() {
+    for crash_between in [false, true] {
+        let mut rig = Rig::new();
+        for n in 0..9 {
+            rig.append(batch(&[&format!("old {n}")]));
+        }
+        rig.manager().write_checkpoints().unwrap();
+        rig.manager().delete(TOPIC, crate::TopicId([7; 16])).unwrap();
+        if crash_between {
+            rig.crash();
+        }
+        rig.partition(0);
+        let known = rig
+            .log_dirs()
+            .into_iter()
+            .filter_map(|dir| std::fs::read_to_string(dir.join("recovery-point-offset-checkpoint")).ok())
+            .any(|text| text.contains("t 0 9"));
+        assert!(!known, "crash between: {crash_between}");
+        rig.append(batch(&["new"]));
+        rig.crash();
+        assert_eq!(rig.consume(0), [(0, "new".to_owned())]);
+    }
 }
 
 #[test]

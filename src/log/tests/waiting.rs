@@ -65,7 +65,11 @@ fn waiters_hear_of_every_end() {
         ("broken", |rig| rig.faults.fail_sync(true), "sync of"),
         (
             "deleted",
-            |rig| rig.manager().delete(super::rig::TOPIC).unwrap(),
+            |rig| {
+                rig.manager()
+                    .delete(super::rig::TOPIC, crate::TopicId([7; 16]))
+                    .unwrap()
+            },
             "was deleted",
         ),
         ("closed", |rig| rig.manager().close(), "shutting down"),
