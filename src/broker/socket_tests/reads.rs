@@ -112,7 +112,8 @@ async fn a_log_that_is_deleted_is_an_unknown_topic() {
         waiting.push((consumer, version, sent, code));
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
-    server.broker.logs().delete("t").unwrap();
+    let topic = server.broker.topics().get("t").unwrap();
+    server.broker.logs().delete("t", topic.id).unwrap();
     assert!(server.broker.topics().get("t").is_some());
     for (mut consumer, version, sent, code) in waiting {
         let response = timeout(DEADLINE / 4, consumer.receive::<FetchRequest>(version, sent)).await;
