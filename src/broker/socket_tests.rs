@@ -5,5 +5,6 @@ mod harness;
 mod hostile;
 mod produce_fetch;
 mod reads;
+mod restarts;
 mod topics;
 mod versions;

@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: StandaloneArguments, environment: Environment
         .collect();
     let connectors = connectors?;
     let settings = WorkerSettings::read(&arguments.worker, &environment, &arguments.server)?;
-    let graceful_timeout = settings.graceful_timeout;
+    let graceful_timeout = settings.worker.graceful_timeout();
 
     let mut program = Program::default();
     let ended = tokio::select! {

@@ -1,10 +1,8 @@
 //! What a worker file means for the whole program: the worker's own keys, the embedded broker's, and where data is kept.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -21,9 +19,6 @@ use crate::{
 const DEFAULT_DATA_DIR: &str = "jackfield-data";
 const DEFAULT_BROKER_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
 const DEFAULT_REST_LISTENERS: &str = "http://127.0.0.1:8083";
-const GRACEFUL_TIMEOUT: &str = "task.shutdown.graceful.timeout.ms";
-/// Kafka waits 5 s; the whole program has to end within 2 s.
-const DEFAULT_GRACEFUL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// A standalone program's settings, checked.
 #[derive(Debug)]
@@ -34,8 +29,6 @@ pub(crate) struct WorkerSettings {
     pub(crate) data_dir: PathBuf,
     /// Addresses of the REST API.
     pub(crate) rest: Vec<SocketAddr>,
-    /// How long tasks may take to stop.
-    pub(crate) graceful_timeout: Duration,
 }
 
 impl WorkerSettings {
@@ -70,13 +63,11 @@ impl WorkerSettings {
         let rest: Result<Vec<_>, _> = worker.listeners().iter().map(parse).collect();
         let rest = rest.map_err(|error| anyhow!(all.explain(&error)))?;
         check_loopback("listeners", &rest, options.insecure)?;
-        let graceful_timeout = graceful_timeout(all.values());
         Ok(Self {
             worker,
             broker: broker_config,
             data_dir,
             rest,
-            graceful_timeout,
         })
     }
 }
@@ -90,12 +81,6 @@ pub(crate) fn parse_broker(configuration: &Configuration, of: &str) -> anyhow::R
 fn join(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     paths.join(",")
-}
-
-/// The worker checked the value already.
-fn graceful_timeout(values: &BTreeMap<String, String>) -> Duration {
-    let configured = values.get(GRACEFUL_TIMEOUT).and_then(|value| value.parse().ok());
-    configured.map_or(DEFAULT_GRACEFUL_TIMEOUT, Duration::from_millis)
 }
 
 /// `bootstrap.servers` is the embedded broker, or an error: every address in it must be one of the broker's own.

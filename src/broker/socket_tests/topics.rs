@@ -1,7 +1,5 @@
 //! Topics over sockets: Metadata with auto-creation, CreateTopics, DeleteTopics, ListOffsets, configs, restarts.
 
-use std::collections::BTreeMap;
-
 use kafka_protocol::messages::{
     BrokerId, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
     InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, TransactionalId,
@@ -13,7 +11,7 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::harness::{Client, Server, batch, create_request, now_ms, text, topic_name, values};
+use super::harness::{Client, Server, batch, create_request, now_ms, text, topic_name};
 
 async fn metadata(client: &mut Client, version: i16, names: &[&str], may_create: bool) -> MetadataResponse {
     let topics = names
@@ -249,7 +247,7 @@ async fn validate_only_creates_nothing() {
     assert_eq!(create(&mut client, &request).await.0, 40);
 }
 
-async fn delete(client: &mut Client, name: &str) -> i16 {
+pub(super) async fn delete(client: &mut Client, name: &str) -> i16 {
     let state = DeleteTopicState::default().with_name(Some(topic_name(name)));
     let response = client
         .call(6, &DeleteTopicsRequest::default().with_topics(vec![state]))
@@ -347,103 +345,6 @@ async fn offsets_are_listed_by_place_and_by_time() {
             (0, offset, time),
             "timestamp {timestamp} after {start}"
         );
-    }
-}
-
-#[tokio::test]
-async fn topics_and_their_configs_survive_a_restart() {
-    let server = Server::start(&[]).await;
-    let mut client = server.client().await;
-    let name = "x".repeat(249);
-    let id = client
-        .create_topic(
-            &name,
-            3,
-            &[("retention.ms", "12345"), ("cleanup.policy", "compact,delete")],
-        )
-        .await;
-    client.create_topic("gone", 1, &[]).await;
-    assert_eq!(delete(&mut client, "gone").await, 0);
-    client.produce(&name, 2, batch(&["kept"])).await;
-    let cluster = server.broker.cluster_id();
-    let server = server.restart().await;
-    assert_eq!(server.broker.cluster_id(), cluster);
-    let names: Vec<_> = server
-        .broker
-        .topics()
-        .list()
-        .iter()
-        .map(|topic| topic.name.to_string())
-        .collect();
-    assert_eq!(names, std::slice::from_ref(&name));
-    let topic = server.broker.topics().get(&name).unwrap();
-    assert_eq!((topic.partitions.len(), topic.id.0), (3, *id.as_bytes()));
-    let configs = BTreeMap::from([
-        ("cleanup.policy".to_owned(), "compact,delete".to_owned()),
-        ("retention.ms".to_owned(), "12345".to_owned()),
-    ]);
-    assert_eq!(topic.configs, configs);
-    assert_eq!(topic.partitions[0].config().retention_ms, 12_345);
-    let mut client = server.client().await;
-    assert_eq!(values(&client.fetch(&name, 2, 0).await), ["kept"]);
-}
-
-#[tokio::test]
-async fn interrupted_creations_are_completed_and_interrupted_deletions_finished() {
-    let server = Server::start(&[]).await;
-    let mut client = server.client().await;
-    client.create_topic("half-made", 2, &[]).await;
-    let gone = client.create_topic("half-gone", 2, &[]).await;
-    client.create_topic("never-made", 1, &[]).await;
-    server.broker.shutdown(super::harness::DEADLINE).await;
-    let path = server.dir.path();
-    std::fs::remove_dir_all(path.join("half-made-1")).unwrap();
-    std::fs::remove_dir_all(path.join("half-gone-0")).unwrap();
-    std::fs::remove_dir_all(path.join("never-made-0")).unwrap();
-    let id = jackfield_log::TopicId(*gone.as_bytes()).to_base64();
-    let file = path.join("topics").join(format!("{id}.properties"));
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("#deleting=false", "#deleting=true")).unwrap();
-    let server = server.restart().await;
-    assert_eq!(
-        server.broker.topics().get("half-made").unwrap().partitions.len(),
-        2
-    );
-    assert!(server.broker.topics().get("half-gone").is_none());
-    assert!(server.broker.topics().get("never-made").is_none());
-    assert_eq!(
-        std::fs::read_dir(server.dir.path().join("topics"))
-            .unwrap()
-            .count(),
-        1
-    );
-}
-
-/// What is left of a topic under a name that was given again does not touch the new topic, nor is it mixed into it.
-#[tokio::test]
-async fn remains_of_an_earlier_topic_of_the_same_name_are_kept_apart() {
-    for deleting in [true, false] {
-        let server = Server::start(&[]).await;
-        let mut client = server.client().await;
-        let id = client.create_topic("foo", 2, &[]).await;
-        client.produce("foo", 0, batch(&["kept"])).await;
-        server.broker.shutdown(super::harness::DEADLINE).await;
-        let path = server.dir.path();
-        let old = jackfield_log::TopicId([9; 16]).to_base64();
-        std::fs::create_dir(path.join("foo-2")).unwrap();
-        std::fs::write(
-            path.join("foo-2/partition.metadata"),
-            format!("version: 0\ntopic_id: {old}"),
-        )
-        .unwrap();
-        let text = format!("#name=foo\n#partitions=200\n#deleting={deleting}\n");
-        std::fs::write(path.join("topics").join(format!("{old}.properties")), text).unwrap();
-        let server = server.restart().await;
-        let topic = server.broker.topics().get("foo").unwrap();
-        assert_eq!((topic.partitions.len(), topic.id.0), (2, *id.as_bytes()));
-        assert_eq!(server.dir.path().join("foo-2").exists(), !deleting);
-        let mut client = server.client().await;
-        assert_eq!(values(&client.fetch("foo", 0, 0).await), ["kept"]);
     }
 }
 

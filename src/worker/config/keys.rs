@@ -13,7 +13,7 @@ const METRICS: &str = "JMX metrics are a feature of the JVM";
 
 /// Default of `task.shutdown.graceful.timeout.ms`: less than Kafka's 5000, so that the whole program ends within two
 /// seconds.
-const DEFAULT_GRACEFUL_TIMEOUT_MS: &str = "1200";
+const DEFAULT_GRACEFUL_TIMEOUT_MS: &str = "1000";
 
 /// All keys, sorted by what they belong to.
 pub(super) const KEYS: &[Key] = &[

@@ -1,6 +1,7 @@
 //! The whole worker over a real embedded broker in a temporary directory, with connectors of the tests' own.
 
 mod fencing;
+mod internal_topics;
 mod lifecycle;
 mod plugins;
 mod rig;
