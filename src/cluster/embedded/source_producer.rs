@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use jackfield_broker::Broker;
-use jackfield_protocol::records::{Compression, RecordBatchBuilder};
+use jackfield_protocol::records::RecordBatchBuilder;
 use jackfield_tasks::TaskGroup;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -31,6 +31,12 @@ const COALESCE: Duration = Duration::from_millis(50);
 const CALLS_MAX: usize = 1_024;
 /// Most offsets gathered before they are written.
 const OFFSETS_MAX: usize = 10_000;
+
+/// A batch of offsets is finished before it grows beyond this, so that it stays below the default `max.message.bytes`.
+/// A single larger offset makes a batch of its own.
+const BATCH_BYTES_MAX: usize = 1_000_000;
+/// What a record takes beside its key and value, at most.
+const RECORD_OVERHEAD_BYTES: usize = 64;
 
 /// What a producer shares with the port that fences it.
 #[derive(Debug)]
@@ -206,24 +212,30 @@ impl Gathered {
         }
     }
 
-    /// One batch per partition, records in order.
+    /// As few batches per partition as their size allows, records in order.
     fn batches(
         offsets: HashMap<(TopicPartition, Bytes), (u64, Option<Bytes>)>,
         now_ms: i64,
     ) -> Vec<PartitionRecords> {
         let mut ordered: Vec<_> = offsets.into_iter().collect();
         ordered.sort_unstable_by_key(|(_, (place, _))| *place);
+        let mut finished = Vec::new();
         let mut builders: BTreeMap<TopicPartition, RecordBatchBuilder> = BTreeMap::new();
         for ((partition, key), (_, value)) in ordered {
-            let builder = builders.entry(partition);
-            let builder = builder.or_insert_with(|| RecordBatchBuilder::new(Compression::None));
+            let size = key.len() + value.as_ref().map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
+            let builder = builders.entry(partition.clone()).or_default();
+            if !builder.is_empty() && builder.size_bytes() + size > BATCH_BYTES_MAX {
+                let batch = builder.finish();
+                finished.push(PartitionRecords { partition, batch });
+            }
             builder.push(now_ms, Some(&key), value.as_deref(), &[]);
         }
         let finish = |(partition, mut builder): (_, RecordBatchBuilder)| PartitionRecords {
             partition,
             batch: builder.finish(),
         };
-        builders.into_iter().map(finish).collect()
+        finished.extend(builders.into_iter().map(finish));
+        finished
     }
 
     fn is_full(&self) -> bool {

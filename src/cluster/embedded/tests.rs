@@ -530,6 +530,28 @@ async fn source_offsets_are_stored_after_their_records_and_acknowledged_in_order
 }
 
 #[tokio::test]
+async fn many_offsets_at_once_make_several_batches() {
+    let rig = rig(&[("offsets", 1)]).await;
+    let mut producer = rig.cluster.source_producer("p").await.unwrap();
+    let value = "x".repeat(1_000);
+    let offsets = (0..3_000).map(|number| offset(&format!("k{number}"), &value));
+    let stored = producer
+        .append_atomic(Vec::new(), offsets.collect())
+        .await
+        .unwrap();
+    stored.await.expect("no batch is too large for the topic");
+    let keys: Vec<String> = rig
+        .stored("offsets")
+        .await
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    let expected: Vec<String> = (0..3_000).map(|number| format!("k{number}")).collect();
+    assert_eq!(keys, expected);
+    producer.close(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
 async fn offsets_of_records_that_are_not_durable_are_never_stored() {
     let rig = rig(&[("t", 1), ("offsets", 1)]).await;
     let mut producer = rig.cluster.source_producer("p").await.unwrap();
