@@ -261,8 +261,11 @@ impl Membership {
                         self.rebalance();
                     }
                 }
+                else => break,
             }
         }
+        // Neither a membership to keep nor a consumer to order one: the order to leave is on its way.
+        std::future::pending().await
     }
 
     fn see(&self, before: &Seen) -> Seen {

@@ -1,16 +1,25 @@
 //! The port over a real broker core in a temporary directory.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use jackfield_broker::{Broker, BrokerConfig, groups::GroupPartition};
+use jackfield_broker::{
+    Broker, BrokerConfig,
+    groups::{GroupPartition, LeavingMember},
+};
 use jackfield_env::{
     Env, RealFiles,
     faulty::{Faults, FaultyFiles},
 };
 
-use super::EmbeddedCluster;
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    EmbeddedCluster,
+    membership::{Held, Membership, Standing},
+    subscription::Selection,
+};
 use crate::{
     Cluster, CommittedOffset, Compression, FetchedRecords, GroupConsumer, GroupEvent, GroupSubscription,
     NewTopic, PartitionRecords, RecordBatchBuilder, SourceOffset, TopicPartition, TopicSelection, records,
@@ -223,6 +232,53 @@ async fn a_dropped_consumer_leaves_its_partitions_to_the_others() {
     tokio::join!(assigned(&mut *first), assigned(&mut *second));
     drop(first);
     assert_eq!(assigned(&mut *second).await.len(), 2);
+}
+
+/// The two ends of a consumer that is dropped do not go at the same moment.
+#[tokio::test]
+async fn a_membership_that_is_lost_ends_with_its_consumer() {
+    let rig = rig(&[("t", 1)]).await;
+    let (given_up, orders) = watch::channel(0);
+    let (standing, mut seen) = watch::channel(Standing {
+        round: 0,
+        held: Held::Joining,
+    });
+    let (leave, leaving) = oneshot::channel();
+    let membership = Membership {
+        broker: rig.broker.clone(),
+        group_id: "g".to_owned(),
+        client_id: "c".to_owned(),
+        session_timeout: Duration::from_secs(10),
+        selection: Selection::parse(&names(&["t"])).unwrap(),
+        standing,
+        given_up: orders,
+        member_id: String::new(),
+    };
+    let mut running = pin!(membership.run(leaving));
+    let generation = tokio::select! {
+        () = &mut running => panic!("not told to end"),
+        generation = async {
+            let assigned = seen.wait_for(|standing| matches!(standing.held, Held::Assigned(_))).await;
+            match &assigned.unwrap().held {
+                Held::Assigned(generation) => Arc::clone(generation),
+                other => panic!("{other:?}"),
+            }
+        } => generation,
+    };
+    let member = LeavingMember {
+        member_id: generation.member_id.clone(),
+        group_instance_id: None,
+    };
+    rig.broker.groups().leave("g", &[member]).await.unwrap();
+    tokio::select! {
+        () = &mut running => panic!("not told to end"),
+        lost = seen.wait_for(|standing| matches!(standing.held, Held::Lost)) => drop(lost.unwrap()),
+    }
+    drop(given_up);
+    let early = tokio::time::timeout(Duration::from_millis(20), &mut running).await;
+    assert!(early.is_err(), "the order to leave is yet to come");
+    drop(leave);
+    tokio::time::timeout(DEADLINE, running).await.unwrap();
 }
 
 #[tokio::test]
