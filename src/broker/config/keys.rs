@@ -71,7 +71,7 @@ pub(crate) static BROKER_OPTIONS: &[Definition] = &[
     option("offsets.topic.segment.bytes", Kind::Int(1024, INT), "104857600", "Segment size of __consumer_offsets, when it is created"),
     option("producer.id.expiration.ms", Kind::Int(1, INT), "86400000", "How long the sequence numbers of a silent idempotent producer are remembered"),
     option("socket.listen.backlog.size", Kind::Int(1, 65_535), "1024", "Connections the operating system may hold before they are accepted"),
-    option("socket.request.max.bytes", Kind::Int(1024, INT), "104857600", "Largest request; a connection that declares more is closed"),
+    option("socket.request.max.bytes", Kind::Int(1024, INT), "104857600", "Largest request, 16 MiB where it is no produce request; a connection that declares more is closed"),
 ];
 
 #[cfg(test)]
