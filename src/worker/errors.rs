@@ -94,8 +94,15 @@ impl Tolerance {
         Ok(())
     }
 
-    /// Records passed over so far.
-    pub(crate) fn skipped(&self) -> u64 {
-        self.skipped
+    /// Says at a task's end how many records were passed over.
+    pub(crate) fn report(&self, context: &TaskContext) {
+        if self.skipped > 0 {
+            tracing::info!(
+                connector = context.connector,
+                task = context.task,
+                records = self.skipped,
+                "records were skipped"
+            );
+        }
     }
 }

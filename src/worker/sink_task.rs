@@ -426,14 +426,7 @@ impl SinkTask<'_> {
             );
         }
         self.sink.stop().await;
-        if self.tolerance.skipped() > 0 {
-            tracing::info!(
-                connector = self.context.connector,
-                task = self.context.task,
-                records = self.tolerance.skipped(),
-                "records were skipped"
-            );
-        }
+        self.tolerance.report(self.context);
         result
     }
 }

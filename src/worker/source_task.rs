@@ -125,7 +125,7 @@ impl SourceTask<'_> {
             if self.in_flight.bytes() >= MAX_IN_FLIGHT_BYTES {
                 tokio::select! {
                     result = self.in_flight.next() => {
-                        result.map_err(|error| self.context.cluster_failure(Stage::Produce.name(), &error))?;
+                        result.map_err(|error| self.append_failure(&error))?;
                     }
                     () = self.control.changed() => {}
                 }
@@ -177,7 +177,7 @@ impl SourceTask<'_> {
                 () = self.control.changed() => return Ok(()),
                 () = self.wake.notified() => return Ok(()),
                 result = self.in_flight.next(), if !self.in_flight.is_empty() => {
-                    result.map_err(|error| self.context.cluster_failure(Stage::Produce.name(), &error))?;
+                    result.map_err(|error| self.append_failure(&error))?;
                 }
                 () = over => return Ok(()),
             }
@@ -292,14 +292,7 @@ impl SourceTask<'_> {
         }
         self.source.stop().await;
         close(self.context, self.producer, patience).await;
-        if self.tolerance.skipped() > 0 {
-            tracing::info!(
-                connector = self.context.connector,
-                task = self.context.task,
-                records = self.tolerance.skipped(),
-                "records were skipped"
-            );
-        }
+        self.tolerance.report(self.context);
         result
     }
 }

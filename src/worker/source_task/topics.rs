@@ -111,14 +111,7 @@ impl Topics {
         }
         let builder = slot.builders[position].get_or_insert_with(|| RecordBatchBuilder::new(compression));
         if !builder.is_empty() && builder.size_bytes() + bytes > MAX_BATCH_BYTES {
-            let partition = TopicPartition {
-                topic: Arc::clone(&slot.name),
-                partition,
-            };
-            finished.push(PartitionRecords {
-                partition,
-                batch: builder.finish(),
-            });
+            finished.push(finish(&slot.name, partition, builder));
         }
         builder
     }
@@ -132,19 +125,24 @@ impl Topics {
                     && !builder.is_empty()
                 {
                     used = true;
-                    let partition = TopicPartition {
-                        topic: Arc::clone(&slot.name),
-                        partition,
-                    };
-                    finished.push(PartitionRecords {
-                        partition,
-                        batch: builder.finish(),
-                    });
+                    finished.push(finish(&slot.name, partition, builder));
                 }
             }
             if used {
                 slot.sticky = (slot.sticky + 1) % slot.partitions;
             }
         }
+    }
+}
+
+/// The finished batch of a partition; its builder is empty again.
+fn finish(topic: &Arc<str>, partition: i32, builder: &mut RecordBatchBuilder) -> PartitionRecords {
+    let partition = TopicPartition {
+        topic: Arc::clone(topic),
+        partition,
+    };
+    PartitionRecords {
+        partition,
+        batch: builder.finish(),
     }
 }

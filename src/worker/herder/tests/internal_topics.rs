@@ -17,26 +17,13 @@ async fn the_config_topic_is_connects() {
     let rig = Rig::new("").await;
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
-    rig.herder
-        .set_target_state("src", TargetState::Paused)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["PAUSED", "PAUSED"]).await;
-    rig.herder
-        .set_target_state("src", TargetState::Started)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
-    rig.herder
-        .set_target_state("src", TargetState::Stopped)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["STOPPED"]).await;
-    rig.herder
-        .set_target_state("src", TargetState::Started)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    rig.change_state("src", TargetState::Paused, &["PAUSED", "PAUSED"])
+        .await;
+    rig.change_state("src", TargetState::Started, &["RUNNING", "RUNNING"])
+        .await;
+    rig.change_state("src", TargetState::Stopped, &["STOPPED"]).await;
+    rig.change_state("src", TargetState::Started, &["RUNNING", "RUNNING"])
+        .await;
     let changed = config(&format!("{SOURCE}\nextra=x"));
     let (created, info) = rig.herder.put_config("src", changed).await.unwrap();
     assert!(!created);
@@ -73,11 +60,8 @@ async fn the_status_topic_is_connects() {
     lock(&rig.source).lines = vec!["a".to_owned()];
     rig.create(SOURCE).await;
     wait_for("the record", || async { !rig.values("lines").await.is_empty() }).await;
-    rig.herder
-        .set_target_state("src", TargetState::Paused)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["PAUSED", "PAUSED"]).await;
+    rig.change_state("src", TargetState::Paused, &["PAUSED", "PAUSED"])
+        .await;
     rig.herder
         .set_target_state("src", TargetState::Stopped)
         .await

@@ -110,11 +110,8 @@ async fn what_was_paused_or_stopped_is_so_after_a_restart() {
     rig.wait_for_states("running", &["RUNNING", "RUNNING"]).await;
     rig.wait_for_states("paused", &["PAUSED", "PAUSED"]).await;
     rig.wait_for_states("stopped", &["STOPPED"]).await;
-    rig.herder
-        .set_target_state("paused", TargetState::Started)
-        .await
-        .unwrap();
-    rig.wait_for_states("paused", &["RUNNING", "RUNNING"]).await;
+    rig.change_state("paused", TargetState::Started, &["RUNNING", "RUNNING"])
+        .await;
     let configs = rig.records("connect-configs").await;
     let commits = configs.iter().filter(|(key, _)| key == "commit-running").count();
     assert_eq!(commits, 1, "unchanged task configs are not written again");
@@ -144,11 +141,8 @@ async fn a_connector_may_begin_paused_or_stopped() {
         keys,
         ["target-state-p", "connector-p", "target-state-s", "connector-s"]
     );
-    rig.herder
-        .set_target_state("p", TargetState::Started)
-        .await
-        .unwrap();
-    rig.wait_for_states("p", &["RUNNING", "RUNNING"]).await;
+    rig.change_state("p", TargetState::Started, &["RUNNING", "RUNNING"])
+        .await;
     rig.stop().await;
 }
 
@@ -157,11 +151,8 @@ async fn a_paused_source_does_not_poll() {
     let rig = Rig::new("").await;
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
-    rig.herder
-        .set_target_state("src", TargetState::Paused)
-        .await
-        .unwrap();
-    rig.wait_for_states("src", &["PAUSED", "PAUSED"]).await;
+    rig.change_state("src", TargetState::Paused, &["PAUSED", "PAUSED"])
+        .await;
     let (polls, wake) = {
         let mut source = lock(&rig.source);
         source.lines.push("a".to_owned());

@@ -13,7 +13,7 @@ use jackfield_env::Env;
 use jackfield_plugin::{Kind, NativePolicy, PluginConfig, Plugins};
 
 use super::plugins::{SinkState, SourceState, TestPlugin};
-use crate::{ConfigMap, Herder, HerderError, WorkerConfig};
+use crate::{ConfigMap, Herder, HerderError, TargetState, WorkerConfig};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -200,6 +200,12 @@ impl Rig {
             .chain(status.tasks)
             .map(|state| state.state)
             .collect()
+    }
+
+    /// Asks for a target state, and waits until connector and tasks are in `states`.
+    pub(super) async fn change_state(&self, name: &str, target: TargetState, states: &[&str]) {
+        self.herder.set_target_state(name, target).await.unwrap();
+        self.wait_for_states(name, states).await;
     }
 
     pub(super) async fn wait_for_states(&self, name: &str, states: &[&str]) {
