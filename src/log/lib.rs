@@ -12,9 +12,11 @@ mod creation;
 mod errors;
 mod identity;
 mod index;
+mod lazy_file;
 mod leftovers;
 mod maintenance;
 mod manager;
+mod opening;
 mod partition_log;
 #[cfg(feature = "planted-bugs")]
 mod planted;
@@ -25,6 +27,7 @@ mod salvage;
 mod segment;
 mod snapshots;
 mod state;
+mod stored_index;
 #[cfg(test)]
 mod tests;
 

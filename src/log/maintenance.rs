@@ -99,6 +99,7 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
             last_checkpoint = Some(now_ms);
+            manager.close_unused_segments();
             if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
@@ -123,6 +124,19 @@ impl LogManager {
             };
             if let Err(error) = removed {
                 tracing::warn!(path = %path.display(), %error, "deleted file could not be unlinked; the next start removes it");
+            }
+        }
+    }
+
+    /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
+    pub(crate) fn close_unused_segments(&self) {
+        for log in self.logs() {
+            let mut state = log.lock();
+            let Some((_, closed)) = state.segments.split_last_mut() else {
+                continue;
+            };
+            for segment in closed {
+                segment.close_unused(&self.env.files);
             }
         }
     }
@@ -304,7 +318,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
-        for file in state.active().write_indexes(files, &dir)? {
+        for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }
         let end = state.log_end_offset;

@@ -8,17 +8,16 @@ use std::{
     thread::JoinHandle,
 };
 
-use jackfield_env::{Env, File, Files};
+use jackfield_env::{Env, File};
 
 use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
     identity,
-    leftovers::{self, DELETE_SUFFIX},
+    leftovers::DELETE_SUFFIX,
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
-    recovery::{self, Known},
 };
 
 /// Longest name of a file.
@@ -99,86 +98,6 @@ impl LogManager {
             .map_err(failed)?;
         *manager.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads;
         Ok(manager)
-    }
-
-    fn load_directory(
-        &self,
-        directory: &Directory,
-        defaults: &LogConfig,
-        logs: &mut Logs,
-    ) -> Result<(), OpenError> {
-        let files = &*self.env.files;
-        let path = &directory.path;
-        let at = |name: &str| path.join(name);
-        let marker = at(checkpoint::CLEAN_SHUTDOWN);
-        let clean = files.exists(&marker);
-        let read =
-            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
-        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
-        let starts = read(checkpoint::LOG_START)?;
-        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, offsets) in [
-            (checkpoint::RECOVERY_POINT, &recovery_points),
-            (checkpoint::LOG_START, &starts),
-        ] {
-            // One that is missing or damaged is written.
-            if !offsets.is_empty() {
-                known.insert(at(name), offsets.clone());
-            }
-        }
-        drop(known);
-        let mut unsynced = Vec::new();
-        for entry in files.read_dir(path).map_err(OpenError::io(path))? {
-            if !entry.is_dir {
-                continue;
-            }
-            let dir = at(&entry.name);
-            if leftovers::is_deleted_partition(&entry.name) {
-                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
-                continue;
-            };
-            if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            if let Some(other) = logs.get(&(topic.into(), partition)) {
-                return Err(OpenError::Invalid {
-                    path: dir.display().to_string(),
-                    message: format!(
-                        "the same partition is in {}: remove one of them",
-                        other.log_dir.display()
-                    ),
-                });
-            }
-            let key = (topic.to_owned(), partition);
-            let known = Known {
-                clean,
-                recovery_point: recovery_points.get(&key).copied().unwrap_or(0),
-                log_start_offset: starts.get(&key).copied(),
-            };
-            let log = recovery::open(
-                dir.clone(),
-                topic,
-                partition,
-                self.shared(directory),
-                defaults.clone(),
-                known,
-                &mut unsynced,
-            )
-            .map_err(OpenError::io(&dir))?;
-            logs.insert((topic.into(), partition), log);
-        }
-        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
-            result.map_err(OpenError::io(file.path()))?;
-        }
-        // From here on a crash is unclean.
-        files
-            .remove_file(&marker)
-            .and_then(|()| files.sync_dir(path))
-            .map_err(OpenError::io(&marker))
     }
 
     pub(crate) fn shared(&self, directory: &Directory) -> Shared {
@@ -333,16 +252,6 @@ impl Drop for LogManager {
         self.maintenance.stop();
         self.committer.stop();
     }
-}
-
-/// Removes a partition that was never fully created; what is something else is left alone.
-fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
-    if leftovers::is_unused_partition(files, dir)? {
-        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
-        return files.remove_dir_all(dir);
-    }
-    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
-    Ok(())
 }
 
 fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {

@@ -133,12 +133,13 @@ impl PartitionLog {
             return Ok(fetched);
         }
         let first = state.segment_of(offset);
-        let places: Vec<Place> = state.segments[first..]
+        let places: Result<Vec<Place>, ReadError> = state.segments[first..]
             .iter()
             .filter(|segment| state.readable(segment) > 0)
             .take(2)
             .map(|segment| place(&state, segment, offset, max_bytes))
             .collect();
+        let places = places?;
         drop(state);
         for place in places {
             let found = locate(&place, offset, max_bytes, min_one)
@@ -176,15 +177,21 @@ impl PartitionLog {
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, ReadError> {
         let state = self.lock();
         self.check_range(&state, state.log_start_offset)?;
-        let places: Vec<Place> = state
+        let places: Result<Vec<Place>, ReadError> = state
             .segments
             .iter()
             .filter(|segment| segment.max_timestamp >= timestamp && state.readable(segment) > 0)
             .map(|segment| {
-                let near = segment.indexes.offset_before_timestamp(timestamp);
-                place(&state, segment, near.unwrap_or(segment.base_offset), 0)
+                let near = segment.indexes.time_before(timestamp);
+                place(
+                    &state,
+                    segment,
+                    near.map_or(segment.base_offset, |entry| entry.offset),
+                    0,
+                )
             })
             .collect();
+        let places = places?;
         let start = state.log_start_offset;
         drop(state);
         for place in places {
@@ -215,8 +222,8 @@ impl PartitionLog {
             .max_by_key(|s| s.max_timestamp);
         let Some(best) = best else { return Ok(None) };
         let timestamp = best.max_timestamp;
-        let whole = place(&state, best, best.base_offset, 0);
-        let near = place(&state, best, best.offset_of_max_timestamp, 0);
+        let whole = place(&state, best, best.base_offset, 0)?;
+        let near = place(&state, best, best.offset_of_max_timestamp, 0)?;
         let committed = best.offset_of_max_timestamp < state.committed.offset;
         drop(state);
         if committed {
@@ -279,7 +286,17 @@ impl PartitionLog {
     }
 }
 
-fn place(state: &State, segment: &segment::Segment, offset: i64, max_bytes: usize) -> Place {
+fn place(
+    state: &State,
+    segment: &segment::Segment,
+    offset: i64,
+    max_bytes: usize,
+) -> Result<Place, ReadError> {
+    // Whoever has the place can read the file, also when it is deleted meanwhile.
+    segment.file.ready().map_err(|error| {
+        let path = segment.file.path().display();
+        ReadError::Storage(format!("{path} cannot be opened: {error}"))
+    })?;
     let hint = state
         .hints
         .iter()
@@ -308,7 +325,7 @@ fn place(state: &State, segment: &segment::Segment, offset: i64, max_bytes: usiz
         Some(next) if segment.base_offset != state.committed.segment => next.base_offset,
         _ => state.committed.offset,
     };
-    Place {
+    Ok(Place {
         file: Arc::clone(&segment.file),
         segment: segment.base_offset,
         from,
@@ -317,7 +334,7 @@ fn place(state: &State, segment: &segment::Segment, offset: i64, max_bytes: usiz
         limit,
         limit_offset: damage.is_none().then_some(limit_offset),
         damage,
-    }
+    })
 }
 
 /// Finds the bytes to return in one segment; `None` when the offset lies behind its last batch. Reads headers only where

@@ -68,25 +68,26 @@ pub(crate) fn open(
     let now_ms = shared.env.clock.now_ms();
     let topic_id = checkpoint::read_partition_metadata(&*files, &dir)?;
     let epochs = checkpoint::read_epochs(&*files, &dir)?;
-    let mut segments = open_segments(&*files, &dir, known, now_ms)?;
+    let mut segments = open_segments(&files, &dir, known, now_ms)?;
     let end = Loader {
-        files: &*files,
+        files: &files,
         dir: &dir,
         known,
         index_interval_bytes: config.index_interval_bytes,
         unsynced,
     }
     .load(&mut segments)?;
-    let producers = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
     #[cfg(feature = "planted-bugs")]
-    let producers = if crate::planted::is("forget-producer-state") {
-        ProducerStates::default()
+    let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
+        (ProducerStates::default(), None)
     } else {
-        producers
+        (producers, recalled_from)
     };
     let first = segments[0].base_offset;
     let mut state = new_state(dir, config, segments, epochs, end);
     state.producers = producers;
+    state.recalled_from = recalled_from;
     state.log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
 }
@@ -126,6 +127,7 @@ fn new_state(
         config,
         segments,
         producers: ProducerStates::default(),
+        recalled_from: None,
         epochs,
         unsynced: Vec::new(),
         queued: false,
@@ -140,25 +142,24 @@ fn new_state(
 }
 
 /// Opens the segment files, or a first one where there is none.
-fn open_segments(files: &dyn Files, dir: &Path, known: Known, now_ms: i64) -> io::Result<Vec<Segment>> {
-    let bases = clean_directory(files, dir)?;
-    let mut segments = Vec::with_capacity(bases.len().max(1));
-    for base_offset in &bases {
-        segments.push(Segment::open(files, dir, *base_offset, now_ms)?);
-    }
+fn open_segments(files: &Arc<dyn Files>, dir: &Path, known: Known, now_ms: i64) -> io::Result<Vec<Segment>> {
+    let mut segments: Vec<Segment> = clean_directory(&**files, dir)?
+        .into_iter()
+        .map(|(base_offset, size)| Segment::lazily(files, dir, base_offset, size, now_ms))
+        .collect();
     if segments.is_empty() {
         // Offsets that were given out once are not given out again.
         let base_offset = known.log_start_offset.unwrap_or(0).max(known.recovery_point);
         if base_offset > 0 {
             tracing::error!(directory = %dir.display(), base_offset, "no segment is left of this partition: its records are lost; restore the directory from a copy");
         }
-        segments.push(Segment::open(files, dir, base_offset, now_ms)?);
+        segments.push(Segment::open(&**files, dir, base_offset, now_ms)?);
     }
     Ok(segments)
 }
 
-/// Removes leftovers of deletions and replacements; returns the base offsets of the segments in order.
-fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
+/// Removes leftovers of deletions and replacements; returns base offsets and sizes of the segments in order.
+fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i64, u64)>> {
     let mut bases = Vec::new();
     for entry in files.read_dir(dir)? {
         if [".deleted", ".cleaned", ".tmp"]
@@ -167,7 +168,7 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
         {
             files.remove_file(&dir.join(&entry.name))?;
         } else if let Some(base) = segment::base_offset_of(&entry.name, "log") {
-            bases.push(base);
+            bases.push((base, entry.len));
         }
     }
     bases.sort_unstable();
@@ -225,7 +226,7 @@ struct Loaded {
 
 /// Loads or rebuilds the indexes of one log's segments.
 struct Loader<'a> {
-    files: &'a dyn Files,
+    files: &'a Arc<dyn Files>,
     dir: &'a Path,
     known: Known,
     index_interval_bytes: u64,
@@ -249,14 +250,15 @@ impl Loader<'_> {
                 }
                 Some(_) if loaded.ends_log => {
                     let later = segments.drain(index + 1..);
-                    salvage::set_segments_aside(self.files, self.dir, later, end)?;
+                    salvage::set_segments_aside(&**self.files, self.dir, later, end)?;
                     self.unsynced.push(self.files.open_dir(self.dir)?);
                 }
                 Some(_) => {
                     let written = segments[index].write_indexes(self.files, self.dir)?;
                     self.unsynced.extend(written);
+                    segments[index].close_unused(self.files);
                 }
-                None => {}
+                None => segments[index].spill_indexes(self.files, self.dir),
             }
             index += 1;
         }
@@ -270,6 +272,8 @@ impl Loader<'_> {
         let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
         if (self.known.clean || behind)
             && segment.load_indexes(self.files, self.dir)
+            // Those of closed segments are looked through when they are first used.
+            && (next_base.is_some() || segment.indexes.are_in_order())
             && let Ok(end) = segment.load_tail()
         {
             return Ok(Loaded { end, ends_log: false });
@@ -439,7 +443,7 @@ impl Loader<'_> {
         let (path, position, error) = (file.path().display(), fault.position, &fault.message);
         let cut_bytes = length - position;
         if more_behind {
-            let kept = salvage::set_aside(self.files, file, position, length)?;
+            let kept = salvage::set_aside(&**self.files, file, position, length)?;
             tracing::error!(file = %path, position, cut_bytes, %error, kept = %kept.display(), "cut a bad batch and what followed it; the bytes were kept aside");
         } else if acknowledged {
             tracing::error!(file = %path, position, cut_bytes, %error, "cut a bad batch at the end of the log that had been acknowledged");
