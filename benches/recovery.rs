@@ -57,6 +57,9 @@ struct Options {
     /// Drop the data from the page cache before every restart
     #[arg(long)]
     cold: bool,
+    /// Leave the data where it is, for a closer look
+    #[arg(long)]
+    keep: bool,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -180,6 +183,10 @@ fn measure(name: &str, options: &Options) -> Figures {
     thread::sleep(idle);
     let idle_bytes = resident_bytes(process.id());
     stop(&mut process);
+    if options.keep {
+        println!("{name}: kept {}", scratch.path().display());
+        std::mem::forget(scratch);
+    }
     Figures {
         empty_start,
         empty_bytes,

@@ -8,6 +8,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use jackfield_env::{File, Files};
+use jackfield_protocol::records::BatchHeader;
 
 use crate::stored_index::{Entry, StoredIndex};
 
@@ -26,6 +27,14 @@ pub(crate) struct OffsetEntry {
 pub(crate) struct TimeEntry {
     pub(crate) timestamp: i64,
     pub(crate) offset: i64,
+}
+
+impl TimeEntry {
+    /// Whether it is what the time index says of this batch.
+    pub(crate) fn is_of(&self, header: &BatchHeader) -> bool {
+        (header.base_offset..=header.last_offset()).contains(&self.offset)
+            && header.max_timestamp == self.timestamp
+    }
 }
 
 fn relative(offset: i64, base_offset: i64) -> [u8; 4] {
@@ -126,6 +135,14 @@ impl<E: Entry> Index<E> {
         self.stored.as_ref().map_or(0, StoredIndex::len) + self.newest.len() as u64
     }
 
+    /// All entries; those in the file only when it can be read.
+    fn all(&self) -> Vec<E> {
+        let stored = self.stored.as_ref().map(StoredIndex::all);
+        let mut entries = stored.unwrap_or_default();
+        entries.extend_from_slice(&self.newest);
+        entries
+    }
+
     /// Moves what is in memory to the file.
     fn spill(&mut self, files: &Arc<dyn Files>, dir: &Path, base_offset: i64) -> io::Result<Arc<dyn File>> {
         let stored = self
@@ -196,6 +213,16 @@ impl Indexes {
         let last = self.times.last().map_or(-1, |entry| entry.timestamp);
         if timestamp > last {
             self.times.newest.push(TimeEntry { timestamp, offset });
+        }
+    }
+
+    /// Takes over from an older index of the same segment what it has of batches from byte `position`, offset `offset` on.
+    pub(crate) fn extend(&mut self, older: &Self, position: u64, offset: i64) {
+        let offsets = older.offsets.all();
+        let newer = offsets.into_iter().filter(|entry| entry.position >= position);
+        self.offsets.newest.extend(newer);
+        for time in older.times.all().iter().filter(|time| time.offset >= offset) {
+            self.maybe_append_time(time.timestamp, time.offset);
         }
     }
 

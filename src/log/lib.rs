@@ -10,6 +10,7 @@ mod commit;
 mod config;
 mod creation;
 mod errors;
+mod examine;
 mod identity;
 mod index;
 mod lazy_file;
@@ -18,6 +19,7 @@ mod maintenance;
 mod manager;
 mod opening;
 mod partition_log;
+mod place;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod producer_state;
@@ -30,10 +32,14 @@ mod state;
 mod stored_index;
 #[cfg(test)]
 mod tests;
+mod timestamps;
+mod trust;
+mod verified;
 
 pub use append::{AppendOrigin, Appended};
 pub use config::{Durability, LogConfig, LogManagerConfig, TopicId};
 pub use errors::{AppendError, OpenError, ReadError};
 pub use manager::LogManager;
 pub use partition_log::PartitionLog;
-pub use read::{Fetched, FileSlice, TimestampOffset};
+pub use read::{Fetched, FileSlice};
+pub use timestamps::TimestampOffset;

@@ -295,7 +295,8 @@ impl PartitionLog {
 
     fn rename_deleted(&self, dir: &Path, segment: &Segment, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         let files = &*self.env.files;
-        for suffix in ["log", "index", "timeindex", "snapshot"] {
+        // The log comes last: as long as it has its name the segment can be read.
+        for suffix in ["snapshot", "timeindex", "index", "log"] {
             let from = segment::path(dir, segment.base_offset, suffix);
             if files.exists(&from) {
                 let to = segment::path(dir, segment.base_offset, &format!("{suffix}.deleted"));

@@ -13,7 +13,9 @@ use std::{
 use jackfield_env::{Entry, File, Files};
 
 use crate::{
-    LogConfig, OpenError, checkpoint, leftovers,
+    LogConfig, OpenError,
+    checkpoint::{self, Offsets},
+    leftovers,
     manager::{Directory, LogManager, Logs},
     partition_log::PartitionLog,
     recovery::{self, Known},
@@ -44,10 +46,12 @@ impl LogManager {
             |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
         let recovery_points = read(checkpoint::RECOVERY_POINT)?;
         let starts = read(checkpoint::LOG_START)?;
+        let watermarks = read(checkpoint::HIGH_WATERMARK)?;
         let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, offsets) in [
             (checkpoint::RECOVERY_POINT, &recovery_points),
             (checkpoint::LOG_START, &starts),
+            (checkpoint::HIGH_WATERMARK, &watermarks),
         ] {
             // One that is missing or damaged is written.
             if !offsets.is_empty() {
@@ -60,10 +64,16 @@ impl LogManager {
         let opened = in_parallel(&entries, |entry| {
             let known = |topic: &str, partition: i32| {
                 let key = (topic.to_owned(), partition);
+                let of = |offsets: &Offsets| offsets.get(&key).copied();
+                let (recovery_point, watermark) = (of(&recovery_points), of(&watermarks));
+                let acknowledged = recovery_point.unwrap_or(0);
                 Known {
                     clean,
-                    recovery_point: recovery_points.get(&key).copied().unwrap_or(0),
-                    log_start_offset: starts.get(&key).copied(),
+                    // Written together, the high watermark is never the smaller one: where they differ the smaller one is
+                    // safe.
+                    recovery_point: acknowledged.min(watermark.unwrap_or(acknowledged)),
+                    ends_there: clean && recovery_point == watermark && recovery_point.is_some(),
+                    log_start_offset: of(&starts),
                 }
             };
             self.open_entry(directory, entry, defaults, known)

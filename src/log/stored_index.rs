@@ -144,6 +144,16 @@ impl<E: Entry> StoredIndex<E> {
         Ok(count.checked_sub(1).map(|index| block[index]))
     }
 
+    /// All entries; none when the file cannot be read.
+    pub(crate) fn all(&self) -> Vec<E> {
+        let read = || self.read(&*self.files.open(&self.path, false)?, 0, self.len);
+        if self.len == 0 {
+            Vec::new()
+        } else {
+            read().unwrap_or_default()
+        }
+    }
+
     /// Whether all entries are in order. Looks through the file once.
     pub(crate) fn is_in_order(&self) -> bool {
         self.len == 0
