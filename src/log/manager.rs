@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     thread::JoinHandle,
 };
 
@@ -14,11 +14,13 @@ use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
+    copies::Copies,
     identity,
+    known::Checkpoints,
     leftovers::{self, DELETE_SUFFIX},
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
-    recovery::{self, Known},
+    recovery,
 };
 
 /// Longest name of a file.
@@ -29,8 +31,18 @@ const MAX_NAME_BYTES: usize = 255;
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) health: Arc<DirectoryHealth>,
+    /// What `meta.properties` says of node, directory and cluster.
+    pub(crate) identity: OnceLock<String>,
     /// Held open until the manager is closed: the lock on `.lock` lives as long.
     lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// Checkpoints as they are on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointed {
+    pub(crate) offsets: HashMap<PathBuf, Offsets>,
+    /// By log directory.
+    pub(crate) copies: HashMap<PathBuf, Copies>,
 }
 
 pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
@@ -47,7 +59,7 @@ pub struct LogManager {
     /// Held while a topic is created, so that two creations of one topic cannot meet.
     pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
-    pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
+    pub(crate) checkpointed: Mutex<Checkpointed>,
     pub(crate) maintenance: Arc<Maintenance>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -75,18 +87,18 @@ impl LogManager {
             committer,
             logs: RwLock::new(Logs::new()),
             creating: Mutex::new(()),
-            checkpointed: Mutex::new(HashMap::new()),
+            checkpointed: Mutex::default(),
             maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();
         for directory in &manager.directories {
-            identity::write(
-                &directory.path,
-                &manager.env,
-                manager.config.broker_id,
-                &manager.cluster_id,
-            )?;
+            let (path, env, broker_id) = (&directory.path, &manager.env, manager.config.broker_id);
+            identity::write(path, env, broker_id, &manager.cluster_id)?;
+            let said = identity::read(path, env, broker_id, &mut Some(manager.cluster_id.clone()))?;
+            if let Some(said) = said {
+                directory.identity.get_or_init(|| said);
+            }
             manager.load_directory(directory, &defaults, &mut logs)?;
         }
         manager.logs = RwLock::new(logs);
@@ -111,24 +123,8 @@ impl LogManager {
         let path = &directory.path;
         let at = |name: &str| path.join(name);
         let marker = at(checkpoint::CLEAN_SHUTDOWN);
-        let clean = files.exists(&marker);
-        let read =
-            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
-        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
-        let starts = read(checkpoint::LOG_START)?;
-        let watermarks = read(checkpoint::HIGH_WATERMARK)?;
-        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, offsets) in [
-            (checkpoint::RECOVERY_POINT, &recovery_points),
-            (checkpoint::LOG_START, &starts),
-            (checkpoint::HIGH_WATERMARK, &watermarks),
-        ] {
-            // One that is missing or damaged is written.
-            if !offsets.is_empty() {
-                known.insert(at(name), offsets.clone());
-            }
-        }
-        drop(known);
+        let checkpoints = Checkpoints::read(files, path).map_err(OpenError::io(path))?;
+        self.note_checkpoints(path, &checkpoints);
         let mut unsynced = Vec::new();
         for entry in files.read_dir(path).map_err(OpenError::io(path))? {
             if !entry.is_dir {
@@ -142,7 +138,10 @@ impl LogManager {
             let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
                 continue;
             };
-            if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
+            let known = checkpoints.of(topic, partition);
+            let complete =
+                known.copy.is_some() || recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))?;
+            if !complete {
                 remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
                 continue;
             }
@@ -155,18 +154,6 @@ impl LogManager {
                     ),
                 });
             }
-            let key = (topic.to_owned(), partition);
-            // Written together, the high watermark is never the smaller one: where they differ the smaller one is safe.
-            let recovery_point = recovery_points.get(&key).copied().unwrap_or(0);
-            let watermark = watermarks.get(&key).copied().unwrap_or(recovery_point);
-            let known = Known {
-                clean,
-                recovery_point: recovery_point.min(watermark),
-                ends_there: clean
-                    && recovery_points.get(&key) == watermarks.get(&key)
-                    && recovery_points.contains_key(&key),
-                log_start_offset: starts.get(&key).copied(),
-            };
             let log = recovery::open(
                 dir.clone(),
                 topic,
@@ -187,6 +174,21 @@ impl LogManager {
             .remove_file(&marker)
             .and_then(|()| files.sync_dir(path))
             .map_err(OpenError::io(&marker))
+    }
+
+    /// Takes over the checkpoints as they are on disk. One that is missing or damaged is written.
+    fn note_checkpoints(&self, path: &Path, read: &Checkpoints) {
+        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, &read.recovery_points),
+            (checkpoint::LOG_START, &read.starts),
+            (checkpoint::HIGH_WATERMARK, &read.watermarks),
+        ] {
+            if !offsets.is_empty() {
+                known.offsets.insert(path.join(name), offsets.clone());
+            }
+        }
+        known.copies.insert(path.to_owned(), read.copies.clone());
     }
 
     pub(crate) fn shared(&self, directory: &Directory) -> Shared {
@@ -365,6 +367,7 @@ fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     Ok(Directory {
         path: path.to_owned(),
         health: Arc::new(DirectoryHealth::default()),
+        identity: OnceLock::new(),
         lock: Mutex::new(Some(lock)),
     })
 }
