@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     checkpoint::{self, Offsets},
+    copies::{COPIES, Copies, PartitionCopy},
     manager::LogManager,
     partition_log::PartitionLog,
     segment::{self, Segment},
@@ -176,14 +177,29 @@ impl LogManager {
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
             let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+            let mut copies = Copies {
+                identity: directory.identity.get().cloned(),
+                ..Copies::default()
+            };
             for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
                 let key = (log.topic().to_owned(), log.partition());
                 let state = log.lock();
-                if state.log_start_offset > state.segments[0].base_offset {
-                    starts.insert(key.clone(), state.log_start_offset);
-                }
+                let inside = state.log_start_offset > state.segments[0].base_offset;
+                let log_start_offset = inside.then_some(state.log_start_offset);
+                starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
+                let copy = PartitionCopy {
+                    topic_id: log.topic_id(),
+                    log_start_offset,
+                    epochs: state.epochs.clone(),
+                };
+                copies.partitions.insert(key.clone(), copy);
                 recovery.insert(key.clone(), state.recovery_point);
                 watermarks.insert(key, state.committed.offset);
+            }
+            if written.copies.get(&directory.path) != Some(&copies) {
+                let path = directory.path.join(COPIES);
+                self.env.files.write_atomic(&path, copies.render().as_bytes())?;
+                written.copies.insert(directory.path.clone(), copies);
             }
             for (name, offsets) in [
                 (checkpoint::RECOVERY_POINT, recovery),
@@ -191,9 +207,9 @@ impl LogManager {
                 (checkpoint::HIGH_WATERMARK, watermarks),
             ] {
                 let path = directory.path.join(name);
-                if written.get(&path) != Some(&offsets) {
+                if written.offsets.get(&path) != Some(&offsets) {
                     checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-                    written.insert(path, offsets);
+                    written.offsets.insert(path, offsets);
                 }
             }
         }
@@ -205,9 +221,12 @@ impl LogManager {
     pub(crate) fn forget_checkpoints(&self, topic: &str, partitions: Range<i32>) -> io::Result<()> {
         let names = (topic.to_owned(), partitions.start)..(topic.to_owned(), partitions.end);
         let written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = written
-            .values()
-            .any(|offsets| offsets.range(names.clone()).next().is_some());
+        let mut offsets = written.offsets.values();
+        let known = offsets.any(|offsets| offsets.range(names.clone()).next().is_some())
+            || written
+                .copies
+                .values()
+                .any(|copies| copies.partitions.range(names.clone()).next().is_some());
         drop(written);
         if known { self.write_checkpoints() } else { Ok(()) }
     }

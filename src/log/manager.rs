@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     thread::JoinHandle,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
+    copies::Copies,
     identity,
     leftovers::DELETE_SUFFIX,
     maintenance::Maintenance,
@@ -28,8 +29,18 @@ const MAX_NAME_BYTES: usize = 255;
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) health: Arc<DirectoryHealth>,
+    /// What `meta.properties` says of node, directory and cluster.
+    pub(crate) identity: OnceLock<String>,
     /// Held open until the manager is closed: the lock on `.lock` lives as long.
     lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// Checkpoints as they are on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointed {
+    pub(crate) offsets: HashMap<PathBuf, Offsets>,
+    /// By log directory.
+    pub(crate) copies: HashMap<PathBuf, Copies>,
 }
 
 pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
@@ -46,7 +57,7 @@ pub struct LogManager {
     /// Held while a topic is created, so that two creations of one topic cannot meet.
     pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
-    pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
+    pub(crate) checkpointed: Mutex<Checkpointed>,
     pub(crate) maintenance: Arc<Maintenance>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -74,18 +85,18 @@ impl LogManager {
             committer,
             logs: RwLock::new(Logs::new()),
             creating: Mutex::new(()),
-            checkpointed: Mutex::new(HashMap::new()),
+            checkpointed: Mutex::default(),
             maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();
         for directory in &manager.directories {
-            identity::write(
-                &directory.path,
-                &manager.env,
-                manager.config.broker_id,
-                &manager.cluster_id,
-            )?;
+            let (path, env, broker_id) = (&directory.path, &manager.env, manager.config.broker_id);
+            identity::write(path, env, broker_id, &manager.cluster_id)?;
+            let said = identity::read(path, env, broker_id, &mut Some(manager.cluster_id.clone()))?;
+            if let Some(said) = said {
+                directory.identity.get_or_init(|| said);
+            }
             manager.load_directory(directory, &defaults, &mut logs)?;
         }
         manager.logs = RwLock::new(logs);
@@ -266,6 +277,7 @@ fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     Ok(Directory {
         path: path.to_owned(),
         health: Arc::new(DirectoryHealth::default()),
+        identity: OnceLock::new(),
         lock: Mutex::new(Some(lock)),
     })
 }

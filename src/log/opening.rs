@@ -13,12 +13,12 @@ use std::{
 use jackfield_env::{Entry, File, Files};
 
 use crate::{
-    LogConfig, OpenError,
-    checkpoint::{self, Offsets},
+    LogConfig, OpenError, checkpoint,
+    known::Checkpoints,
     leftovers,
     manager::{Directory, LogManager, Logs},
     partition_log::PartitionLog,
-    recovery::{self, Known},
+    recovery,
 };
 
 /// Directories that are opened at the same time, at most.
@@ -41,42 +41,12 @@ impl LogManager {
         let path = &directory.path;
         let at = |name: &str| path.join(name);
         let marker = at(checkpoint::CLEAN_SHUTDOWN);
-        let clean = files.exists(&marker);
-        let read =
-            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
-        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
-        let starts = read(checkpoint::LOG_START)?;
-        let watermarks = read(checkpoint::HIGH_WATERMARK)?;
-        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, offsets) in [
-            (checkpoint::RECOVERY_POINT, &recovery_points),
-            (checkpoint::LOG_START, &starts),
-            (checkpoint::HIGH_WATERMARK, &watermarks),
-        ] {
-            // One that is missing or damaged is written.
-            if !offsets.is_empty() {
-                known.insert(at(name), offsets.clone());
-            }
-        }
-        drop(known);
+        let checkpoints = Checkpoints::read(files, path).map_err(OpenError::io(path))?;
+        self.note_checkpoints(path, &checkpoints);
         let entries = files.read_dir(path).map_err(OpenError::io(path))?;
         // Reading many small files is waiting for the disk, mostly.
         let opened = in_parallel(&entries, |entry| {
-            let known = |topic: &str, partition: i32| {
-                let key = (topic.to_owned(), partition);
-                let of = |offsets: &Offsets| offsets.get(&key).copied();
-                let (recovery_point, watermark) = (of(&recovery_points), of(&watermarks));
-                let acknowledged = recovery_point.unwrap_or(0);
-                Known {
-                    clean,
-                    // Written together, the high watermark is never the smaller one: where they differ the smaller one is
-                    // safe.
-                    recovery_point: acknowledged.min(watermark.unwrap_or(acknowledged)),
-                    ends_there: clean && recovery_point == watermark && recovery_point.is_some(),
-                    log_start_offset: of(&starts),
-                }
-            };
-            self.open_entry(directory, entry, defaults, known)
+            self.open_entry(directory, entry, defaults, &checkpoints)
                 .map_err(OpenError::io(&at(&entry.name)))
         });
         let mut unsynced = Vec::new();
@@ -105,13 +75,28 @@ impl LogManager {
             .map_err(OpenError::io(&marker))
     }
 
+    /// Takes over the checkpoints as they are on disk. One that is missing or damaged is written.
+    fn note_checkpoints(&self, path: &Path, read: &Checkpoints) {
+        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, &read.recovery_points),
+            (checkpoint::LOG_START, &read.starts),
+            (checkpoint::HIGH_WATERMARK, &read.watermarks),
+        ] {
+            if !offsets.is_empty() {
+                known.offsets.insert(path.join(name), offsets.clone());
+            }
+        }
+        known.copies.insert(path.to_owned(), read.copies.clone());
+    }
+
     /// Opens the log in a directory entry; `None` when that is something else, or never became a log.
     fn open_entry(
         &self,
         directory: &Directory,
         entry: &Entry,
         defaults: &LogConfig,
-        known: impl Fn(&str, i32) -> Known,
+        checkpoints: &Checkpoints,
     ) -> io::Result<Option<Opened>> {
         if !entry.is_dir {
             return Ok(None);
@@ -125,7 +110,8 @@ impl LogManager {
         let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
             return Ok(None);
         };
-        if !recovery::is_complete(files, &dir)? {
+        let known = checkpoints.of(topic, partition);
+        if known.copy.is_none() && !recovery::is_complete(files, &dir)? {
             remove_unused(files, &dir)?;
             return Ok(None);
         }
@@ -136,7 +122,7 @@ impl LogManager {
             partition,
             self.shared(directory),
             defaults.clone(),
-            known(topic, partition),
+            known,
             &mut unsynced,
         )?;
         Ok(Some((log, unsynced)))

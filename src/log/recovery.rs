@@ -14,8 +14,9 @@ use std::{
 use jackfield_env::{File, Files};
 
 use crate::{
-    LogConfig, TopicId, checkpoint,
+    LogConfig, TopicId, checkpoint, copies, epochs,
     examine::{self, Bounds, Examined, Torn},
+    known::Known,
     partition_log::{PartitionLog, Shared},
     producer_state::ProducerStates,
     salvage,
@@ -23,19 +24,6 @@ use crate::{
     snapshots,
     state::{End, State},
 };
-
-/// What the directory's checkpoints say about one partition.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
-    /// The last shutdown was orderly.
-    pub(crate) clean: bool,
-    /// Everything before is on disk and indexed, and was acknowledged.
-    pub(crate) recovery_point: i64,
-    /// After an orderly shutdown: the log ends at the recovery point.
-    pub(crate) ends_there: bool,
-    /// First offset kept, when a checkpoint names one.
-    pub(crate) log_start_offset: Option<i64>,
-}
 
 /// Splits a partition directory's name into topic and partition.
 pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
@@ -69,18 +57,43 @@ pub(crate) fn open(
 ) -> io::Result<Arc<PartitionLog>> {
     let files = Arc::clone(&shared.env.files);
     let now_ms = shared.env.clock.now_ms();
-    let topic_id = checkpoint::read_partition_metadata(&*files, &dir)?;
-    let epochs = checkpoint::read_epochs(&*files, &dir)?;
-    let mut segments = open_segments(&files, &dir, known, now_ms)?;
+    let copy = known.copy.as_ref();
+    let topic_id = copies::settle(
+        &*files,
+        &dir.join(checkpoint::PARTITION_METADATA),
+        checkpoint::read_partition_metadata(&*files, &dir),
+        copy.map(|copy| &copy.topic_id),
+        |id| checkpoint::render_partition_metadata(*id),
+    )?;
+    let epochs = copies::settle(
+        &*files,
+        &dir.join(checkpoint::LEADER_EPOCH),
+        checkpoint::read_epochs(&*files, &dir),
+        copy.map(|copy| &copy.epochs),
+        |epochs| checkpoint::render_epochs(epochs),
+    );
+    let unknown = epochs
+        .as_ref()
+        .err()
+        .filter(|error| checkpoint::is_content(error));
+    let (lost_epochs, epochs) = match unknown {
+        Some(error) => (Some(error.to_string()), Vec::new()),
+        None => (None, epochs?),
+    };
+    let mut segments = open_segments(&files, &dir, &known, now_ms)?;
     let end = Loader {
         files: &files,
         dir: &dir,
-        known,
+        known: &known,
         index_interval_bytes: config.index_interval_bytes,
         epochs: &epochs,
         unsynced,
     }
     .load(&mut segments)?;
+    let epochs = match lost_epochs {
+        Some(error) => epochs::rebuild(&*files, &dir, &segments, &error)?,
+        None => epochs,
+    };
     let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
@@ -146,7 +159,7 @@ fn new_state(
 }
 
 /// Opens the segment files, or a first one where there is none.
-fn open_segments(files: &Arc<dyn Files>, dir: &Path, known: Known, now_ms: i64) -> io::Result<Vec<Segment>> {
+fn open_segments(files: &Arc<dyn Files>, dir: &Path, known: &Known, now_ms: i64) -> io::Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = clean_directory(&**files, dir)?
         .into_iter()
         .map(|(base_offset, size)| Segment::lazily(files, dir, base_offset, size, now_ms))
@@ -183,7 +196,7 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i64, u64)>>
 struct Loader<'a> {
     files: &'a Arc<dyn Files>,
     dir: &'a Path,
-    known: Known,
+    known: &'a Known,
     index_interval_bytes: u64,
     epochs: &'a [(i32, i64)],
     unsynced: &'a mut Vec<Arc<dyn File>>,
