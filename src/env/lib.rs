@@ -3,6 +3,7 @@
 //! `log`, `broker` and `worker` reach the clock, randomness and the file system through [`Env`] only,
 //! so that tests can control time and inject faults. This crate knows nothing else of Jackfield.
 
+pub mod disk;
 pub mod faulty;
 mod limits;
 mod manual_clock;
@@ -64,6 +65,12 @@ pub struct Entry {
     pub len: u64,
 }
 
+/// The directory a file lies in.
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// The file system operations that storage needs, each of which a test can make fail.
 pub trait Files: Send + Sync + std::fmt::Debug {
     /// Opens for reading and writing, creating the file when `create`.
@@ -73,7 +80,18 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory.
-    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        let file = self.open(&temporary, true)?;
+        file.set_len(0)?;
+        file.write_all_at(content, 0)?;
+        file.sync_data()?;
+        drop(file);
+        self.rename(&temporary, path)?;
+        self.sync_dir(parent_of(path))
+    }
     /// Renames a file or directory (the directory is not synced).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; a missing file is not an error.
@@ -82,6 +100,16 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory and its parents.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Creates a directory and its parents, and makes their names durable.
+    fn create_dir_durably(&self, path: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .take_while(|ancestor| !self.exists(ancestor))
+            .collect();
+        self.create_dir_all(path)?;
+        let made = missing.into_iter().filter(|made| !made.as_os_str().is_empty());
+        made.map(parent_of).try_for_each(|parent| self.sync_dir(parent))
+    }
     /// Lists a directory, sorted by name.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Makes the directory's entries durable.
