@@ -65,10 +65,13 @@ pub struct Entry {
     pub len: u64,
 }
 
-/// The directory a file lies in.
+/// The directory a file lies in; the root lies in itself.
 fn parent_of(path: &Path) -> &Path {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new("."))
+    match path.parent() {
+        None => path,
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    }
 }
 
 /// The file system operations that storage needs, each of which a test can make fail.
@@ -100,15 +103,25 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory and its parents.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory and its parents, and makes their names durable.
+    /// Creates a directory and its parents, each name made durable before the next. The last one that exists is taken for one
+    /// that an earlier attempt made and did not get to sync.
     fn create_dir_durably(&self, path: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = path
+        let named = path
             .ancestors()
-            .take_while(|ancestor| !self.exists(ancestor))
-            .collect();
-        self.create_dir_all(path)?;
-        let made = missing.into_iter().filter(|made| !made.as_os_str().is_empty());
-        made.map(parent_of).try_for_each(|parent| self.sync_dir(parent))
+            .filter(|ancestor| !ancestor.as_os_str().is_empty());
+        let (missing, known): (Vec<_>, Vec<_>) = named.partition(|ancestor| !self.exists(ancestor));
+        if let Some(last) = known.first() {
+            match self.sync_dir(parent_of(last)) {
+                // Not made by this process, then.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        for directory in missing.into_iter().rev() {
+            self.create_dir_all(directory)?;
+            self.sync_dir(parent_of(directory))?;
+        }
+        Ok(())
     }
     /// Lists a directory, sorted by name.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>>;

@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
+    append::is_shortage,
     checkpoint::{self, Offsets},
-    manager::LogManager,
+    manager::{Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -156,32 +157,48 @@ impl LogManager {
         any_rolled
     }
 
-    /// Writes the offset checkpoints of all directories, those that changed.
+    /// Writes the offset checkpoints of all directories that are online.
+    ///
+    /// # Errors
+    /// The last one, after all directories were tried.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        let online = self.directories.iter().filter(|d| d.health.offline().is_none());
+        online
+            .map(|directory| self.checkpoint(directory))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Writes the offset checkpoints of one directory, those that changed. A shortage of space keeps the old ones, which is
+    /// safe; any other failure takes the directory offline.
+    pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
-            for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
-                let key = (log.topic().to_owned(), log.partition());
-                let state = log.lock();
-                if state.log_start_offset > state.segments[0].base_offset {
-                    starts.insert(key.clone(), state.log_start_offset);
-                }
-                recovery.insert(key.clone(), state.recovery_point);
-                watermarks.insert(key, state.committed.offset);
+        let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+            let key = (log.topic().to_owned(), log.partition());
+            let state = log.lock();
+            if state.log_start_offset > state.segments[0].base_offset {
+                starts.insert(key.clone(), state.log_start_offset);
             }
-            for (name, offsets) in [
-                (checkpoint::RECOVERY_POINT, recovery),
-                (checkpoint::LOG_START, starts),
-                (checkpoint::HIGH_WATERMARK, watermarks),
-            ] {
-                let path = directory.path.join(name);
-                if written.get(&path) != Some(&offsets) {
-                    checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-                    written.insert(path, offsets);
-                }
+            recovery.insert(key.clone(), state.recovery_point);
+            watermarks.insert(key, state.committed.offset);
+        }
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, recovery),
+            (checkpoint::LOG_START, starts),
+            (checkpoint::HIGH_WATERMARK, watermarks),
+        ] {
+            let path = directory.path.join(name);
+            if written.get(&path) == Some(&offsets) {
+                continue;
             }
+            if let Err(error) = checkpoint::write_offsets(&*self.env.files, &path, &offsets) {
+                if !is_shortage(&error) {
+                    self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
+                }
+                return Err(error);
+            }
+            written.insert(path, offsets);
         }
         Ok(())
     }

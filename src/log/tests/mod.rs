@@ -10,4 +10,5 @@ mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod torn;
 mod waiting;
