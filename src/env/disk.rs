@@ -87,8 +87,8 @@ struct State {
     fault: Fault,
     is_dead: bool,
     has_failed: bool,
-    /// Syncs that are answered and not made: what, and how the path ends.
-    ignored: Vec<(Operation, String)>,
+    /// Syncs that are answered and not made: from which operation on, what, and how the path ends.
+    ignored: Vec<(usize, Operation, String)>,
 }
 
 /// An operation that fails; of a write, so many bytes are made all the same.
@@ -144,7 +144,7 @@ impl State {
     fn is_ignored(&self, operation: Operation, path: &Path) -> bool {
         let path = path.to_string_lossy();
         let mut ignored = self.ignored.iter();
-        ignored.any(|(what, end)| *what == operation && path.ends_with(end))
+        ignored.any(|(from, what, end)| self.asked.len() > *from && *what == operation && path.ends_with(end))
     }
 
     fn sync(&mut self, path: &Path, node: usize) -> io::Result<()> {
@@ -236,9 +236,10 @@ impl Disk {
         state.has_failed = false;
     }
 
-    /// Answers syncs of paths that end like this without making them: a disk, or a program, that lies.
-    pub fn ignore_syncs(&self, operation: Operation, end: &str) {
-        self.lock().ignored.push((operation, end.to_owned()));
+    /// Answers, from operation `from` on, syncs of paths that end like this without making them: a disk, or a program, that
+    /// lies.
+    pub fn ignore_syncs(&self, from: usize, operation: Operation, end: &str) {
+        self.lock().ignored.push((from, operation, end.to_owned()));
     }
 
     /// Every operation asked for since the disk was new, refused ones included.

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_disk_that_lies_keeps_nothing() {
         let disk = Disk::default();
-        disk.ignore_syncs(Operation::SyncData, ".tmp");
+        disk.ignore_syncs(0, Operation::SyncData, ".tmp");
         disk.write_atomic(Path::new("/f"), b"new").unwrap();
         let left = disk.after_power_cut(Cut::Nothing);
         assert_eq!(left.read(Path::new("/f")).unwrap(), b"");
