@@ -307,7 +307,7 @@ impl PartitionLog {
 }
 
 /// Whether space, quota or file descriptors have run out: nothing is broken.
-fn is_shortage(error: &std::io::Error) -> bool {
+pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let out_of_files = [Errno::MFILE, Errno::NFILE];
     matches!(
