@@ -77,7 +77,12 @@ pub(crate) fn open(
         unsynced,
     }
     .load(&mut segments)?;
-    let producers = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
+    let may_be_torn = if known.clean {
+        i64::MAX
+    } else {
+        known.recovery_point
+    };
+    let producers = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let producers = if crate::planted::is("forget-producer-state") {
         ProducerStates::default()
