@@ -4,6 +4,8 @@
 //! is closed; after an unclean stop they are rebuilt from the log. Formats: 8 bytes (relative offset i32, position i32)
 //! and 12 bytes (timestamp i64, relative offset i32) per entry, as Kafka's `OffsetIndex` and `TimeIndex`.
 
+use jackfield_protocol::records::BatchHeader;
+
 /// One entry of the offset index: the batch whose last offset is `offset` starts at `position`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OffsetEntry {
@@ -18,6 +20,14 @@ pub(crate) struct TimeEntry {
     pub(crate) offset: i64,
 }
 
+impl TimeEntry {
+    /// Whether it is what the time index says of this batch.
+    pub(crate) fn is_of(&self, header: &BatchHeader) -> bool {
+        (header.base_offset..=header.last_offset()).contains(&self.offset)
+            && header.max_timestamp == self.timestamp
+    }
+}
+
 /// Both indexes of one segment.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
@@ -26,31 +36,33 @@ pub(crate) struct Indexes {
 }
 
 impl Indexes {
-    /// Position of the last indexed batch that starts at or before the batch holding `offset`; 0 without one.
-    pub(crate) fn position_before(&self, offset: i64) -> u64 {
+    /// The last indexed batch that starts at or before the batch holding `offset`.
+    pub(crate) fn entry_before(&self, offset: i64) -> Option<OffsetEntry> {
         // An entry names the last offset of its batch: a batch with a smaller last offset lies before `offset`.
         let after = self.offsets.partition_point(|entry| entry.offset <= offset);
-        if after == 0 {
-            0
-        } else {
-            self.offsets[after - 1].position
-        }
+        after.checked_sub(1).map(|index| self.offsets[index])
     }
 
-    /// Position of the last indexed batch that starts at or before byte `position`; 0 without one.
-    pub(crate) fn batch_start_before(&self, position: u64) -> u64 {
+    /// The last indexed batch that starts at or before byte `position`.
+    pub(crate) fn entry_at(&self, position: u64) -> Option<OffsetEntry> {
         let after = self.offsets.partition_point(|entry| entry.position <= position);
-        if after == 0 {
-            0
-        } else {
-            self.offsets[after - 1].position
-        }
+        after.checked_sub(1).map(|index| self.offsets[index])
     }
 
-    /// An offset at or before the first record with a timestamp of at least `timestamp`.
-    pub(crate) fn offset_before_timestamp(&self, timestamp: i64) -> Option<i64> {
+    /// Position of [`Indexes::entry_before`]; 0 without one.
+    pub(crate) fn position_before(&self, offset: i64) -> u64 {
+        self.entry_before(offset).map_or(0, |entry| entry.position)
+    }
+
+    /// Position of [`Indexes::entry_at`]; 0 without one.
+    pub(crate) fn batch_start_before(&self, position: u64) -> u64 {
+        self.entry_at(position).map_or(0, |entry| entry.position)
+    }
+
+    /// The last entry before the first record with a timestamp of at least `timestamp`.
+    pub(crate) fn time_before(&self, timestamp: i64) -> Option<TimeEntry> {
         let after = self.times.partition_point(|entry| entry.timestamp < timestamp);
-        (after > 0).then(|| self.times[after - 1].offset)
+        after.checked_sub(1).map(|index| self.times[index])
     }
 
     /// Appends to the time index when the timestamp is larger than the last one (`TimeIndex.maybeAppend`).
@@ -139,8 +151,9 @@ mod tests {
             assert_eq!(indexes.position_before(offset), expected, "{offset}");
         }
         assert_eq!(indexes.times.len(), 3);
-        assert_eq!(indexes.offset_before_timestamp(100), None);
-        assert_eq!(indexes.offset_before_timestamp(101), Some(10));
+        let before = |timestamp| indexes.time_before(timestamp).map(|entry| entry.offset);
+        assert_eq!(before(100), None);
+        assert_eq!(before(101), Some(10));
         assert_eq!(indexes.batch_start_before(250), 200);
         let (offsets, times) = indexes.encode(5);
         let back = Indexes::decode(&offsets, &times, 5, 1000).unwrap();

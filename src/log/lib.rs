@@ -10,12 +10,14 @@ mod commit;
 mod config;
 mod creation;
 mod errors;
+mod examine;
 mod identity;
 mod index;
 mod leftovers;
 mod maintenance;
 mod manager;
 mod partition_log;
+mod place;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod producer_state;
@@ -27,10 +29,14 @@ mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timestamps;
+mod trust;
+mod verified;
 
 pub use append::{AppendOrigin, Appended};
 pub use config::{Durability, LogConfig, LogManagerConfig, TopicId};
 pub use errors::{AppendError, OpenError, ReadError};
 pub use manager::LogManager;
 pub use partition_log::PartitionLog;
-pub use read::{Fetched, FileSlice, TimestampOffset};
+pub use read::{Fetched, FileSlice};
+pub use timestamps::TimestampOffset;

@@ -116,10 +116,12 @@ impl LogManager {
             |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
         let recovery_points = read(checkpoint::RECOVERY_POINT)?;
         let starts = read(checkpoint::LOG_START)?;
+        let watermarks = read(checkpoint::HIGH_WATERMARK)?;
         let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, offsets) in [
             (checkpoint::RECOVERY_POINT, &recovery_points),
             (checkpoint::LOG_START, &starts),
+            (checkpoint::HIGH_WATERMARK, &watermarks),
         ] {
             // One that is missing or damaged is written.
             if !offsets.is_empty() {
@@ -154,9 +156,15 @@ impl LogManager {
                 });
             }
             let key = (topic.to_owned(), partition);
+            // Written together, the high watermark is never the smaller one: where they differ the smaller one is safe.
+            let recovery_point = recovery_points.get(&key).copied().unwrap_or(0);
+            let watermark = watermarks.get(&key).copied().unwrap_or(recovery_point);
             let known = Known {
                 clean,
-                recovery_point: recovery_points.get(&key).copied().unwrap_or(0),
+                recovery_point: recovery_point.min(watermark),
+                ends_there: clean
+                    && recovery_points.get(&key) == watermarks.get(&key)
+                    && recovery_points.contains_key(&key),
                 log_start_offset: starts.get(&key).copied(),
             };
             let log = recovery::open(

@@ -15,6 +15,7 @@ use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 use crate::{
     LogConfig,
     index::{Indexes, OffsetEntry},
+    verified::Verified,
 };
 
 /// How much is read at once while verifying a segment.
@@ -22,14 +23,18 @@ const VERIFY_BYTES: usize = 256 * 1024;
 /// How much is read at once while looking at headers: small batches share a read, large ones are jumped over.
 const HEADER_BYTES: usize = 8 * 1024;
 
-/// Bytes of a segment that hold no readable batch: damage found by recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Offsets that no readable batch has, and the bytes where it should be: damage that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) start: u64,
-    /// Where the next good batch starts, or the end of the file.
+    /// Where the next good batch starts, or the end of the file. Where it is `start`, offsets are missing without a trace:
+    /// lost, or compacted away.
     pub(crate) end: u64,
-    /// Offset of that batch; offsets from the last good batch to here are lost.
+    /// First offset that is lost.
+    pub(crate) first_offset: i64,
+    /// Offset of the next good batch.
     pub(crate) next_offset: i64,
+    pub(crate) cause: String,
 }
 
 /// Base offsets beyond this one cannot be: sums with a delta must not overflow.
@@ -50,6 +55,7 @@ pub(crate) struct Segment {
     pub(crate) created_ms: i64,
     /// Damaged ranges, in order; almost always none.
     pub(crate) holes: Vec<Hole>,
+    pub(crate) verified: Verified,
     bytes_since_index: u64,
     /// The index files are those of `indexes`.
     indexes_on_disk: bool,
@@ -81,9 +87,50 @@ impl Segment {
             first_timestamp: None,
             created_ms: now_ms,
             holes: Vec::new(),
+            verified: Verified::none(size),
             bytes_since_index: 0,
             indexes_on_disk: false,
         })
+    }
+
+    /// The same file, of which nothing is known.
+    pub(crate) fn unread(&self) -> Self {
+        Self {
+            base_offset: self.base_offset,
+            file: Arc::clone(&self.file),
+            size: 0,
+            indexes: Indexes::default(),
+            max_timestamp: -1,
+            offset_of_max_timestamp: -1,
+            first_timestamp: None,
+            created_ms: self.created_ms,
+            holes: Vec::new(),
+            verified: Verified::none(0),
+            bytes_since_index: 0,
+            indexes_on_disk: false,
+        }
+    }
+
+    /// Takes over what was found in the first `length` bytes, which end at offset `end`.
+    pub(crate) fn take_over(&mut self, mut found: Self, length: u64, end: i64) {
+        let newer = self
+            .indexes
+            .offsets
+            .iter()
+            .filter(|entry| entry.position >= length);
+        found.indexes.offsets.extend(newer);
+        for time in self.indexes.times.iter().filter(|time| time.offset >= end) {
+            found.indexes.maybe_append_time(time.timestamp, time.offset);
+        }
+        if self.offset_of_max_timestamp < end {
+            self.max_timestamp = found.max_timestamp;
+            self.offset_of_max_timestamp = found.offset_of_max_timestamp;
+        }
+        self.indexes = found.indexes;
+        self.first_timestamp = found.first_timestamp.or(self.first_timestamp);
+        self.holes = found.holes;
+        self.verified = found.verified;
+        self.indexes_on_disk = false;
     }
 
     /// Forgets everything but the file; what is in it is accounted again.
@@ -103,6 +150,22 @@ impl Segment {
         self.size = hole.end;
         self.holes.push(hole);
         self.indexes_on_disk = false;
+    }
+
+    /// Notes that offsets are missing at the segment's end.
+    pub(crate) fn lose(&mut self, first_offset: i64, next_offset: i64) {
+        self.holes.push(Hole {
+            start: self.size,
+            end: self.size,
+            first_offset,
+            next_offset,
+            cause: "batches are missing".to_owned(),
+        });
+    }
+
+    /// Whether there are bytes that no batch can be read from.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.holes.iter().any(|hole| hole.start < hole.end)
     }
 
     /// The next index entry comes as late as in a segment that was just opened (Kafka counts from there, too).
@@ -180,7 +243,7 @@ impl Segment {
     /// Writes both index files with the closing time index entry; returns the files, to be made durable: none
     /// when they are there since the log was opened. A damaged segment gets none, so that the damage is found, and reported, at every start.
     pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
-        if !self.holes.is_empty() {
+        if self.is_damaged() {
             for suffix in ["index", "timeindex"] {
                 files.remove_file(&path(dir, self.base_offset, suffix))?;
             }
@@ -226,22 +289,71 @@ impl Segment {
 
     /// Reads the first batch's timestamp after [`Segment::load_indexes`], and continues the bookkeeping of the tail:
     /// returns the offset behind the last batch.
+    ///
+    /// # Errors
+    /// Batches and indexes do not fit each other.
     pub(crate) fn load_tail(&mut self) -> Result<i64, WalkError> {
-        let end = self.size;
-        let from = self.indexes.offsets.last().map_or(0, |entry| entry.position);
+        let last = self.indexes.offsets.last().copied();
         let mut next = self.base_offset;
-        walk(&*self.file, from, end, Check::Header, |_, header| {
+        let mut newest = self.indexes.times.last().copied();
+        self.walk_from(last, |_, header| {
             next = header.last_offset() + 1;
+            newest.take_if(|time| time.is_of(header));
             true
         })?;
-        if end > 0 {
-            walk(&*self.file, 0, end, Check::Header, |_, header| {
+        if self.size > 0 {
+            walk(&*self.file, 0, self.size, Check::Header, |_, header| {
                 self.first_timestamp = Some(header.max_timestamp);
                 false
             })?;
         }
+        // It decides what is too old to be kept.
+        if let Some(time) = newest {
+            let mut found = false;
+            let before = self.indexes.entry_before(time.offset - 1);
+            self.walk_from(before, |_, header| {
+                found = time.is_of(header);
+                header.last_offset() < time.offset
+            })?;
+            if !found {
+                return Err(WalkError {
+                    position: 0,
+                    message: format!(
+                        "no batch has timestamp {} at offset {}",
+                        time.timestamp, time.offset
+                    ),
+                });
+            }
+        }
         self.restart_index_interval();
         Ok(next)
+    }
+
+    /// Walks over headers from an index entry on, which must be right.
+    fn walk_from(
+        &self,
+        entry: Option<OffsetEntry>,
+        mut visit: impl FnMut(u64, &BatchHeader) -> bool,
+    ) -> Result<(), WalkError> {
+        let mut anchor = entry;
+        let mut next = self.base_offset;
+        let mut misfit = None;
+        let from = entry.map_or(0, |entry| entry.position);
+        walk(&*self.file, from, self.size, Check::Header, |position, header| {
+            let right = anchor
+                .take()
+                .is_none_or(|entry| entry.offset == header.last_offset());
+            if !right || header.base_offset < next {
+                misfit = Some(WalkError {
+                    position,
+                    message: format!("base offset {} does not fit", header.base_offset),
+                });
+                return false;
+            }
+            next = header.last_offset() + 1;
+            visit(position, header)
+        })?;
+        misfit.map_or(Ok(()), Err)
     }
 }
 

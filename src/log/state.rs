@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use jackfield_env::File;
 
-use crate::{LogConfig, producer_state::ProducerStates, segment::Segment};
+use crate::{LogConfig, producer_state::ProducerStates, segment::Segment, verified::Verified};
 
 /// A place in the log: the offset behind the last record, and where that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,13 @@ impl State {
         self.segments
             .partition_point(|segment| segment.base_offset <= offset)
             .saturating_sub(1)
+    }
+
+    /// What was verified of the segment with this base offset, unless it is gone.
+    pub(crate) fn verified(&mut self, base_offset: i64) -> Option<&mut Verified> {
+        let index = self.segment_of(base_offset);
+        let segment = &mut self.segments[index];
+        (segment.base_offset == base_offset).then_some(&mut segment.verified)
     }
 
     pub(crate) fn remember(&mut self, hint: ReadHint) {
