@@ -103,7 +103,7 @@ fn a_broker_keeps_its_promises_without_power() {
     if disk::is_off() {
         return;
     }
-    let cuts = rounds::of("POWER_CUTS", 20) * 2 / 5;
+    let cuts = rounds::of("POWER_CUTS", 20) * 3 / 10;
     let mut left = cuts;
     while left > 0 {
         let now = left.min(CUTS_PER_DISK);

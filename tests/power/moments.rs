@@ -47,7 +47,7 @@ fn an_answer_holds_when_power_goes_directly_behind_it() {
     if disk::is_off() {
         return;
     }
-    let mut left = rounds::of("POWER_CUTS", 20) / 5;
+    let mut left = rounds::of("POWER_CUTS", 20) * 3 / 10;
     while left > 0 {
         let now = left.min(60);
         left -= now;

@@ -50,7 +50,7 @@ impl CommitBook {
     /// Commits the next offset of the next group. `false` when the broker refused it or does not answer.
     pub(crate) fn step(&mut self, wire: &mut Wire) -> bool {
         self.next += 1;
-        let group = format!("readers-{}", self.next.unsigned_abs() as usize % GROUPS);
+        let group = format!("readers-{}", usize::try_from(self.next).unwrap() % GROUPS);
         self.commit(wire, &group).unwrap_or(false)
     }
 

@@ -39,6 +39,9 @@ impl Pipeline {
                 "org.apache.kafka.connect.storage.StringConverter",
             ),
             ("offset.flush.interval.ms", "100"),
+            // A sink task that was killed is missed soon.
+            ("consumer.session.timeout.ms", "1000"),
+            ("broker.group.min.session.timeout.ms", "100"),
             // The program with planted bugs lies where no plugins of its own are.
             ("plugin.native.allow", "*"),
         ] {
