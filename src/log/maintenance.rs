@@ -231,7 +231,12 @@ impl LogManager {
     }
 
     /// Takes the directory offline unless the file was written, or only space or files were short.
-    fn checkpoint_written(&self, directory: &Directory, path: &Path, result: io::Result<()>) -> io::Result<()> {
+    fn checkpoint_written(
+        &self,
+        directory: &Directory,
+        path: &Path,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
         result.inspect_err(|error| {
             if !is_shortage(error) {
                 self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));

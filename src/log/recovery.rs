@@ -98,7 +98,12 @@ pub(crate) fn open(
     if !known.clean {
         make_names_durable(&*files, &dir, end, unsynced)?;
     }
-    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
+    let may_be_torn = if known.clean {
+        i64::MAX
+    } else {
+        known.recovery_point
+    };
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
         (ProducerStates::default(), None)
