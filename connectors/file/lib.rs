@@ -31,11 +31,20 @@
 //!
 //! Without `file` the sink writes to standard output. As WASM component both need `file`.
 
+mod compression;
 mod config;
 mod decimal;
+mod format;
+mod json;
 mod lines;
+mod name_template;
 mod output;
+mod rolling_file;
 mod sink;
+mod sink_config;
+mod sink_partition;
+mod sink_plain;
+mod sink_rolling;
 mod source;
 #[cfg(not(target_family = "wasm"))]
 mod stdin;
