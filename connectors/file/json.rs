@@ -137,3 +137,87 @@ fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
 fn part<'a>(schema: Option<&'a Schema>, what: &str) -> Result<&'a Schema, String> {
     schema.ok_or_else(|| format!("the schema does not say what its {what} are"))
 }
+
+#[cfg(test)]
+mod tests {
+    use jackfield_api::{
+        batch::{BatchBuilder, Record, typed::encode},
+        schema_json,
+    };
+
+    use super::*;
+
+    fn line(mut builder: BatchBuilder, value: &Value<'_>) -> Result<String, String> {
+        let record = Record {
+            topic: builder.topic("t").unwrap(),
+            source_partition: None,
+            partition: None,
+            timestamp: None,
+            offset: 0,
+            sequence: 0,
+            key: Value::Null,
+            value: *value,
+            source_offset: None,
+        };
+        builder.push(&record, &[]).unwrap();
+        let bytes = builder.finish();
+        let batch = Batch::parse(&bytes[..]).unwrap();
+        let mut out = Vec::new();
+        let found = batch.records().next().unwrap();
+        write(&mut Schemas::default(), &mut out, &batch, &found.record.value)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn values_without_a_schema_are_one_line() {
+        for (value, expected) in [
+            (Value::Null, "null"),
+            (Value::Utf8("é\t\n\"\u{1f600}"), "\"é\\t\\n\\\"\u{1f600}\""),
+            (Value::Bytes(&[0, 255, 16]), r#""AP8Q""#),
+            (
+                Value::Json("{ \"b\" : [1,\n 2.50],\r\n\"a\": 12345678901234567890123 }"),
+                r#"{"b":[1,2.50],"a":12345678901234567890123}"#,
+            ),
+        ] {
+            assert_eq!(line(BatchBuilder::new(), &value).unwrap(), expected);
+        }
+        assert!(line(BatchBuilder::new(), &Value::Json("{\"open")).is_err());
+    }
+
+    #[test]
+    fn typed_values_are_written_as_json_converter_does() {
+        let field =
+            |kind: &str, name: &str| format!(r#"{{"type":"{kind}","optional":true,"field":"{name}"}}"#);
+        let schema = format!(
+            r#"{{"type":"struct","fields":[{},{},{},{},{},{},{}],"optional":false}}"#,
+            field("string", "text"),
+            field("bytes", "bytes"),
+            field("double", "double"),
+            field("float", "nan"),
+            field("boolean", "none"),
+            r#"{"type":"map","keys":{"type":"string"},"values":{"type":"int64"},"field":"names"}"#,
+            r#"{"type":"map","keys":{"type":"int32"},"values":{"type":"array","items":{"type":"int8"}},"field":"numbers"}"#,
+        );
+        let parsed = schema_json::parse(&schema).unwrap();
+        let datum = Datum::Struct(vec![
+            Datum::String("a\n".into()),
+            Datum::Bytes(vec![1, 2]),
+            Datum::Float64(1e10),
+            Datum::Float32(f32::NAN),
+            Datum::Null,
+            Datum::Map(vec![(Datum::String("k".into()), Datum::Int64(-1))]),
+            Datum::Map(vec![(
+                Datum::Int32(5),
+                Datum::Array(vec![Datum::Int8(1), Datum::Int8(2)]),
+            )]),
+        ]);
+        let mut data = Vec::new();
+        encode(&parsed, &datum, &mut data).unwrap();
+        let mut builder = BatchBuilder::new();
+        let schema = builder.schema(&schema).unwrap();
+        assert_eq!(
+            line(builder, &Value::Typed { schema, data: &data }).unwrap(),
+            r#"{"text":"a\n","bytes":"AQI=","double":1.0E10,"nan":"NaN","none":null,"names":{"k":-1},"numbers":[[5,[1,2]]]}"#
+        );
+    }
+}

@@ -138,3 +138,7 @@ mod tests;
 #[cfg(test)]
 #[path = "sink_rolling_tests.rs"]
 mod rolling_tests;
+
+#[cfg(test)]
+#[path = "sink_fault_tests.rs"]
+mod fault_tests;

@@ -47,7 +47,14 @@ fn value(offset: i64) -> String {
 
 impl Host {
     fn new(settings: &[(&str, &str)]) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        // In memory where that is possible: the steps of many runs sync a lot.
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
+        let root = root.unwrap();
         let mut settings = entries(settings);
         settings.insert(
             "file.directory".to_owned(),

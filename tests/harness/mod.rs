@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod history;
 pub(crate) mod kafka;
+pub(crate) mod planted;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod rest;
