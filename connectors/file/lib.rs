@@ -31,14 +31,26 @@
 //!
 //! Without `file` the sink writes to standard output. As WASM component both need `file`.
 
+mod claims;
 mod config;
 mod decimal;
+mod followed;
+mod identity;
 mod lines;
+mod locate;
+mod names;
 mod output;
+mod reader;
+mod resume;
+mod siblings;
 mod sink;
 mod source;
+mod source_config;
+#[cfg(test)]
+mod source_tests;
 #[cfg(not(target_family = "wasm"))]
 mod stdin;
+mod stream;
 mod text;
 
 pub use sink::FileStreamSink;
