@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What takes too long for every change: fuzzing every decoder, and the crash runs again and again.
+# What takes too long for every change: fuzzing every decoder, the crash runs again and again, files rotated for longer.
 #
-#   SECONDS_PER_TARGET=300  CRASH_RUNS=10
+#   SECONDS_PER_TARGET=300  CRASH_RUNS=10  ROTATION_SECONDS=30
 # Fuzzing needs a nightly toolchain and cargo-fuzz: cargo install cargo-fuzz --locked
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,3 +21,7 @@ for run in $(seq "$runs"); do
   echo "== crash run $run of $runs"
   cargo test --release --workspace --test tests -- crash::
 done
+
+echo "== files rotated every second for ${ROTATION_SECONDS:=30} s"
+export ROTATION_SECONDS
+cargo test --release --workspace --test tests -- file::rotation

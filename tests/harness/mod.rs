@@ -6,6 +6,7 @@ pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod rest;
+pub(crate) mod rounds;
 pub(crate) mod scratch;
 pub(crate) mod wait;
 pub(crate) mod wire;
