@@ -128,6 +128,9 @@ fn every_line_arrives_once(form: &str, name: &str, options: &[&str]) {
 
     let writer = Writer::start(scratch);
     pipeline.start();
+    wait::until("the first lines to arrive", || {
+        (!pipeline.sink().is_empty()).then_some(())
+    });
     for (phase, rotations) in ROTATIONS.into_iter().enumerate() {
         if phase == 1 {
             pipeline.worker.stop(Signal::TERM);

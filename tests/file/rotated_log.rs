@@ -153,6 +153,12 @@ impl Shared {
     fn put_away(&self, files: &mut [Written]) {
         let number = files.len();
         let current = files.last_mut().unwrap();
+        // The first file of a new source is the named one, not what was rotated before anybody looked.
+        if number == 1 || self.rotation == Rotation::Delete {
+            wait::until("the worker to open the file", || {
+                is_open_in(self.reader.load(Ordering::SeqCst), &self.path).then_some(())
+            });
+        }
         match self.rotation {
             Rotation::Rename => {
                 let mut name = self.path.clone().into_os_string();
@@ -161,9 +167,6 @@ impl Shared {
                 fs::rename(&self.path, &current.path).unwrap();
             }
             Rotation::Delete => {
-                wait::until("the worker to open the file before it is deleted", || {
-                    is_open_in(self.reader.load(Ordering::SeqCst), &self.path).then_some(())
-                });
                 current.path = PathBuf::new();
                 fs::remove_file(&self.path).unwrap();
             }

@@ -48,6 +48,7 @@ fn no_line_is_lost_by_renaming(form: &str) {
     let mut pipeline = pipeline("renamed-kill", form);
     pipeline.start();
     let log = RotatedLog::start(pipeline.scratch.join("test.txt"), Rotation::Rename, interval);
+    log.set_reader(pipeline.worker.process().id());
     log.wait_for_rotations(rotations / 3);
     pipeline.worker.kill_9();
     log.wait_for_rotations(3);
