@@ -4,7 +4,7 @@
 //!            begin                        end is certain
 //!   Begin ──────────▶ current ◀─────────────────────────── next: younger files, oldest first,
 //!     ▲                 │  │                                     the named one last
-//!     └──── parked ─────┘  └── cut (truncated) ──▶ its copy, else the named file from 0
+//!     └──── parked ─────┘  └── cut (truncated) ──▶ its copy, else itself from 0
 //! ```
 //!
 //! The handle is what is followed, not the name. As soon as another file has the name, it and all files between the two
@@ -168,8 +168,7 @@ impl Followed {
             return Ok(self.nothing());
         };
         if current.cut {
-            self.look(around)?;
-            return Ok(if self.next.is_empty() { self.nothing() } else { Filled::Ended });
+            return Ok(Filled::Ended);
         }
         if !self.announced && !current.is_skipping() {
             self.announced = true;
@@ -329,11 +328,6 @@ impl Followed {
             return Ok(());
         };
         if named.key == youngest.key {
-            let is_cut = youngest.cut;
-            let path = &self.name.path;
-            if is_cut && let Some(file) = OpenFile::open(path, 0).map_err(|cause| cannot_open(path, &cause))? {
-                self.next.push_back(file);
-            }
             return Ok(());
         }
         if self.next.len() >= MOST_NEXT {
@@ -375,12 +369,12 @@ impl Followed {
         for entry in &entries {
             let younger = entry.kind == EntryKind::Named
                 || match place {
-                    Some(place) => entry.by_age(place).is_gt() || (youngest.cut && entry.seen == place.seen),
+                    Some(place) => entry.by_age(place).is_gt(),
                     None => entry.seen.modified_ns >= modified_ns,
                 };
             if entry.kind == EntryKind::Other
                 || !younger
-                || open().any(|file| file.key == entry.seen.key && !file.cut)
+                || open().any(|file| file.key == entry.seen.key)
                 || is_others(claims, self.id, entry)
             {
                 continue;
@@ -397,7 +391,7 @@ impl Followed {
         Ok(after)
     }
 
-    /// The file lost what it had: goes on in its copy, or else with what the name means now.
+    /// The file lost what it had: goes on in its copy, or else from its own beginning.
     fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
         let Some(mut old) = self.current.take() else {
             return Ok(Filled::Again(0));
@@ -443,10 +437,10 @@ impl Followed {
         Ok(Filled::Again(0))
     }
 
-    /// Goes on with the next file. The current one was delivered up to `position`.
-    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) {
-        let Some(old) = self.current.take() else {
-            return;
+    /// Goes on with the next file, or with what the same one has now that it was cut. The current one was delivered up to `position`.
+    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), ConnectError> {
+        let Some(mut old) = self.current.take() else {
+            return Ok(());
         };
         if old.is_torn() {
             let path = old.path.display();
@@ -454,11 +448,13 @@ impl Followed {
             self.context.log(LogLevel::Warn, &message);
         }
         if old.cut {
-            around.claims.close(old.key, self.id);
-        } else {
-            let fingerprint = Fingerprint::of(&old.head);
-            around.claims.finish(old.key, fingerprint, self.id);
+            old.rewind().map_err(|cause| cannot_open(&old.path, &cause))?;
+            self.now_reading(old, LogLevel::Info, around);
+            return Ok(());
         }
+        around
+            .claims
+            .finish(old.key, Fingerprint::of(&old.head), self.id);
         match self.next.pop_front() {
             Some(next) => self.now_reading(next, LogLevel::Info, around),
             None => {
@@ -466,16 +462,15 @@ impl Followed {
                 self.begin = Begin::After { modified_ns };
             }
         }
-        if !old.cut {
-            self.known.push_back(Known {
-                key: old.key,
-                head: old.head,
-                bytes: position,
-            });
-            if self.known.len() > MOST_KNOWN {
-                self.known.pop_front();
-            }
+        self.known.push_back(Known {
+            key: old.key,
+            head: old.head,
+            bytes: position,
+        });
+        if self.known.len() > MOST_KNOWN {
+            self.known.pop_front();
         }
+        Ok(())
     }
 
     /// Whether nothing is left of the file and its name.

@@ -91,12 +91,26 @@ impl Patterns {
         Ok(())
     }
 
-    /// The names to follow in this share. `is_known` tells of a name that it was or is followed.
-    pub(crate) fn streams<'a>(&self, found: &'a Found, is_known: impl Fn(&Path) -> bool) -> Vec<&'a PathBuf> {
-        let is_stream = |path: &&PathBuf| {
-            self.share.has(path) && (is_known(path) || !self.is_rotated_file(path, found, &is_known))
-        };
-        found.matching.iter().filter(is_stream).collect()
+    /// The names to follow in this share. `is_known` tells of a name that it was or is followed; such a one need not be
+    /// there when rotated files of it are.
+    pub(crate) fn streams(&self, found: &Found, is_known: impl Fn(&Path) -> bool) -> BTreeSet<PathBuf> {
+        let mut streams = BTreeSet::new();
+        for path in found.matching.iter().filter(|path| self.share.has(path)) {
+            if is_known(path) || !self.is_rotated_file(path, found, &is_known) {
+                streams.insert(path.clone());
+            } else {
+                streams.extend(self.originals(path).filter(|original| is_known(original)));
+            }
+        }
+        streams
+    }
+
+    /// Names that match and that rotation may have made this one of.
+    fn originals(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
+        originals(file_name(path))
+            .into_iter()
+            .map(|original| path.with_file_name(original))
+            .filter(|original| self.set.is_match(original))
     }
 
     /// Whether rotated files of this name match too.
@@ -113,10 +127,8 @@ impl Patterns {
         if self.rotated.as_ref().is_some_and(|rotated| is_rotated(rotated, path)) {
             return true;
         }
-        originals(file_name(path)).iter().any(|original| {
-            let original = path.with_file_name(original);
-            self.set.is_match(&original) && (found.matching.contains(&original) || is_known(&original))
-        })
+        self.originals(path)
+            .any(|original| found.matching.contains(&original) || is_known(&original))
     }
 }
 
@@ -199,7 +211,7 @@ mod tests {
     fn rotated_files_are_no_streams_of_their_own() {
         let patterns = Patterns::new(&["d/*".to_owned()], None, ALL).unwrap();
         let rotated = ["d/a.log.1", "d/a.log.2.gz", "d/a-2026-11-21.log"];
-        assert_eq!(streams(&patterns, &rotated, &["d/a.log"]), [""; 0], "between rename and create");
+        assert_eq!(streams(&patterns, &rotated, &["d/a.log"]), ["d/a.log"], "between rename and create");
         assert_eq!(
             streams(&patterns, &[&rotated[..], &["d/a.log"]].concat(), &[]),
             ["d/a.log"]

@@ -44,6 +44,8 @@ enum Content {
         skip: u64,
         /// Size of the file when it was opened: one that is still being written is read again from its start.
         size: u64,
+        /// It was read to its end: the decoder is not asked again.
+        ended: bool,
         /// It ends in the middle of a member.
         torn: bool,
     },
@@ -99,6 +101,7 @@ impl Content {
             file,
             skip,
             size,
+            ended: false,
             torn: false,
         }
     }
@@ -215,8 +218,13 @@ impl OpenFile {
     pub(crate) fn read(&mut self, space: &mut [u8]) -> std::io::Result<Given> {
         match &mut self.content {
             Content::Plain(file) => Ok(Given::Bytes(uninterrupted(file, space)?)),
+            Content::Gzip { ended: true, .. } => Ok(Given::Bytes(0)),
             Content::Gzip {
-                decoder, skip, torn, ..
+                decoder,
+                skip,
+                ended,
+                torn,
+                ..
             } => {
                 let wanted = usize::try_from(*skip)
                     .unwrap_or(usize::MAX)
@@ -229,6 +237,7 @@ impl OpenFile {
                     }
                     result => result?,
                 };
+                *ended = count == 0;
                 if wanted == 0 || count == 0 {
                     return Ok(Given::Bytes(count));
                 }
@@ -271,6 +280,22 @@ impl OpenFile {
         file.as_ref().seek(SeekFrom::Start(0))?;
         self.content = Content::gzip(Arc::clone(file), known, now);
         Ok(true)
+    }
+
+    /// Begins anew with what is in the file now.
+    pub(crate) fn rewind(&mut self) -> std::io::Result<()> {
+        self.head.clear();
+        self.start = 0;
+        self.before = None;
+        self.cut = false;
+        if let Content::Plain(file) = &mut self.content {
+            file.seek(SeekFrom::Start(0))?;
+            read_to(file, &mut self.head)?;
+            file.seek(SeekFrom::Start(0))?;
+        }
+        self.modified_ns = self.look()?.modified_ns;
+        self.identify();
+        Ok(())
     }
 
     /// Whether it is compressed and its last member is not whole.

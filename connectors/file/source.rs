@@ -17,7 +17,7 @@ use crate::{
     followed::{Followed, LOOK_AGAIN_MS},
     identity::{Stored, look},
     lines::LineBuffer,
-    names::Patterns,
+    names::{Found, Patterns},
     reader::read_head,
     resume::Begin,
     siblings::Name,
@@ -65,7 +65,8 @@ struct Finder {
     watched: BTreeSet<PathBuf>,
     /// All directories are.
     is_watched: bool,
-    followed: HashMap<PathBuf, StreamId>,
+    /// Names that are followed, or were until they were gone.
+    followed: HashMap<PathBuf, Option<StreamId>>,
     next_id: u64,
     last_scan: Option<Instant>,
     /// The last poll found nothing to do, so that something has happened since.
@@ -288,7 +289,9 @@ impl FileStreamSource {
                 followed.give_up(&mut self.claims);
             }
             self.streams.remove(self.turn);
-            finder.followed.retain(|_, known| *known != id);
+            for known in finder.followed.values_mut() {
+                *known = known.filter(|known| *known != id);
+            }
             self.look_after.remove(&id);
             return false;
         }
@@ -360,41 +363,50 @@ impl FileStreamSource {
         let streams = finder.patterns.streams(&found, known);
         let mut new = Vec::new();
         for path in streams {
-            let Some(text) = path.to_str().filter(|_| !finder.followed.contains_key(path)) else {
-                continue;
+            let begin = match (path.to_str(), finder.followed.get(&path)) {
+                (None, _) | (_, Some(Some(_))) => continue,
+                // It comes back after it was gone.
+                (Some(_), Some(None)) => None,
+                (Some(text), None) => stored(&self.context, &partition(text))?,
             };
-            new.push((text, path, stored(&self.context, &partition(text))?));
+            new.push((path, begin));
         }
         if is_first {
-            let stored = new.iter().filter_map(|(_, _, stored)| stored.as_ref()?.identity);
+            let stored = new.iter().filter_map(|(_, stored)| stored.as_ref()?.identity);
             finder.first_start_ms = stored.map(|identity| identity.modified_ms).max();
         }
-        for (text, path, stored) in new {
-            let Ok(seen) = look(path) else { continue };
-            let head = || read_head(path).unwrap_or_default();
-            if stored.is_none() && self.claims.is_others(seen.key, None, head) {
-                // Another name's file, which has moved here.
-                continue;
-            }
+        for (path, stored) in new {
             let begin = match stored {
                 Some(stored) => Begin::At(stored),
-                None => {
-                    let was_there = finder
-                        .first_start_ms
-                        .is_none_or(|first| seen.modified_ns / 1_000_000 <= first);
-                    let at_end = is_first && self.config.follow.start_at_end && was_there;
-                    Begin::New {
-                        at_end,
-                        with_rotated: !at_end && finder.patterns.match_rotated(&found, path),
-                    }
-                }
+                None => match self.begin_new(finder, &found, &path, is_first) {
+                    Some(begin) => begin,
+                    None => continue,
+                },
             };
             let id = StreamId(finder.next_id);
             finder.next_id += 1;
-            finder.followed.insert(path.clone(), id);
+            let text = path.to_str().unwrap_or_default();
             self.follow(id, text, begin, true);
+            finder.followed.insert(path, Some(id));
         }
         Ok(())
+    }
+
+    /// Where to begin a file of which nothing is stored; `None` = not to.
+    fn begin_new(&self, finder: &Finder, found: &Found, path: &Path, is_first: bool) -> Option<Begin> {
+        let seen = look(path).ok()?;
+        if self.claims.is_others(seen.key, None, || read_head(path).unwrap_or_default()) {
+            // Another name's file, which has moved here.
+            return None;
+        }
+        let modified_ms = seen.modified_ns / 1_000_000;
+        let was_there = finder.first_start_ms.is_none_or(|first| modified_ms <= first);
+        let at_end = is_first && self.config.follow.start_at_end && was_there;
+        let is_back = finder.followed.contains_key(path);
+        Some(Begin::New {
+            at_end,
+            with_rotated: !at_end && !is_back && finder.patterns.match_rotated(found, path),
+        })
     }
 
     /// Tells the host what is left to read; gives when to do so again.

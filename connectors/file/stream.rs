@@ -242,7 +242,7 @@ impl Stream {
                 now: round.now,
                 claims: round.claims,
             };
-            followed.leave(self.position, &mut around);
+            followed.leave(self.position, &mut around)?;
         }
         self.position = 0;
         self.buffer.continue_after(None);

@@ -184,7 +184,7 @@ fn directories_are_watched() {
 
 #[test]
 fn with_start_at_the_end_only_what_is_new_is_read() {
-    let mut fixture = Fixture::glob("*.log").with("file.start", "end");
+    let mut fixture = Fixture::glob("*.log").with("file.start", "end").with("line.idle.timeout.ms", "0");
     fixture.append_to("a.log", "old\nhal").append_to("quiet.log", "old\n");
     fixture = fixture.start();
     fixture.expect_by_file(&[]);

@@ -31,6 +31,8 @@ fn the_wait_for_late_lines_is_told_to_a_host_that_watches() {
     fixture.append("one\n");
     assert_eq!(fixture.expect(&[("one", 4)]), None);
     fixture.rename("in.txt", "in.txt.1").append("new\n");
+    // The times of the files say nothing.
+    fixture.written_in_order(&["in.txt.1"]).written_in_order(&["in.txt"]);
     assert_eq!(fixture.expect(&[]), Some(701));
     fixture.wait(700);
     assert_eq!(fixture.expect(&[("new", 4)]), None);
