@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# What takes too long for every change: the campaigns against durability in their long forms, and fuzzing of every decoder.
+# What takes too long for every change: the campaigns against durability in their long forms, files rotated for longer, and
+# fuzzing of every decoder.
 #
-#   POWER_CUTS=200  CRASH_KILLS=50  DAMAGE_FLIPS=10000  TORN_SEEDS=20  SECONDS_PER_TARGET=600
+#   POWER_CUTS=200  CRASH_KILLS=50  DAMAGE_FLIPS=10000  TORN_SEEDS=20  ROTATION_SECONDS=30  SECONDS_PER_TARGET=600
 #   POWER_CUT=off   leaves out what needs root, loop devices and ext4
 # Fuzzing needs a nightly toolchain and cargo-fuzz: cargo install cargo-fuzz --locked
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export JF_PROGRAM=$PWD/target/release/jackfield
 export POWER_CUTS=${POWER_CUTS:-200} CRASH_KILLS=${CRASH_KILLS:-50}
-export DAMAGE_FLIPS=${DAMAGE_FLIPS:-10000} TORN_SEEDS=${TORN_SEEDS:-20}
+export DAMAGE_FLIPS=${DAMAGE_FLIPS:-10000} TORN_SEEDS=${TORN_SEEDS:-20} ROTATION_SECONDS=${ROTATION_SECONDS:-30}
 seconds=${SECONDS_PER_TARGET:-600}
 table=() failed=0
 
@@ -29,6 +30,7 @@ else
   run "$POWER_CUTS power cuts" tests power::
 fi
 run "$CRASH_KILLS kills in every campaign" tests crash::
+run "files rotated for $ROTATION_SECONDS s" tests file::rotation
 run "$DAMAGE_FLIPS flipped bits, $TORN_SEEDS seeds of torn writes" \
   cargo test --release --package jackfield-log -- damage torn --nocapture
 

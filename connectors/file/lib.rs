@@ -56,23 +56,34 @@
 //!
 //! Each partition holds one open file, and between two commits the memory of one compressor.
 
+mod claims;
 mod compression;
-mod config;
 mod decimal;
+mod followed;
 mod format;
+mod identity;
 mod json;
 mod lines;
+mod locate;
 mod name_template;
+mod names;
 mod output;
+mod reader;
+mod resume;
 mod rolling_file;
+mod siblings;
 mod sink;
 mod sink_config;
 mod sink_partition;
 mod sink_plain;
 mod sink_rolling;
 mod source;
+mod source_config;
+#[cfg(test)]
+mod source_tests;
 #[cfg(not(target_family = "wasm"))]
 mod stdin;
+mod stream;
 mod text;
 
 pub use sink::FileStreamSink;

@@ -21,7 +21,7 @@ pub trait TaskHost: Send + Sync {
     /// Stored offset of a source partition, both JSON objects. A sink task gets for [`GROUP_POSITIONS`] what
     /// [`SinkContext::group_positions`] returns, as JSON.
     fn stored_offset(&self, source_partition: &str) -> Option<String>;
-    /// Starts watching a file; false = not watched.
+    /// Starts watching a file or a directory; false = not watched.
     fn watch_path(&self, path: &str) -> bool;
     /// Ends the task's idle time.
     fn wake(&self);
@@ -113,8 +113,10 @@ impl SourceContext {
         self.host.stored_offset(source_partition)
     }
 
-    /// From now on a change of the file at `path`, which need not exist yet, ends the task's idle time. False = the host
-    /// does not watch it: do not idle without a limit then.
+    /// From now on a change of the file at `path`, which need not exist yet, ends the task's idle time. When there is a
+    /// directory at `path`, a change of its entries (one comes, goes or is renamed) and of the files in it does so. One
+    /// watch of a directory is better than one of each file in it. Where the operating system does not tell of changes, a
+    /// second may pass before the task is woken. False = the host does not watch it: do not idle without a limit then.
     pub fn watch_path(&self, path: &str) -> bool {
         self.host.watch_path(path)
     }
