@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
+    append::is_shortage,
     checkpoint::{self, Offsets},
     copies::{COPIES, Copies, PartitionCopy},
-    manager::LogManager,
+    manager::{Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -174,49 +175,76 @@ impl LogManager {
         any_rolled
     }
 
-    /// Writes the offset checkpoints of all directories, those that changed.
+    /// Writes the offset checkpoints of all directories that are online.
+    ///
+    /// # Errors
+    /// The last one, after all directories were tried.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        let online = self.directories.iter().filter(|d| d.health.offline().is_none());
+        online
+            .map(|directory| self.checkpoint(directory))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Writes the offset checkpoints of one directory, those that changed. A shortage of space keeps the old ones, which is
+    /// safe; any other failure takes the directory offline.
+    pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
-            let mut copies = Copies {
-                identity: directory.identity.get().cloned(),
-                ..Copies::default()
+        let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        let mut copies = Copies {
+            identity: directory.identity.get().cloned(),
+            ..Copies::default()
+        };
+        for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+            let key = (log.topic().to_owned(), log.partition());
+            let state = log.lock();
+            let inside = state.log_start_offset > state.segments[0].base_offset;
+            let log_start_offset = inside.then_some(state.log_start_offset);
+            starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
+            let copy = PartitionCopy {
+                topic_id: log.topic_id(),
+                log_start_offset,
+                epochs: state.epochs.clone(),
             };
-            for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
-                let key = (log.topic().to_owned(), log.partition());
-                let state = log.lock();
-                let inside = state.log_start_offset > state.segments[0].base_offset;
-                let log_start_offset = inside.then_some(state.log_start_offset);
-                starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
-                let copy = PartitionCopy {
-                    topic_id: log.topic_id(),
-                    log_start_offset,
-                    epochs: state.epochs.clone(),
-                };
-                copies.partitions.insert(key.clone(), copy);
-                recovery.insert(key.clone(), state.recovery_point);
-                watermarks.insert(key, state.committed.offset);
-            }
-            if written.copies.get(&directory.path) != Some(&copies) {
-                let path = directory.path.join(COPIES);
-                self.env.files.write_atomic(&path, copies.render().as_bytes())?;
-                written.copies.insert(directory.path.clone(), copies);
-            }
-            for (name, offsets) in [
-                (checkpoint::RECOVERY_POINT, recovery),
-                (checkpoint::LOG_START, starts),
-                (checkpoint::HIGH_WATERMARK, watermarks),
-            ] {
-                let path = directory.path.join(name);
-                if written.offsets.get(&path) != Some(&offsets) {
-                    checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-                    written.offsets.insert(path, offsets);
-                }
+            copies.partitions.insert(key.clone(), copy);
+            recovery.insert(key.clone(), state.recovery_point);
+            watermarks.insert(key, state.committed.offset);
+        }
+        let files = &*self.env.files;
+        if written.copies.get(&directory.path) != Some(&copies) {
+            let path = directory.path.join(COPIES);
+            let result = files.write_atomic(&path, copies.render().as_bytes());
+            self.checkpoint_written(directory, &path, result)?;
+            written.copies.insert(directory.path.clone(), copies);
+        }
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, recovery),
+            (checkpoint::LOG_START, starts),
+            (checkpoint::HIGH_WATERMARK, watermarks),
+        ] {
+            let path = directory.path.join(name);
+            if written.offsets.get(&path) != Some(&offsets) {
+                let result = checkpoint::write_offsets(files, &path, &offsets);
+                self.checkpoint_written(directory, &path, result)?;
+                written.offsets.insert(path, offsets);
             }
         }
         Ok(())
+    }
+
+    /// Takes the directory offline unless the file was written, or only space or files were short.
+    fn checkpoint_written(
+        &self,
+        directory: &Directory,
+        path: &Path,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
+        result.inspect_err(|error| {
+            if !is_shortage(error) {
+                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
+            }
+        })
     }
 
     /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name

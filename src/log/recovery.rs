@@ -32,10 +32,11 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     (partition >= 0 && !topic.is_empty()).then_some((topic, partition))
 }
 
-/// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
-/// then be told of.
+/// Whether a partition directory was created to its end: its metadata and leader epochs can be read, or there are records,
+/// whose owner must then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() {
+    if checkpoint::read_partition_metadata(files, dir).is_ok() && checkpoint::read_epochs(files, dir).is_ok()
+    {
         return Ok(true);
     }
     let entries = files.read_dir(dir)?;
@@ -94,7 +95,15 @@ pub(crate) fn open(
         Some(error) => epochs::rebuild(&*files, &dir, &segments, &error)?,
         None => epochs,
     };
-    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
+    if !known.clean {
+        make_names_durable(&*files, &dir, end, unsynced)?;
+    }
+    let may_be_torn = if known.clean {
+        i64::MAX
+    } else {
+        known.recovery_point
+    };
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
         (ProducerStates::default(), None)
@@ -107,6 +116,26 @@ pub(crate) fn open(
     state.recalled_from = recalled_from;
     state.log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
+}
+
+/// What was found may be in the page cache only: a process that died between two steps of a creation, a roll or a deletion
+/// left names, and a new partition its metadata, that nobody synced.
+fn make_names_durable(
+    files: &dyn Files,
+    dir: &Path,
+    end: i64,
+    unsynced: &mut Vec<Arc<dyn File>>,
+) -> io::Result<()> {
+    unsynced.push(files.open_dir(dir)?);
+    if end == 0 {
+        for name in [checkpoint::LEADER_EPOCH, checkpoint::PARTITION_METADATA] {
+            let path = dir.join(name);
+            if files.exists(&path) {
+                unsynced.push(files.open(&path, false)?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A new, empty log; `dir` holds its metadata already.

@@ -15,12 +15,14 @@ use crate::{
 /// may repeat any of the five it had in flight.
 const RECALLED_BYTES: u64 = 16 << 20;
 
-/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer.
+/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer. A snapshot from
+/// `unsynced` on may never have reached the disk.
 pub(crate) fn load(
     files: &dyn Files,
     dir: &Path,
     segments: &[Segment],
     end: i64,
+    unsynced: i64,
     now_ms: i64,
 ) -> io::Result<(ProducerStates, Option<i64>)> {
     let mut states = ProducerStates::default();
@@ -36,7 +38,11 @@ pub(crate) fn load(
             from = offset;
             break;
         }
-        tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        if offset >= unsynced {
+            tracing::warn!(file = %path.display(), "producer snapshot of a roll that was interrupted; using an older one");
+        } else {
+            tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        }
         files.remove_file(&path)?;
     }
     remove_older(files, dir, segments, from)?;

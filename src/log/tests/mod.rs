@@ -12,4 +12,5 @@ mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod torn;
 mod waiting;
