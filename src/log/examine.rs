@@ -30,8 +30,6 @@ pub(crate) struct Bounds<'a> {
     /// Leader epochs and their start offsets.
     pub(crate) epochs: &'a [(i32, i64)],
     pub(crate) index_interval_bytes: u64,
-    /// Base offset of the batch at the segment's end, when the segment is accounted for up to there.
-    pub(crate) resumed_at: Option<i64>,
 }
 
 /// A segment as it was found.
@@ -100,12 +98,8 @@ impl Gaps {
 /// Accounts for the first `length` bytes of a segment anew.
 pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -> io::Result<Examined> {
     let mut gaps = Gaps::default();
-    let mut resumed_at = bounds.resumed_at;
     loop {
-        let start = resumed_at.take().unwrap_or_else(|| {
-            segment.reset();
-            segment.base_offset
-        });
+        segment.reset();
         gaps.last = None;
         let proved = gaps.wrong.len();
         let mut attempt = Attempt {
@@ -113,10 +107,11 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             length,
             bounds,
             gaps: &mut gaps,
-            next: start,
+            next: 0,
             last_batch: None,
             verified_from: None,
         };
+        attempt.next = attempt.segment.base_offset;
         let torn = attempt.run()?;
         let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
         if bounds.end_is_exact && next > bounds.end {

@@ -20,7 +20,6 @@ mod lazy_file;
 mod leftovers;
 mod maintenance;
 mod manager;
-mod marks;
 mod opening;
 mod partition_log;
 mod place;

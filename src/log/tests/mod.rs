@@ -6,7 +6,6 @@ mod commits;
 mod faults;
 mod golden;
 mod hostile;
-mod marks;
 mod model;
 mod reading;
 mod recovery;
