@@ -8,6 +8,7 @@ use std::{io, sync::Arc};
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    epochs::epoch_of,
     salvage,
     segment::{self, Check, Hole, Segment},
     verified::Verified,
@@ -92,12 +93,6 @@ impl Gaps {
             }
         }
     }
-}
-
-/// Leader epoch of a batch, where one is known.
-pub(crate) fn epoch_of(epochs: &[(i32, i64)], base_offset: i64) -> Option<i32> {
-    let after = epochs.partition_point(|(_, start)| *start <= base_offset);
-    after.checked_sub(1).map(|index| epochs[index].0)
 }
 
 /// Accounts for the first `length` bytes of a segment anew.

@@ -88,12 +88,13 @@ impl PartitionLog {
             return Ok(fetched);
         }
         let first = state.segment_of(offset);
-        let places: Vec<Place> = state.segments[first..]
+        let places: Result<Vec<Place>, Trouble> = state.segments[first..]
             .iter()
             .filter(|segment| state.readable(segment) > 0 || !segment.holes.is_empty())
             .take(2)
             .map(|segment| place(&state, segment, offset, max_bytes))
             .collect();
+        let places = places?;
         drop(state);
         for place in places {
             let found = locate(&place, offset, max_bytes, min_one).map_err(|error| place.trouble(error))?;
@@ -145,42 +146,16 @@ impl PartitionLog {
     }
 }
 
+fn misfit<T>(position: u64, message: String) -> Result<T, WalkError> {
+    Err(WalkError { position, message })
+}
+
 /// Finds the bytes to return in one segment; `None` when the offset lies behind its last batch. Reads headers only where
 /// neither a reader's hint nor the index nor the end of the log tells a batch boundary.
 fn locate(place: &Place, offset: i64, max_bytes: usize, min_one: bool) -> Result<Option<Found>, WalkError> {
-    let mut start = place
-        .exact
-        .then_some(place.from)
-        .filter(|from| *from < place.limit);
-    let misfit = |position, what: String| {
-        Err(WalkError {
-            position,
-            message: what,
-        })
+    let Some(start) = find_start(place, offset)? else {
+        return Ok(None);
     };
-    if start.is_none() {
-        let mut base = offset;
-        segment::walk(
-            &*place.file,
-            place.from,
-            place.limit,
-            Check::Header,
-            |position, header| {
-                if header.last_offset() >= offset {
-                    start = Some(position);
-                    base = header.base_offset;
-                }
-                start.is_none()
-            },
-        )?;
-        if base > offset && !place.trusted {
-            return misfit(
-                place.from,
-                format!("base offset {base} where {offset} is expected"),
-            );
-        }
-    }
-    let Some(start) = start else { return Ok(None) };
     if place.limit.saturating_sub(start) <= max_bytes as u64 {
         return Ok(Some(Found {
             start,
@@ -188,6 +163,39 @@ fn locate(place: &Place, offset: i64, max_bytes: usize, min_one: bool) -> Result
             next_offset: place.limit_offset,
         }));
     }
+    find_end(place, start, max_bytes, min_one).map(Some)
+}
+
+/// Position of the batch that holds `offset`, or of the first behind it.
+fn find_start(place: &Place, offset: i64) -> Result<Option<u64>, WalkError> {
+    if place.exact {
+        return Ok(Some(place.from).filter(|from| *from < place.limit));
+    }
+    let mut start = None;
+    let file = &*place.file;
+    segment::walk(
+        file,
+        place.from,
+        place.limit,
+        Check::Header,
+        |position, header| {
+            if header.last_offset() >= offset {
+                start = Some((position, header.base_offset));
+            }
+            start.is_none()
+        },
+    )?;
+    match start {
+        Some((position, base)) if base > offset && !place.trusted => misfit(
+            position,
+            format!("base offset {base} where one up to {offset} is expected"),
+        ),
+        _ => Ok(start.map(|(position, _)| position)),
+    }
+}
+
+/// End of the batches from `start` on that fit into `max_bytes`.
+fn find_end(place: &Place, start: u64, max_bytes: usize, min_one: bool) -> Result<Found, WalkError> {
     let jump = place.jump.filter(|entry| entry.position > start);
     let mut end = jump.map_or(start, |entry| entry.position);
     let mut next_offset = None;
@@ -212,15 +220,15 @@ fn locate(place: &Place, offset: i64, max_bytes: usize, min_one: bool) -> Result
             fits
         },
     )?;
-    if let Some((position, last)) = misled {
-        return misfit(
+    match misled {
+        Some((position, last)) => misfit(
             position,
             format!("the index has a batch with last offset {last} here"),
-        );
+        ),
+        None => Ok(Found {
+            start,
+            end,
+            next_offset,
+        }),
     }
-    Ok(Some(Found {
-        start,
-        end,
-        next_offset,
-    }))
 }

@@ -14,8 +14,9 @@ use std::{
 use jackfield_env::{File, Files};
 
 use crate::{
-    LogConfig, TopicId, checkpoint,
+    LogConfig, TopicId, checkpoint, copies, epochs,
     examine::{self, Bounds, Examined, Torn},
+    known::Known,
     partition_log::{PartitionLog, Shared},
     producer_state::ProducerStates,
     salvage,
@@ -24,19 +25,6 @@ use crate::{
     state::{End, State},
 };
 
-/// What the directory's checkpoints say about one partition.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
-    /// The last shutdown was orderly.
-    pub(crate) clean: bool,
-    /// Everything before is on disk and indexed, and was acknowledged.
-    pub(crate) recovery_point: i64,
-    /// After an orderly shutdown: the log ends at the recovery point.
-    pub(crate) ends_there: bool,
-    /// First offset kept, when a checkpoint names one.
-    pub(crate) log_start_offset: Option<i64>,
-}
-
 /// Splits a partition directory's name into topic and partition.
 pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     let (topic, partition) = name.rsplit_once('-')?;
@@ -44,10 +32,11 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     (partition >= 0 && !topic.is_empty()).then_some((topic, partition))
 }
 
-/// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
-/// then be told of.
+/// Whether a partition directory was created to its end: its metadata and leader epochs can be read, or there are records,
+/// whose owner must then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() {
+    if checkpoint::read_partition_metadata(files, dir).is_ok() && checkpoint::read_epochs(files, dir).is_ok()
+    {
         return Ok(true);
     }
     let entries = files.read_dir(dir)?;
@@ -69,35 +58,84 @@ pub(crate) fn open(
 ) -> io::Result<Arc<PartitionLog>> {
     let files = Arc::clone(&shared.env.files);
     let now_ms = shared.env.clock.now_ms();
-    let topic_id = checkpoint::read_partition_metadata(&*files, &dir)?;
-    let epochs = checkpoint::read_epochs(&*files, &dir)?;
-    let mut segments = open_segments(&*files, &dir, known, now_ms)?;
+    let copy = known.copy.as_ref();
+    let topic_id = copies::settle(
+        &*files,
+        &dir.join(checkpoint::PARTITION_METADATA),
+        checkpoint::read_partition_metadata(&*files, &dir),
+        copy.map(|copy| &copy.topic_id),
+        |id| checkpoint::render_partition_metadata(*id),
+    )?;
+    let epochs = copies::settle(
+        &*files,
+        &dir.join(checkpoint::LEADER_EPOCH),
+        checkpoint::read_epochs(&*files, &dir),
+        copy.map(|copy| &copy.epochs),
+        |epochs| checkpoint::render_epochs(epochs),
+    );
+    let unknown = epochs
+        .as_ref()
+        .err()
+        .filter(|error| checkpoint::is_content(error));
+    let (lost_epochs, epochs) = match unknown {
+        Some(error) => (Some(error.to_string()), Vec::new()),
+        None => (None, epochs?),
+    };
+    let mut segments = open_segments(&files, &dir, &known, now_ms)?;
     let end = Loader {
-        files: &*files,
+        files: &files,
         dir: &dir,
-        known,
+        known: &known,
         index_interval_bytes: config.index_interval_bytes,
         epochs: &epochs,
         unsynced,
     }
     .load(&mut segments)?;
+    let epochs = match lost_epochs {
+        Some(error) => epochs::rebuild(&*files, &dir, &segments, &error)?,
+        None => epochs,
+    };
+    if !known.clean {
+        make_names_durable(&*files, &dir, end, unsynced)?;
+    }
     let may_be_torn = if known.clean {
         i64::MAX
     } else {
         known.recovery_point
     };
-    let producers = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
     #[cfg(feature = "planted-bugs")]
-    let producers = if crate::planted::is("forget-producer-state") {
-        ProducerStates::default()
+    let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
+        (ProducerStates::default(), None)
     } else {
-        producers
+        (producers, recalled_from)
     };
     let first = segments[0].base_offset;
     let mut state = new_state(dir, config, segments, epochs, end);
     state.producers = producers;
+    state.recalled_from = recalled_from;
     state.log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
+}
+
+/// What was found may be in the page cache only: a process that died between two steps of a creation, a roll or a deletion
+/// left names, and a new partition its metadata, that nobody synced.
+fn make_names_durable(
+    files: &dyn Files,
+    dir: &Path,
+    end: i64,
+    unsynced: &mut Vec<Arc<dyn File>>,
+) -> io::Result<()> {
+    unsynced.push(files.open_dir(dir)?);
+    if end == 0 {
+        for name in [checkpoint::LEADER_EPOCH, checkpoint::PARTITION_METADATA] {
+            let path = dir.join(name);
+            if files.exists(&path) {
+                unsynced.push(files.open(&path, false)?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A new, empty log; `dir` holds its metadata already.
@@ -135,6 +173,7 @@ fn new_state(
         config,
         segments,
         producers: ProducerStates::default(),
+        recalled_from: None,
         epochs,
         unsynced: Vec::new(),
         queued: false,
@@ -149,25 +188,24 @@ fn new_state(
 }
 
 /// Opens the segment files, or a first one where there is none.
-fn open_segments(files: &dyn Files, dir: &Path, known: Known, now_ms: i64) -> io::Result<Vec<Segment>> {
-    let bases = clean_directory(files, dir)?;
-    let mut segments = Vec::with_capacity(bases.len().max(1));
-    for base_offset in &bases {
-        segments.push(Segment::open(files, dir, *base_offset, now_ms)?);
-    }
+fn open_segments(files: &Arc<dyn Files>, dir: &Path, known: &Known, now_ms: i64) -> io::Result<Vec<Segment>> {
+    let mut segments: Vec<Segment> = clean_directory(&**files, dir)?
+        .into_iter()
+        .map(|(base_offset, size)| Segment::lazily(files, dir, base_offset, size, now_ms))
+        .collect();
     if segments.is_empty() {
         // Offsets that were given out once are not given out again.
         let base_offset = known.log_start_offset.unwrap_or(0).max(known.recovery_point);
         if base_offset > 0 {
             tracing::error!(directory = %dir.display(), base_offset, "no segment is left of this partition: its records are lost; restore the directory from a copy");
         }
-        segments.push(Segment::open(files, dir, base_offset, now_ms)?);
+        segments.push(Segment::open(&**files, dir, base_offset, now_ms)?);
     }
     Ok(segments)
 }
 
-/// Removes leftovers of deletions and replacements; returns the base offsets of the segments in order.
-fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
+/// Removes leftovers of deletions and replacements; returns base offsets and sizes of the segments in order.
+fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i64, u64)>> {
     let mut bases = Vec::new();
     for entry in files.read_dir(dir)? {
         if [".deleted", ".cleaned", ".tmp"]
@@ -176,7 +214,7 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
         {
             files.remove_file(&dir.join(&entry.name))?;
         } else if let Some(base) = segment::base_offset_of(&entry.name, "log") {
-            bases.push(base);
+            bases.push((base, entry.len));
         }
     }
     bases.sort_unstable();
@@ -185,9 +223,9 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
 
 /// Loads or rebuilds the indexes of one log's segments.
 struct Loader<'a> {
-    files: &'a dyn Files,
+    files: &'a Arc<dyn Files>,
     dir: &'a Path,
-    known: Known,
+    known: &'a Known,
     index_interval_bytes: u64,
     epochs: &'a [(i32, i64)],
     unsynced: &'a mut Vec<Arc<dyn File>>,
@@ -210,14 +248,15 @@ impl Loader<'_> {
                 }
                 Some(_) if loaded.ends_log => {
                     let later = segments.drain(index + 1..);
-                    salvage::set_segments_aside(self.files, self.dir, later, end)?;
+                    salvage::set_segments_aside(&**self.files, self.dir, later, end)?;
                     self.unsynced.push(self.files.open_dir(self.dir)?);
                 }
                 Some(_) => {
                     let written = segments[index].write_indexes(self.files, self.dir)?;
                     self.unsynced.extend(written);
+                    segments[index].close_unused(self.files);
                 }
-                None => {}
+                None => segments[index].spill_indexes(self.files, self.dir),
             }
             index += 1;
         }
@@ -233,7 +272,7 @@ impl Loader<'_> {
         };
         tracing::error!(file = %last.file.path().display(), first_lost_offset = hole.first_offset, log_end_offset = end, "acknowledged records are missing at the end of the log; restore the directory from a copy");
         if end > last.base_offset {
-            let fresh = Segment::open(self.files, self.dir, end, last.created_ms)?;
+            let fresh = Segment::open(&**self.files, self.dir, end, last.created_ms)?;
             self.unsynced.push(Arc::clone(&fresh.file));
             self.unsynced.push(self.files.open_dir(self.dir)?);
             segments.push(fresh);
@@ -246,6 +285,8 @@ impl Loader<'_> {
         let at_end = self.known.ends_there.then_some(self.known.recovery_point);
         if (self.known.clean || behind)
             && segment.load_indexes(self.files, self.dir)
+            // Those of closed segments are looked through when they are first used.
+            && (next_base.is_some() || segment.indexes.are_in_order())
             && let Ok(end) = segment.load_tail()
             && next_base.or(at_end).is_none_or(|expected| expected == end)
         {
@@ -305,7 +346,7 @@ impl Loader<'_> {
         let (path, position, error) = (file.path().display(), torn.position, &torn.message);
         let cut_bytes = length - position;
         if torn.has_batches {
-            let kept = salvage::set_aside(self.files, file, position, length)?;
+            let kept = salvage::set_aside(&**self.files, file, position, length)?;
             tracing::error!(file = %path, position, cut_bytes, %error, kept = %kept.display(), "cut a bad batch and what followed it; the bytes were kept aside");
         } else {
             tracing::warn!(file = %path, position, cut_bytes, %error, "cut the torn tail of a write");

@@ -38,16 +38,17 @@ impl PartitionLog {
         let state = self.lock();
         self.check_range(&state, state.log_start_offset)
             .map_err(Trouble::Answer)?;
-        let places: Vec<_> = state
+        let places: Result<Vec<_>, Trouble> = state
             .segments
             .iter()
             .filter(|segment| segment.max_timestamp >= timestamp && state.readable(segment) > 0)
             .map(|segment| {
                 let near = segment.indexes.time_before(timestamp);
                 let offset = near.map_or(segment.base_offset, |entry| entry.offset);
-                (place(&state, segment, offset, 0), near)
+                Ok((place(&state, segment, offset, 0)?, near))
             })
             .collect();
+        let places = places?;
         let start = state.log_start_offset;
         drop(state);
         for (place, near) in places {
@@ -84,8 +85,8 @@ impl PartitionLog {
             .max_by_key(|s| s.max_timestamp);
         let Some(best) = best else { return Ok(None) };
         let timestamp = best.max_timestamp;
-        let whole = place(&state, best, best.base_offset, 0);
-        let near = place(&state, best, best.offset_of_max_timestamp, 0);
+        let whole = place(&state, best, best.base_offset, 0)?;
+        let near = place(&state, best, best.offset_of_max_timestamp, 0)?;
         let committed = best.offset_of_max_timestamp < state.committed.offset;
         drop(state);
         if committed {

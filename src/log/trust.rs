@@ -11,6 +11,7 @@ use jackfield_env::File;
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    epochs::epoch_of,
     examine::{self, Bounds},
     partition_log::PartitionLog,
     segment::{self, Check, Segment, WalkError},
@@ -47,7 +48,7 @@ impl Chain<'_> {
             _ => {}
         }
         let epoch = header.partition_leader_epoch;
-        if let Some(expected) = examine::epoch_of(self.epochs, base)
+        if let Some(expected) = epoch_of(self.epochs, base)
             && epoch != expected
         {
             return Err(format!("leader epoch {epoch} where {expected} is expected"));
@@ -163,7 +164,7 @@ impl PartitionLog {
         segment.take_over(found, length, end);
         if closed && !state.deleted && !state.closed {
             // Few, and once: the lock may be held for them.
-            for file in state.segments[index].write_indexes(&*self.env.files, &dir)? {
+            for file in state.segments[index].write_indexes(&self.env.files, &dir)? {
                 state.touch(file);
             }
         }
