@@ -197,7 +197,14 @@ impl Wire {
         offset
     }
 
-    /// Log end offset (-1) or log start offset (-2): error code and offset.
+    /// Log end offset (-1) or log start offset (-2).
+    pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
+        let (code, offset) = self.try_list_offset(name, partition, timestamp);
+        assert_eq!(code, 0, "listing offsets of {name}-{partition}");
+        offset
+    }
+
+    /// As [`Wire::list_offset`]: error code and offset.
     pub(crate) fn try_list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> (i16, i64) {
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
