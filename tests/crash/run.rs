@@ -28,7 +28,8 @@ pub(super) fn run_broker(name: &str, program: &Path, kills: usize) -> Outcome {
     let properties: Vec<_> = properties.iter().map(String::as_str).collect();
     let start = || Broker::start_binary(program, &scratch, port, &properties);
     let mut broker = start();
-    kill_under_load(port, kills, || {
+    let go_on = || {};
+    kill_under_load(port, kills, go_on, || {
         broker.process.kill_9();
         broker = start();
     })
@@ -44,7 +45,8 @@ pub(super) fn run_worker(name: &str, program: &Path, form: &str, kills: usize) -
     }
     let pipeline = Pipeline::new(&mut worker, "files", form);
     worker.start_binary(program, &pipeline.connectors());
-    let mut load = kill_under_load(worker.kafka_port, kills, || {
+    let go_on = || pipeline.goes_on();
+    let mut load = kill_under_load(worker.kafka_port, kills, go_on, || {
         worker.kill_9();
         worker.start_binary(program, &pipeline.connectors());
     });
@@ -54,13 +56,14 @@ pub(super) fn run_worker(name: &str, program: &Path, form: &str, kills: usize) -
     load.finish()
 }
 
-/// Puts a load on the broker at `port` and calls `restart` at random moments.
-fn kill_under_load(port: u16, kills: usize, mut restart: impl FnMut()) -> Load {
+/// Puts a load on the broker at `port` and calls `restart` at random moments, when the load and what else runs go on.
+fn kill_under_load(port: u16, kills: usize, go_on: impl Fn(), mut restart: impl FnMut()) -> Load {
     let mut load = Load::start(port);
     for _ in 0..kills {
         if !load.goes_on() {
             break;
         }
+        go_on();
         random::sleep(LONGEST);
         restart();
         load.check();

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -96,7 +95,7 @@ impl Wire {
     /// As [`Wire::connect`], for a broker that may be down.
     pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(wait::PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
@@ -198,7 +197,14 @@ impl Wire {
         offset
     }
 
-    /// Log end offset (-1) or log start offset (-2): error code and offset.
+    /// Log end offset (-1) or log start offset (-2).
+    pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
+        let (code, offset) = self.try_list_offset(name, partition, timestamp);
+        assert_eq!(code, 0, "listing offsets of {name}-{partition}");
+        offset
+    }
+
+    /// As [`Wire::list_offset`]: error code and offset.
     pub(crate) fn try_list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> (i16, i64) {
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
@@ -218,6 +224,11 @@ impl Wire {
 
     /// One fetch without waiting: error code, and the batches from `offset` on as they are.
     pub(crate) fn try_fetch(&mut self, name: &str, partition: i32, offset: i64) -> (i16, Bytes) {
+        self.fetch_once(name, partition, offset).unwrap()
+    }
+
+    /// As [`Wire::try_fetch`], for a broker that may close the connection instead.
+    fn fetch_once(&mut self, name: &str, partition: i32, offset: i64) -> io::Result<(i16, Bytes)> {
         let fetched = FetchPartition::default()
             .with_partition(partition)
             .with_current_leader_epoch(-1)
@@ -234,10 +245,10 @@ impl Wire {
                     .with_topic(topic(name))
                     .with_partitions(vec![fetched]),
             ]);
-        let response = self.call(11, &request);
+        let response = self.try_call(11, &request)?;
         assert_eq!(response.error_code, 0);
         let result = &response.responses[0].partitions[0];
-        (result.error_code, result.records.clone().unwrap_or_default())
+        Ok((result.error_code, result.records.clone().unwrap_or_default()))
     }
 
     /// As [`Wire::try_fetch`]; an error code other than 0 fails the test.
@@ -268,7 +279,8 @@ impl Wire {
         let (mut next, mut bytes) = (start, 0);
         let mut records = Vec::new();
         while next < end {
-            let (code, data) = self.try_fetch(name, partition, next);
+            let fetched = self.fetch_once(name, partition, next);
+            let (code, data) = fetched.map_err(|error| format!("fetching at {next}: {error}"))?;
             let batches = batches::split(&data);
             let Some(last) = batches.last() else {
                 return Err(format!(

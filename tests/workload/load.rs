@@ -167,7 +167,7 @@ impl Load {
         self.problems.extend(books.commits.check(&mut wire));
         drop(books);
         for ledger in [&self.kept, &self.trimmed] {
-            read(&mut wire, ledger, &mut self.starts, &mut self.problems);
+            read(self.port, ledger, &mut self.starts, &mut self.problems);
         }
         let (id, _) = wire.init_producer_id();
         if id <= self.last_producer_id {
@@ -238,16 +238,19 @@ fn change(port: u16, books: &Mutex<Books>, stop: &AtomicBool) {
 }
 
 /// Reads a topic into its history.
-fn read(wire: &mut Wire, ledger: &Ledger, starts: &mut BTreeMap<i32, i64>, problems: &mut Vec<String>) {
+fn read(port: u16, ledger: &Ledger, starts: &mut BTreeMap<i32, i64>, problems: &mut Vec<String>) {
     let mut read = Read {
         acknowledgements: ledger.history.lock().unwrap().acknowledgements(),
         ..Read::default()
     };
     for partition in 0..PARTITIONS {
         // Retention may be faster than reading, and a broker with a planted bug may be unable to serve for a moment what it
-        // acknowledged.
+        // acknowledged, and close the connection.
         let log = wait::until("the producers' topic to be readable", || {
-            wire.try_read(ledger.topic, partition).ok()
+            Wire::try_connect(port)
+                .ok()?
+                .try_read(ledger.topic, partition)
+                .ok()
         });
         let name = format!("{}-{partition}", ledger.topic);
         for record in log.records {
