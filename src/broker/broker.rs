@@ -8,7 +8,7 @@ use std::{
 };
 
 use jackfield_env::Env;
-use jackfield_log::LogManager;
+use jackfield_log::{LogConfig, LogManager};
 use jackfield_tasks::TaskGroup;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -72,8 +72,13 @@ impl Broker {
     }
 
     fn open_blocking(config: BrokerConfig, env: Env, tasks: TaskGroup) -> Result<Core, String> {
-        let logs = LogManager::open(config.logs.clone(), config.log_defaults.clone(), env.clone())
-            .map_err(|error| error.to_string())?;
+        // Until a log has its topic's config nothing may expire: the topic may keep its records longer than the defaults.
+        let loading = LogConfig {
+            delete: false,
+            ..config.log_defaults.clone()
+        };
+        let logs =
+            LogManager::open(config.logs.clone(), loading, env.clone()).map_err(|error| error.to_string())?;
         let first_dir = config.logs.log_dirs.first().cloned().ok_or("log.dirs is empty")?;
         let producer_ids = ProducerIds::open(env.clone(), &first_dir)?;
         let topics = Topics::load(

@@ -45,6 +45,24 @@ async fn topics_and_their_configs_survive_a_restart() {
     assert_eq!(values(&client.fetch(&name, 2, 0).await), ["kept"]);
 }
 
+/// A start that applied the broker's retention before the topic's would delete the old records now and then.
+#[tokio::test]
+async fn records_that_only_their_topic_keeps_survive_restarts() {
+    let mut server = Server::start(&["log.retention.ms=1"]).await;
+    let mut client = server.client().await;
+    client.create_topic("kept", 20, &[("retention.ms", "-1")]).await;
+    for partition in 0..20 {
+        client.produce("kept", partition, batch(&["old"])).await;
+    }
+    for _ in 0..3 {
+        server = server.restart().await;
+        let mut client = server.client().await;
+        for partition in 0..20 {
+            assert_eq!(values(&client.fetch("kept", partition, 0).await), ["old"]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn interrupted_creations_are_completed_and_interrupted_deletions_finished() {
     let server = Server::start(&[]).await;
