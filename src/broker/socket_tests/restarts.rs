@@ -48,7 +48,7 @@ async fn topics_and_their_configs_survive_a_restart() {
 /// A start that applied the broker's retention before the topic's would delete the old records now and then.
 #[tokio::test]
 async fn records_that_only_their_topic_keeps_survive_restarts() {
-    let mut server = Server::start(&["log.retention.ms=1"]).await;
+    let mut server = Server::start(&[("log.retention.ms", "1")]).await;
     let mut client = server.client().await;
     client.create_topic("kept", 20, &[("retention.ms", "-1")]).await;
     for partition in 0..20 {
