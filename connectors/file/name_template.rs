@@ -64,10 +64,8 @@ impl NameTemplate {
         if file_name.matches("{offset}").count() != 1 || text.matches("{offset}").count() != 1 {
             return wrong("needs {offset} once, in the file name");
         }
-        let joined = parts.windows(2).any(|pair| match pair {
-            [Part::Text(_), _] | [_, Part::Text(_)] => false,
-            _ => true,
-        });
+        let is_text = |part: &Part| matches!(part, Part::Text(_));
+        let joined = parts.windows(2).any(|pair| !pair.iter().any(is_text));
         let only_digits =
             |part: &Part| matches!(part, Part::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()));
         let between = parts.get(1..parts.len() - 1).unwrap_or_default();

@@ -16,7 +16,7 @@ use jackfield_api::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::*;
+use super::{tests::unlocked, *};
 
 thread_local! {
     static NOW: Cell<u64> = const { Cell::new(0) };
@@ -97,7 +97,7 @@ impl Host {
         // The one before is dead: its lock is gone.
         self.sink = None;
         let mut sink = self.try_start()?;
-        sink.open(std::slice::from_ref(&self.committed))?;
+        unlocked(|| sink.open(std::slice::from_ref(&self.committed)))?;
         self.sink = Some(sink);
         self.next = self.committed.offset.max(0);
         self.commit(true);
@@ -450,7 +450,7 @@ fn a_file_in_progress_has_one_writer() {
         partition: 3,
     };
     host.sink.as_mut().unwrap().close(&[partition]).unwrap();
-    other.open(std::slice::from_ref(&host.committed)).unwrap();
+    unlocked(|| other.open(std::slice::from_ref(&host.committed))).unwrap();
     assert_eq!(host.read(&part(0)), text(0..1));
 }
 
@@ -600,7 +600,7 @@ proptest! {
                     let opened = host.committed.clone();
                     let sink = host.sink.as_mut().unwrap();
                     sink.close(&[partition]).unwrap();
-                    sink.open(std::slice::from_ref(&opened)).unwrap();
+                    unlocked(|| sink.open(std::slice::from_ref(&opened))).unwrap();
                     host.next = opened.offset.max(0);
                 }
                 Step::Pass(ms) => NOW.set(NOW.get() + ms),

@@ -32,8 +32,8 @@ const KILLS: usize = 20;
 const FORMS: [&str; 2] = ["native", "wasm"];
 
 /// Enough that the sinks never catch up before the last kill.
-const LINES: usize = 6_000;
-const LINES_PER_BATCH: usize = 5;
+const LINES: usize = 10_000;
+const LINES_PER_BATCH: usize = 100;
 
 fn line(partition: i32, number: usize) -> String {
     format!("{partition}: line {number:05}")
@@ -49,16 +49,17 @@ fn prepare(worker: &mut Standalone, program: &Path) -> Vec<String> {
     for converter in ["key.converter", "value.converter"] {
         worker.property(converter, "org.apache.kafka.connect.storage.StringConverter");
     }
-    worker.property("offset.flush.interval.ms", "20");
+    // About one commit per batch.
+    worker.property("offset.flush.interval.ms", "1");
     // The program with planted bugs lies where no plugins of its own are.
     worker.property("plugin.native.allow", "*");
     worker.start_binary(program, &[]);
     let mut wire = worker.wire();
-    // The records have the timestamp 1.
-    wire.create_topic(TOPIC, PARTITIONS, &[("retention.ms", "-1")]);
+    wire.create_topic(TOPIC, PARTITIONS, &[]);
+    let now = jackfield_env::Env::real().clock.now_ms();
     for partition in 0..PARTITIONS {
         for lines in expected(partition).chunks(LINES_PER_BATCH) {
-            let records: Vec<_> = lines.iter().map(|line| record(1, line.as_bytes())).collect();
+            let records: Vec<_> = lines.iter().map(|line| record(now, line.as_bytes())).collect();
             wire.produce(TOPIC, partition, batch(Codec::None, None, &records));
         }
     }
@@ -163,7 +164,7 @@ fn each_record_is_written_once_wherever_the_sink_is_killed() {
     let mut seen = Finished::default();
     for kill in 0..KILLS {
         for point in POINTS {
-            let program = planted::program(&scratch, &format!("kill-at={point}:{}", kill + 1));
+            let program = planted::program(&scratch, &format!("kill-at={point}:{}", 1 + kill % 8));
             let mut process = worker.launch(&program, &connectors);
             wait::until(&format!("the end at {point}"), || {
                 (!process.is_running()).then_some(())
