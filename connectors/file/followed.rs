@@ -196,6 +196,11 @@ impl Followed {
         match given {
             Given::Skipped(count) => return Ok(Filled::Again(count)),
             Given::Bytes(0) => {}
+            Given::Bytes(_) if current.head.is_empty() && current.is_plain() => {
+                // It was empty until now, so its first bytes do not tell whether it had others meanwhile.
+                self.first_bytes(around)?;
+                return Ok(Filled::Again(0));
+            }
             Given::Bytes(count) => {
                 // Looked at afterwards: when the first bytes are the same now, those just read belonged to them.
                 let same = current.is_the_same();

@@ -154,6 +154,21 @@ impl Followed {
         self.put_between(copy, known_ns, around)
     }
 
+    /// Reads the current file from its beginning, after copies of it that were made since it was seen empty.
+    pub(super) fn first_bytes(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
+        if let Some(old) = self.current.take() {
+            self.put_next(old, None, around)?;
+            self.read_next(LogLevel::Debug, around);
+        }
+        Ok(())
+    }
+
+    fn read_next(&mut self, level: LogLevel, around: &mut Around<'_>) {
+        if let Some(next) = self.next.pop_front() {
+            self.now_reading(next, level, around);
+        }
+    }
+
     /// Puts before the next file what is younger than this one, or than this time, and older than the next: files that
     /// rotation moved there, and copies of the next one when it was cut before its turn came.
     fn put_between(
@@ -225,9 +240,7 @@ impl Followed {
             }
             self.put_between(Some(key), modified_ns, around)?;
         }
-        if let Some(next) = self.next.pop_front() {
-            self.now_reading(next, LogLevel::Info, around);
-        }
+        self.read_next(LogLevel::Info, around);
         Ok(())
     }
 
