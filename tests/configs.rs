@@ -137,6 +137,36 @@ fn the_shipped_rolling_sink_works() {
     );
 }
 
+#[test]
+fn the_shipped_file_of_patterns_works() {
+    let scratch = Scratch::new("config-glob");
+    fs::create_dir_all(scratch.join("logs/deep")).unwrap();
+    scratch.write("logs/deep/app.log", "old\n");
+    let files = [
+        config("connect-standalone.properties"),
+        config("connect-file-source-glob.properties"),
+    ];
+    let worker = Worker::start(&scratch, &[&files[0], &files[1]]);
+    let mut wire = Wire::connect(worker.kafka_port);
+    let records = wait::until("a line in connect-logs", || {
+        // Only what is written after the tasks have started is read.
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .open(scratch.join("logs/deep/app.log"));
+        std::io::Write::write_all(&mut file.unwrap(), b"new\n").unwrap();
+        wire.topics().get("connect-logs")?;
+        let records = wire.read_all("connect-logs", 0);
+        (!records.is_empty()).then_some(records)
+    });
+    for record in records {
+        assert_eq!(
+            record.text(),
+            r#"{"schema":{"type":"string","optional":false},"payload":"new"}"#
+        );
+    }
+    worker.stop();
+}
+
 /// The settings of the sample files that Apache Kafka 4.3 ships, key for key.
 #[test]
 fn kafkas_own_sample_files_work() {
@@ -210,6 +240,7 @@ fn every_file_of_config_is_loaded_by_a_test() {
     let known = [
         "connect-standalone.properties",
         "connect-file-source.properties",
+        "connect-file-source-glob.properties",
         "connect-file-sink.properties",
         "connect-file-sink-rolling.properties",
         "worker.properties",
