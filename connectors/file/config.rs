@@ -1,8 +1,6 @@
 //! The options of the sink, and what both connectors check.
 
-use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance,
-};
+use jackfield_api::{Config, ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance};
 
 const FILE: &str = "file";
 

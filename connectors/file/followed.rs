@@ -11,6 +11,8 @@
 //! are opened, so that none can be deleted unread. The current file is left when it gave nothing for
 //! `file.rotate.wait.ms` while a younger one was there.
 
+mod successors;
+
 use std::{
     collections::VecDeque,
     io::Error,
@@ -22,12 +24,12 @@ use jackfield_api::{ConnectError, LogLevel, SourceContext};
 
 use crate::{
     claims::{Claims, StreamId},
-    identity::{Fingerprint, Seen, Stored, look},
+    identity::{Seen, Stored, look},
     lines::LineBuffer,
-    locate::{Known, copies},
-    reader::{Given, OpenFile, read_head},
-    resume::{Begin, Search, cannot_open, look_at_name},
-    siblings::{Entry, EntryKind, Name, directory_of},
+    locate::Known,
+    reader::{Given, OpenFile},
+    resume::{Begin, Search, look_at_name},
+    siblings::Name,
     source_config::FollowConfig,
 };
 
@@ -162,7 +164,11 @@ impl Followed {
     ) -> Result<Filled, ConnectError> {
         if self.current.is_none() && !self.begin(around)? {
             let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
-            return Ok(if is_there { Filled::Nothing(Some(LOOK_AGAIN_MS)) } else { self.nothing() });
+            return Ok(if is_there {
+                Filled::Nothing(Some(LOOK_AGAIN_MS))
+            } else {
+                self.nothing()
+            });
         }
         let Some(current) = &mut self.current else {
             return Ok(self.nothing());
@@ -190,9 +196,14 @@ impl Followed {
         match given {
             Given::Skipped(count) => return Ok(Filled::Again(count)),
             Given::Bytes(0) => {}
+            Given::Bytes(_) if current.head.is_empty() && current.is_plain() => {
+                // It was empty until now, so its first bytes do not tell whether it had others meanwhile.
+                self.first_bytes(around)?;
+                return Ok(Filled::Again(0));
+            }
             Given::Bytes(count) => {
                 // Looked at afterwards: when the first bytes are the same now, those just read belonged to them.
-                let same = current.is_the_same(at.known + count as u64);
+                let same = current.is_the_same();
                 if !same.map_err(|cause| failed(cause, &current.path))? {
                     return self.truncated(at, around);
                 }
@@ -220,7 +231,7 @@ impl Followed {
             name: &self.name,
             config: &self.config,
             context: &self.context,
-            is_others: &|entry| is_others(claims, id, entry),
+            is_others: &|entry| successors::is_others(claims, id, entry),
         };
         let Some(file) = search.begin(self.begin, named)? else {
             if named.is_none() && !self.reported_missing {
@@ -255,7 +266,7 @@ impl Followed {
             return Ok(End::More);
         };
         let seen = current.look()?;
-        if !current.is_the_same(at.known)? {
+        if !current.is_the_same()? {
             return Ok(End::Cut);
         }
         if current.is_plain() && seen.size < at.known {
@@ -309,168 +320,8 @@ impl Followed {
         })))
     }
 
-    fn has_left_directory(&self, seen: &Seen) -> Result<bool, ConnectError> {
-        let directory = directory_of(&self.name.path);
-        let entries = self.name.list().map_err(|cause| cannot_open(directory, &cause))?;
-        Ok(seen.links == 0 || entries.iter().all(|entry| entry.seen.key != seen.key))
-    }
-
     fn nothing(&self) -> Filled {
         Filled::Nothing(if self.watched { None } else { Some(LOOK_AGAIN_MS) })
-    }
-
-    /// Opens what has come after the youngest file known, before anybody can delete it.
-    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
-        let Some(youngest) = self.next.back().or(self.current.as_ref()) else {
-            return Ok(());
-        };
-        let Some(named) = look_at_name(&self.name.path)? else {
-            return Ok(());
-        };
-        if named.key == youngest.key {
-            return Ok(());
-        }
-        if self.next.len() >= MOST_NEXT {
-            return Ok(());
-        }
-        let directory = directory_of(&self.name.path);
-        let after = self
-            .after(around.claims)
-            .map_err(|cause| cannot_open(directory, &cause))?;
-        for entry in after.into_iter().take(MOST_NEXT - self.next.len()) {
-            let Some(file) = entry.open(0)? else {
-                // Renamed meanwhile: the rest is found by the next look.
-                return Ok(());
-            };
-            around.claims.open(file.key, self.id);
-            self.next.push_back(file);
-        }
-        Ok(())
-    }
-
-    /// Files that are younger than the youngest known, oldest first, the named one last.
-    fn after(&self, claims: &Claims) -> std::io::Result<Vec<Entry>> {
-        let open = || self.current.iter().chain(&self.next);
-        let Some(youngest) = open().last() else {
-            return Ok(Vec::new());
-        };
-        let entries = self.name.list()?;
-        let place = entries.iter().find(|entry| entry.seen.key == youngest.key);
-        let modified_ns = youngest.look()?.modified_ns;
-        let mut known: Vec<_> = self.known.iter().cloned().collect();
-        for file in open() {
-            known.push(Known {
-                key: file.key,
-                head: file.head.clone(),
-                bytes: file.look()?.size,
-            });
-        }
-        let mut after = Vec::new();
-        for entry in &entries {
-            let younger = entry.kind == EntryKind::Named
-                || match place {
-                    Some(place) => entry.by_age(place).is_gt(),
-                    None => entry.seen.modified_ns >= modified_ns,
-                };
-            if entry.kind == EntryKind::Other
-                || !younger
-                || open().any(|file| file.key == entry.seen.key)
-                || is_others(claims, self.id, entry)
-            {
-                continue;
-            }
-            let mut is_known = false;
-            for known in &known {
-                is_known |= known.is(entry)?;
-            }
-            if !is_known {
-                after.push(entry.clone());
-            }
-        }
-        after.sort_by_key(|entry| entry.kind == EntryKind::Named);
-        Ok(after)
-    }
-
-    /// The file lost what it had: goes on in its copy, or else from its own beginning.
-    fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
-        let Some(mut old) = self.current.take() else {
-            return Ok(Filled::Again(0));
-        };
-        let directory = directory_of(&self.name.path);
-        let mut found = Vec::new();
-        if !old.head.is_empty() {
-            let entries = self.name.list().map_err(|cause| cannot_open(directory, &cause))?;
-            let like_it = copies(&entries, &old.identity(), at.position);
-            let like_it = like_it.map_err(|cause| cannot_open(directory, &cause))?;
-            found = like_it.into_iter().cloned().collect();
-            found.retain(|entry| self.next.iter().all(|file| file.key != entry.seen.key));
-        }
-        let path = old.path.display();
-        let copy = match found.as_slice() {
-            [one] => one.open(at.position)?,
-            _ => None,
-        };
-        if let Some(mut copy) = copy {
-            let message = format!("{path} was truncated, its copy is {}", copy.path.display());
-            self.context.log(LogLevel::Info, &message);
-            around.claims.close(old.key, self.id);
-            copy.complete = true;
-            self.now_reading(copy, LogLevel::Info, around);
-            return Ok(Filled::Again(0));
-        }
-        if at.known > 0 {
-            let copies = match found.len() {
-                0 => "there is no copy of it".to_owned(),
-                several => format!("{several} files may be its copy"),
-            };
-            self.context.log(
-                LogLevel::Warn,
-                &format!(
-                    "{path} was truncated or overwritten after byte {} was read, and {copies}: what was not read is lost, \
-                     going on from its beginning",
-                    at.known
-                ),
-            );
-        }
-        old.cut = true;
-        self.current = Some(old);
-        Ok(Filled::Again(0))
-    }
-
-    /// Goes on with the next file, or with what the same one has now that it was cut. The current one was delivered up to `position`.
-    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), ConnectError> {
-        let Some(mut old) = self.current.take() else {
-            return Ok(());
-        };
-        if old.is_torn() {
-            let path = old.path.display();
-            let message = format!("{path} ends in the middle of its compressed data: what there is was read");
-            self.context.log(LogLevel::Warn, &message);
-        }
-        if old.cut {
-            old.rewind().map_err(|cause| cannot_open(&old.path, &cause))?;
-            self.now_reading(old, LogLevel::Info, around);
-            return Ok(());
-        }
-        around
-            .claims
-            .finish(old.key, Fingerprint::of(&old.head), self.id);
-        match self.next.pop_front() {
-            Some(next) => self.now_reading(next, LogLevel::Info, around),
-            None => {
-                let modified_ns = old.modified_ns;
-                self.begin = Begin::After { modified_ns };
-            }
-        }
-        self.known.push_back(Known {
-            key: old.key,
-            head: old.head,
-            bytes: position,
-        });
-        if self.known.len() > MOST_KNOWN {
-            self.known.pop_front();
-        }
-        Ok(())
     }
 
     /// Whether nothing is left of the file and its name.
@@ -515,10 +366,4 @@ fn stored(file: &OpenFile, position: u64) -> Stored {
         position,
         identity: Some(file.identity()),
     }
-}
-
-fn is_others(claims: &Claims, id: StreamId, entry: &Entry) -> bool {
-    claims.is_others(entry.seen.key, Some(id), || {
-        read_head(&entry.path).unwrap_or_default()
-    })
 }

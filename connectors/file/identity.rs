@@ -141,11 +141,7 @@ impl Identity {
     pub(crate) fn offset_suffix(&self) -> String {
         format!(
             ",\"device\":{},\"inode\":{},\"fingerprint\":\"{:016x}\",\"fingerprint.bytes\":{},\"modified.ms\":{}}}",
-            self.key.device,
-            self.key.inode,
-            self.fingerprint.hash,
-            self.fingerprint.bytes,
-            self.modified_ms
+            self.key.device, self.key.inode, self.fingerprint.hash, self.fingerprint.bytes, self.modified_ms
         )
     }
 }
@@ -242,7 +238,11 @@ mod tests {
             ("77", "-7", "position"),
             ("66306", "\"x\"", "device"),
             ("\"inode\"", "\"node\"", "inode"),
-            ("\"fingerprint.bytes\":16", "\"fingerprint.bytes\":1025", "fingerprint.bytes"),
+            (
+                "\"fingerprint.bytes\":16",
+                "\"fingerprint.bytes\":1025",
+                "fingerprint.bytes",
+            ),
             ("\"fingerprint\":\"", "\"fingerprint\":\"x", "fingerprint"),
             ("1795212345678", "1.5", "modified.ms"),
         ] {
@@ -263,6 +263,10 @@ mod tests {
         assert!(fingerprint.matches(b"head") && fingerprint.matches(b"head and more"));
         assert!(!fingerprint.matches(b"hea") && !fingerprint.matches(b"heap and more"));
         assert!(!Fingerprint::of(b"").matches(b""), "an empty file is nobody's");
-        assert_eq!(Fingerprint::of(b"abc").hash, 0xba78_16bf_8f01_cfea, "SHA-256's first bytes");
+        assert_eq!(
+            Fingerprint::of(b"abc").hash,
+            0xba78_16bf_8f01_cfea,
+            "SHA-256's first bytes"
+        );
     }
 }

@@ -22,13 +22,12 @@ pub(crate) enum Located {
 }
 
 /// Looks for the file among `entries`, which are all files of its directory.
-pub(crate) fn locate(
-    entries: &[Entry],
-    identity: &Identity,
-    position: u64,
-) -> std::io::Result<Located> {
+pub(crate) fn locate(entries: &[Entry], identity: &Identity, position: u64) -> std::io::Result<Located> {
     let mut found = None;
-    for entry in entries.iter().filter(|entry| entry.seen.key.same_inode(identity.key)) {
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.seen.key.same_inode(identity.key))
+    {
         let same_device = entry.seen.key == identity.key;
         if begins_like(entry, identity.fingerprint)? && (same_device || found.is_none()) {
             found = Some(entry);
@@ -56,10 +55,12 @@ pub(crate) fn locate(
     };
     let too_short_to_tell = |entry: &&Entry| entry.seen.size < identity.fingerprint.bytes() as u64;
     let shorter = entries.iter().find(cut);
-    Ok(match shorter.filter(|entry| found.is_some() || too_short_to_tell(entry)) {
-        Some(entry) => Located::Shorter(entry.seen),
-        None => Located::Gone,
-    })
+    Ok(
+        match shorter.filter(|entry| found.is_some() || too_short_to_tell(entry)) {
+            Some(entry) => Located::Shorter(entry.seen),
+            None => Located::Gone,
+        },
+    )
 }
 
 /// Files that begin like it and have another inode. Copies that are older than what was read cannot be meant.

@@ -60,8 +60,17 @@ impl Patterns {
         Ok(found)
     }
 
-    fn descend(&self, directory: &Path, depth: Option<usize>, found: &mut Found) -> Result<(), std::io::Error> {
-        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    fn descend(
+        &self,
+        directory: &Path,
+        depth: Option<usize>,
+        found: &mut Found,
+    ) -> Result<(), std::io::Error> {
+        let here = if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
+        };
         let entries = match std::fs::read_dir(here) {
             Ok(entries) => entries,
             Err(cause) => {
@@ -83,7 +92,8 @@ impl Patterns {
             if kind.is_dir() && depth != Some(0) {
                 self.descend(&path, depth.map(|depth| depth - 1), found)?;
             } else if self.set.is_match(&path)
-                && (kind.is_file() || (kind.is_symlink() && path.metadata().is_ok_and(|target| target.is_file())))
+                && (kind.is_file()
+                    || (kind.is_symlink() && path.metadata().is_ok_and(|target| target.is_file())))
             {
                 found.matching.insert(path);
             }
@@ -119,12 +129,20 @@ impl Patterns {
             .matching
             .iter()
             .filter(|path| path.parent() == name.parent())
-            .any(|path| originals(file_name(path)).iter().any(|original| original == file_name(name)))
+            .any(|path| {
+                originals(file_name(path))
+                    .iter()
+                    .any(|original| original == file_name(name))
+            })
     }
 
     /// Whether it is a rotated file of a name that is followed.
     fn is_rotated_file(&self, path: &Path, found: &Found, is_known: impl Fn(&Path) -> bool) -> bool {
-        if self.rotated.as_ref().is_some_and(|rotated| is_rotated(rotated, path)) {
+        if self
+            .rotated
+            .as_ref()
+            .is_some_and(|rotated| is_rotated(rotated, path))
+        {
             return true;
         }
         self.originals(path)
@@ -149,19 +167,24 @@ impl Root {
         let mut components = Path::new(pattern).components().peekable();
         while let Some(component) = components.peek() {
             let text = component.as_os_str().to_string_lossy();
-            let special = matches!(component, Component::Normal(_)) && text.contains(['*', '?', '[', '{', '\\']);
+            let special =
+                matches!(component, Component::Normal(_)) && text.contains(['*', '?', '[', '{', '\\']);
             if special {
                 break;
             }
             directory.push(component);
             components.next();
         }
-        let rest: Vec<_> = components.map(|component| component.as_os_str().to_string_lossy()).collect();
+        let rest: Vec<_> = components
+            .map(|component| component.as_os_str().to_string_lossy())
+            .collect();
         if rest.is_empty() {
             directory.pop();
         }
         // A slash in braces makes the depth unknown.
-        let any = rest.iter().any(|part| part.contains("**") || part.contains('{') && !part.contains('}'));
+        let any = rest
+            .iter()
+            .any(|part| part.contains("**") || part.contains('{') && !part.contains('}'));
         Self {
             directory,
             depth: (!any).then(|| rest.len().saturating_sub(1)),
@@ -204,19 +227,29 @@ mod tests {
     fn streams(patterns: &Patterns, names: &[&str], known: &[&str]) -> Vec<String> {
         let found = found(names);
         let streams = patterns.streams(&found, |path| known.contains(&path.to_str().unwrap()));
-        streams.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+        streams
+            .iter()
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
     fn rotated_files_are_no_streams_of_their_own() {
         let patterns = Patterns::new(&["d/*".to_owned()], None, ALL).unwrap();
         let rotated = ["d/a.log.1", "d/a.log.2.gz", "d/a-2026-11-21.log"];
-        assert_eq!(streams(&patterns, &rotated, &["d/a.log"]), ["d/a.log"], "between rename and create");
+        assert_eq!(
+            streams(&patterns, &rotated, &["d/a.log"]),
+            ["d/a.log"],
+            "between rename and create"
+        );
         assert_eq!(
             streams(&patterns, &[&rotated[..], &["d/a.log"]].concat(), &[]),
             ["d/a.log"]
         );
-        assert_eq!(streams(&patterns, &["d/part.1", "d/part.2"], &[]), ["d/part.1", "d/part.2"]);
+        assert_eq!(
+            streams(&patterns, &["d/part.1", "d/part.2"], &[]),
+            ["d/part.1", "d/part.2"]
+        );
         assert_eq!(
             streams(&patterns, &["d/part", "d/part.1", "d/part.2"], &["d/part.1"]),
             ["d/part", "d/part.1"],
@@ -230,17 +263,24 @@ mod tests {
         );
         let other = glob_set(&["old/*.log".to_owned(), "*.bak".to_owned()]).unwrap();
         let patterns = Patterns::new(&["**/*".to_owned()], Some(other), ALL).unwrap();
-        assert_eq!(streams(&patterns, &["a.log", "old/x.log", "x/y.bak"], &[]), ["a.log"]);
+        assert_eq!(
+            streams(&patterns, &["a.log", "old/x.log", "x/y.bak"], &[]),
+            ["a.log"]
+        );
     }
 
     #[test]
     fn every_file_is_in_one_share_and_with_its_rotated_ones() {
         let mut counts = [0; 4];
         for number in 0..200 {
-            let names = ["", ".1", ".2.gz", "-20261121"].map(|rotated| format!("/log/f{number}.log{rotated}"));
+            let names =
+                ["", ".1", ".2.gz", "-20261121"].map(|rotated| format!("/log/f{number}.log{rotated}"));
             let shares = names.each_ref().map(|name| {
                 let mut shares = (0..4).filter(|share| {
-                    let share = Share { number: *share, of: 4 };
+                    let share = Share {
+                        number: *share,
+                        of: 4,
+                    };
                     share.has(Path::new(name))
                 });
                 let share = shares.next().unwrap();

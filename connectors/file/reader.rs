@@ -226,9 +226,7 @@ impl OpenFile {
                 torn,
                 ..
             } => {
-                let wanted = usize::try_from(*skip)
-                    .unwrap_or(usize::MAX)
-                    .min(space.len());
+                let wanted = usize::try_from(*skip).unwrap_or(usize::MAX).min(space.len());
                 let space = if wanted > 0 { &mut space[..wanted] } else { space };
                 let count = match uninterrupted(decoder, space) {
                     Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => {
@@ -248,14 +246,23 @@ impl OpenFile {
         }
     }
 
-    /// Whether the first bytes are still those that were read; learns more of them as the file grows. `known` is where
-    /// the next read goes on.
-    pub(crate) fn is_the_same(&mut self, known: u64) -> std::io::Result<bool> {
-        let Content::Plain(file) = &mut self.content else {
+    /// Its first bytes as they are now.
+    pub(crate) fn head_now(&self) -> std::io::Result<Vec<u8>> {
+        let Content::Plain(file) = &self.content else {
+            return Ok(self.head.clone());
+        };
+        let mut space = [0; HEAD_BYTES];
+        let count = read_first(file, &mut space)?;
+        Ok(space[..count].to_vec())
+    }
+
+    /// Whether the first bytes are still those that were read; learns more of them as the file grows.
+    pub(crate) fn is_the_same(&mut self) -> std::io::Result<bool> {
+        let Content::Plain(file) = &self.content else {
             return Ok(true);
         };
         let mut space = [0; HEAD_BYTES];
-        let count = read_first(file, &mut space, known)?;
+        let count = read_first(file, &mut space)?;
         if !space[..count].starts_with(&self.head) {
             return Ok(false);
         }
@@ -317,7 +324,7 @@ impl OpenFile {
 
 /// Reads the first bytes of a file that is being read elsewhere.
 #[cfg(unix)]
-fn read_first(file: &mut File, space: &mut [u8], _known: u64) -> std::io::Result<usize> {
+fn read_first(file: &File, space: &mut [u8]) -> std::io::Result<usize> {
     use std::os::unix::fs::FileExt;
     let mut count = 0;
     while count < space.len() {
@@ -332,16 +339,17 @@ fn read_first(file: &mut File, space: &mut [u8], _known: u64) -> std::io::Result
 }
 
 #[cfg(not(unix))]
-fn read_first(file: &mut File, space: &mut [u8], known: u64) -> std::io::Result<usize> {
+fn read_first(mut file: &File, space: &mut [u8]) -> std::io::Result<usize> {
+    let next = file.stream_position()?;
     file.seek(SeekFrom::Start(0))?;
     let mut count = 0;
     while count < space.len() {
-        match uninterrupted(file, &mut space[count..])? {
+        match uninterrupted(&mut file, &mut space[count..])? {
             0 => break,
             more => count += more,
         }
     }
-    file.seek(SeekFrom::Start(known))?;
+    file.seek(SeekFrom::Start(next))?;
     Ok(count)
 }
 

@@ -83,9 +83,9 @@ impl Search<'_> {
                 },
                 _,
             ) => self.oldest(|_| true),
-            (Begin::After { modified_ns }, _) => self.oldest(|entry| {
-                entry.kind == EntryKind::Named || entry.seen.modified_ns > modified_ns
-            }),
+            (Begin::After { modified_ns }, _) => {
+                self.oldest(|entry| entry.kind == EntryKind::Named || entry.seen.modified_ns > modified_ns)
+            }
             (Begin::New { .. } | Begin::At(Stored { identity: None, .. }), None) => Ok(None),
             (Begin::New { at_end: false, .. }, Some(_)) => open(&self.name.path, 0),
             (Begin::New { at_end: true, .. }, Some(named)) => self.at_end(named.size),
@@ -133,9 +133,8 @@ impl Search<'_> {
             }
         };
         let since = identity.modified_ms;
-        let opened = self.oldest(|entry| {
-            entry.kind == EntryKind::Named || entry.seen.modified_ns / 1_000_000 >= since
-        })?;
+        let opened = self
+            .oldest(|entry| entry.kind == EntryKind::Named || entry.seen.modified_ns / 1_000_000 >= since)?;
         if let Some(file) = &opened {
             let path = file.path.display();
             self.warn(&format!(

@@ -96,7 +96,11 @@ impl Name {
 
     /// Whether rotation may have moved this name's file there.
     pub(crate) fn has_sibling(&self, path: &Path) -> bool {
-        if self.rotated.as_ref().is_some_and(|rotated| is_rotated(rotated, path)) {
+        if self
+            .rotated
+            .as_ref()
+            .is_some_and(|rotated| is_rotated(rotated, path))
+        {
             return path != self.path;
         }
         let name = file_name(&self.path);
@@ -105,7 +109,10 @@ impl Name {
 }
 
 fn names(entries: &[Entry]) -> BTreeSet<(&Path, FileKey)> {
-    entries.iter().map(|entry| (entry.path.as_path(), entry.seen.key)).collect()
+    entries
+        .iter()
+        .map(|entry| (entry.path.as_path(), entry.seen.key))
+        .collect()
 }
 
 /// Whether `file.rotated.glob` means this file: its patterns are about file names, or, with a slash, about paths.
@@ -136,7 +143,9 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 }
 
 pub(crate) fn file_name(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
 }
 
 /// The names that rotation may have made this one of, nearest first: `app.log.2.gz` of `app.log.2` and `app.log`,
@@ -173,9 +182,9 @@ fn without_last_part(name: &str) -> Option<&str> {
 
 fn is_part(part: &str) -> bool {
     let number = part.starts_with(|first: char| first.is_ascii_digit())
-        && part
-            .chars()
-            .all(|character| character.is_ascii_digit() || matches!(character, 'T' | 't' | 'Z' | 'z' | ':' | '+'));
+        && part.chars().all(|character| {
+            character.is_ascii_digit() || matches!(character, 'T' | 't' | 'Z' | 'z' | ':' | '+')
+        });
     number || WORDS.contains(&part)
 }
 
@@ -230,7 +239,14 @@ mod tests {
     fn files_with_one_time_are_ordered_by_their_numbers() {
         let directory = tempfile::tempdir().unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_000_000);
-        for name in ["app.log.10", "app.log", "app.log.2", "app.log.2.gz", "app.log.1", "other"] {
+        for name in [
+            "app.log.10",
+            "app.log",
+            "app.log.2",
+            "app.log.2.gz",
+            "app.log.1",
+            "other",
+        ] {
             let file = std::fs::File::create(directory.path().join(name)).unwrap();
             file.set_modified(time).unwrap();
         }

@@ -171,14 +171,7 @@ impl FileStreamSource {
             rotated: self.config.follow.rotated.clone(),
         };
         let follow = self.config.follow.clone();
-        let followed = Followed::new(
-            id,
-            name,
-            follow,
-            self.context.clone(),
-            begin,
-            closes_gone,
-        );
+        let followed = Followed::new(id, name, follow, self.context.clone(), begin, closes_gone);
         let input = Input::Followed(Box::new(followed));
         self.streams
             .push(Stream::new(partition(path), input, LineBuffer::new()));
@@ -262,7 +255,12 @@ impl FileStreamSource {
         Ok(Some(again_ms))
     }
 
-    fn take_turn(&mut self, now: Instant, target: &mut Target<'_>, single: bool) -> Result<Turn, ConnectError> {
+    fn take_turn(
+        &mut self,
+        now: Instant,
+        target: &mut Target<'_>,
+        single: bool,
+    ) -> Result<Turn, ConnectError> {
         target.partition = None;
         let stream = &mut self.streams[self.turn];
         let open_before = stream.followed().map_or(0, Followed::open_files);
@@ -271,7 +269,11 @@ impl FileStreamSource {
             lines: &self.config.lines,
             claims: &mut self.claims,
             target,
-            most_bytes: if single { READ_PER_POLL_BYTES } else { READ_PER_TURN_BYTES },
+            most_bytes: if single {
+                READ_PER_POLL_BYTES
+            } else {
+                READ_PER_TURN_BYTES
+            },
         });
         let open_now = stream.followed().map_or(0, Followed::open_files);
         self.open_files = (self.open_files + open_now).saturating_sub(open_before);
@@ -315,7 +317,11 @@ impl FileStreamSource {
             return Ok(None);
         };
         let found = self.find_with(&mut finder, now);
-        let again_ms = if finder.is_watched { WATCHED_SCAN_MS } else { LOOK_AGAIN_MS };
+        let again_ms = if finder.is_watched {
+            WATCHED_SCAN_MS
+        } else {
+            LOOK_AGAIN_MS
+        };
         self.finder = Some(finder);
         found.map(|()| Some(again_ms))
     }
@@ -332,7 +338,9 @@ impl FileStreamSource {
         for directory in &found.directories {
             if !finder.watched.contains(directory) {
                 is_new = true;
-                let watched = directory.to_str().is_some_and(|path| self.context.watch_path(path));
+                let watched = directory
+                    .to_str()
+                    .is_some_and(|path| self.context.watch_path(path));
                 finder.is_watched &= watched;
                 finder.watched.insert(directory.clone());
             }
@@ -352,7 +360,9 @@ impl FileStreamSource {
                 self.context.log(LogLevel::Warn, &message);
             }
         }
-        finder.watched.retain(|directory| found.directories.contains(directory));
+        finder
+            .watched
+            .retain(|directory| found.directories.contains(directory));
         finder.last_scan = Some(now);
         let known = |path: &Path| {
             finder.followed.contains_key(path)
@@ -395,7 +405,10 @@ impl FileStreamSource {
     /// Where to begin a file of which nothing is stored; `None` = not to.
     fn begin_new(&self, finder: &Finder, found: &Found, path: &Path, is_first: bool) -> Option<Begin> {
         let seen = look(path).ok()?;
-        if self.claims.is_others(seen.key, None, || read_head(path).unwrap_or_default()) {
+        if self
+            .claims
+            .is_others(seen.key, None, || read_head(path).unwrap_or_default())
+        {
             // Another name's file, which has moved here.
             return None;
         }
@@ -453,4 +466,3 @@ fn standard_input(_context: &SourceContext, _file: Option<&str>) -> Result<Strea
         "a WASM plugin has no standard input: set file or glob",
     ))
 }
-

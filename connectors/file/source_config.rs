@@ -36,9 +36,14 @@ pub(crate) struct SourceConfig {
 #[derive(Debug, Clone)]
 pub(crate) enum InputConfig {
     /// `file` is the text as configured, which may be missing or empty.
-    Stdin { file: Option<String> },
+    Stdin {
+        file: Option<String>,
+    },
     File(String),
-    Glob { patterns: Vec<String>, share: Share },
+    Glob {
+        patterns: Vec<String>,
+        share: Share,
+    },
 }
 
 /// Which of a connector's files a task reads.
@@ -102,9 +107,14 @@ pub(crate) fn source_def() -> ConfigDef {
             "Instead of file: patterns, separated by commas, of the files to read (*, ?, [a-z], {a,b}; ** for any \
              directories). Each file is a source partition of its own; they are shared among the tasks",
         ),
-        ConfigKey::new(TOPIC, ConfigType::String, Importance::High, "The topic to publish data to")
-            .required()
-            .validator(Validator::NonEmpty),
+        ConfigKey::new(
+            TOPIC,
+            ConfigType::String,
+            Importance::High,
+            "The topic to publish data to",
+        )
+        .required()
+        .validator(Validator::NonEmpty),
         ConfigKey::new(
             BATCH_SIZE,
             ConfigType::Int,
@@ -112,7 +122,10 @@ pub(crate) fn source_def() -> ConfigDef {
             "The maximum number of records the source task can read from the file each time it is polled",
         )
         .default("2000")
-        .validator(Validator::Range { min: Some(1), max: None }),
+        .validator(Validator::Range {
+            min: Some(1),
+            max: None,
+        }),
     ];
     keys.extend(follow_keys());
     keys.extend(line_keys());
@@ -323,20 +336,33 @@ mod tests {
     use super::*;
 
     fn resolve(settings: &[(&str, &str)]) -> Result<Config, ConnectError> {
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Config::resolve(&source_def(), settings.collect())
     }
 
     #[test]
     fn commas_in_braces_belong_to_the_pattern() {
-        assert_eq!(patterns("a/{b,c}*.log, d/**/*.log,,"), ["a/{b,c}*.log", "d/**/*.log"]);
+        assert_eq!(
+            patterns("a/{b,c}*.log, d/**/*.log,,"),
+            ["a/{b,c}*.log", "d/**/*.log"]
+        );
     }
 
     #[test]
     fn problems_are_named() {
         for (settings, name, message) in [
-            ([("file", "f"), ("glob", "g")], GLOB, "file and glob cannot both be set"),
-            ([("glob", "[a"), ("batch.size", "1")], GLOB, "the pattern [a is not valid"),
+            (
+                [("file", "f"), ("glob", "g")],
+                GLOB,
+                "file and glob cannot both be set",
+            ),
+            (
+                [("glob", "[a"), ("batch.size", "1")],
+                GLOB,
+                "the pattern [a is not valid",
+            ),
             (
                 [("file", "f"), ("file.rotated.glob", "{")],
                 FILE_ROTATED_GLOB,
@@ -356,7 +382,10 @@ mod tests {
             ("file.rotate.wait.ms", "-1"),
         ] {
             let error = resolve(&[("topic", "t"), (key, value)]).unwrap_err();
-            assert!(error.message.contains(&format!("for configuration {key}:")), "{error}");
+            assert!(
+                error.message.contains(&format!("for configuration {key}:")),
+                "{error}"
+            );
         }
     }
 
@@ -370,6 +399,11 @@ mod tests {
         assert_eq!(task_configs(&file, 3), [file.original().clone()]);
         let bad = resolve(&[("topic", "t"), ("glob", "*"), ("glob.share", "3/3")]).unwrap();
         let error = SourceConfig::read(&bad).unwrap_err();
-        assert!(error.message.contains("Invalid value 3/3 for configuration glob.share"), "{error}");
+        assert!(
+            error
+                .message
+                .contains("Invalid value 3/3 for configuration glob.share"),
+            "{error}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod globs;
+mod histories;
 mod lines;
 mod policies;
 mod properties;

@@ -37,6 +37,8 @@ pub(super) struct Fixture {
 
 /// A record as a test sees it.
 pub(super) type Seen = (String, u64);
+/// A record with the name of its file.
+pub(super) type SeenIn = (String, String, u64);
 
 impl Fixture {
     pub(super) fn new() -> Self {
@@ -165,10 +167,7 @@ impl Fixture {
     }
 
     /// File name, text and position of what a poll gives.
-    pub(super) fn poll_all(
-        &mut self,
-        limits: PollLimits,
-    ) -> Result<(Polled, Vec<(String, String, u64)>), ConnectError> {
+    pub(super) fn poll_all(&mut self, limits: PollLimits) -> Result<(Polled, Vec<SeenIn>), ConnectError> {
         let mut builder = BatchBuilder::new();
         let polled = self
             .source
@@ -272,7 +271,12 @@ impl Fixture {
         }
         let expected: BTreeMap<_, Vec<_>> = expected
             .iter()
-            .map(|(name, lines)| ((*name).to_owned(), lines.iter().map(|line| (*line).to_owned()).collect()))
+            .map(|(name, lines)| {
+                (
+                    (*name).to_owned(),
+                    lines.iter().map(|line| (*line).to_owned()).collect(),
+                )
+            })
             .collect();
         assert_eq!(all, expected);
     }

@@ -11,10 +11,17 @@ use crate::FileStreamSource;
 fn each_matching_file_is_a_source_partition() {
     let mut fixture = Fixture::glob("*.log,sub/**/*.txt");
     std::fs::create_dir_all(fixture.path("sub/deep")).unwrap();
-    fixture.append_to("a.log", "a1\n").append_to("b.log", "b1\nb2\n").append_to("c.txt", "nobody's\n");
+    fixture
+        .append_to("a.log", "a1\n")
+        .append_to("b.log", "b1\nb2\n")
+        .append_to("c.txt", "nobody's\n");
     fixture.append_to("sub/deep/d.txt", "d1\n");
     fixture = fixture.start();
-    fixture.expect_by_file(&[("a.log", &["a1"]), ("b.log", &["b1", "b2"]), ("sub/deep/d.txt", &["d1"])]);
+    fixture.expect_by_file(&[
+        ("a.log", &["a1"]),
+        ("b.log", &["b1", "b2"]),
+        ("sub/deep/d.txt", &["d1"]),
+    ]);
     fixture.append_to("a.log", "a2\n").append_to("new.log", "n1\n");
     fixture.expect_by_file(&[("a.log", &["a2"]), ("new.log", &["n1"])]);
     fixture.restart();
@@ -25,7 +32,10 @@ fn each_matching_file_is_a_source_partition() {
 #[test]
 fn rotated_files_that_match_too_are_read_once() {
     let mut fixture = Fixture::glob("*");
-    fixture.append_to("a.log.1", "a1\n").append_to("a.log", "a2\n").gzip("a.log.2.gz", "a0\n");
+    fixture
+        .append_to("a.log.1", "a1\n")
+        .append_to("a.log", "a2\n")
+        .gzip("a.log.2.gz", "a0\n");
     fixture.written_in_order(&["a.log.2.gz", "a.log.1", "a.log"]);
     fixture = fixture.start();
     fixture.expect_by_file(&[("a.log", &["a0", "a1", "a2"])]);
@@ -33,7 +43,10 @@ fn rotated_files_that_match_too_are_read_once() {
         if restart {
             fixture.stop();
         }
-        fixture.append_to("a.log", "a3\n").rename("a.log.1", "a.log.2").rename("a.log", "a.log.1");
+        fixture
+            .append_to("a.log", "a3\n")
+            .rename("a.log.1", "a.log.2")
+            .rename("a.log", "a.log.1");
         if restart {
             fixture.try_start().unwrap();
         }
@@ -50,20 +63,28 @@ fn a_file_that_moves_to_another_matching_name_is_read_once() {
     let mut fixture = Fixture::glob("*.log").start();
     fixture.append_to("app.log", "one\n");
     fixture.expect_by_file(&[("app.log", &["one"])]);
-    fixture.append_to("app.log", "two\n").rename("app.log", "saved.log").append_to("app.log", "three\n");
+    fixture
+        .append_to("app.log", "two\n")
+        .rename("app.log", "saved.log")
+        .append_to("app.log", "three\n");
     fixture.expect_by_file(&[("app.log", &["two", "three"])]);
 }
 
 #[test]
 fn compressed_files_are_read_to_their_end() {
     let mut fixture = Fixture::glob("*.gz");
-    fixture.gzip("one.gz", "a\nb\n").gzip("one.gz", "c\nlast").append_to("empty.gz", "");
+    fixture
+        .gzip("one.gz", "a\nb\n")
+        .gzip("one.gz", "c\nlast")
+        .append_to("empty.gz", "");
     fixture = fixture.start();
     fixture.expect_by_file(&[("one.gz", &["a", "b", "c", "last"])]);
     fixture.restart();
     // One more member, and a file that is written in two pieces.
     let bytes = super::fixture::gzip("x\ny\n".repeat(1_000));
-    fixture.gzip("one.gz", "\nd\n").append_to("two.gz", &bytes[..bytes.len() / 2]);
+    fixture
+        .gzip("one.gz", "\nd\n")
+        .append_to("two.gz", &bytes[..bytes.len() / 2]);
     let mut found = Vec::new();
     for piece in [&bytes[..0], &bytes[bytes.len() / 2..]] {
         fixture.append_to("two.gz", piece);
@@ -83,7 +104,10 @@ fn a_damaged_compressed_file_is_a_clear_error() {
     fixture.append_to("bad.gz", "no gzip at all, but long enough");
     fixture = fixture.start();
     let error = fixture.error();
-    assert!(error.message.contains("bad.gz at byte 0: invalid gzip header"), "{error}");
+    assert!(
+        error.message.contains("bad.gz at byte 0: invalid gzip header"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -112,7 +136,9 @@ fn tasks_share_all_files() {
 #[test]
 fn files_are_read_fairly() {
     let mut fixture = Fixture::glob("*").with("batch.size", "100");
-    fixture.append_to("big", "x\n".repeat(1_000_000)).append_to("small", "y\n");
+    fixture
+        .append_to("big", "x\n".repeat(1_000_000))
+        .append_to("small", "y\n");
     fixture = fixture.start();
     let mut polls = 0;
     loop {
@@ -135,14 +161,19 @@ fn more_files_than_may_be_open_are_all_followed() {
     assert_eq!(fixture.everything().len(), 600);
     let open = |fixture: &Fixture| {
         let streams = &fixture.source.as_ref().unwrap().streams;
-        streams.iter().map(|stream| stream.followed().unwrap().open_files()).sum::<usize>()
+        streams
+            .iter()
+            .map(|stream| stream.followed().unwrap().open_files())
+            .sum::<usize>()
     };
     assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
     for number in 0..600 {
         let name = format!("f{number:03}");
         fixture.append_to(&name, "more\n");
         if number % 2 == 0 {
-            fixture.rename(&name, &format!("{name}.1")).append_to(&name, "new\n");
+            fixture
+                .rename(&name, &format!("{name}.1"))
+                .append_to(&name, "new\n");
         }
     }
     let found = fixture.everything();
@@ -184,8 +215,12 @@ fn directories_are_watched() {
 
 #[test]
 fn with_start_at_the_end_only_what_is_new_is_read() {
-    let mut fixture = Fixture::glob("*.log").with("file.start", "end").with("line.idle.timeout.ms", "0");
-    fixture.append_to("a.log", "old\nhal").append_to("quiet.log", "old\n");
+    let mut fixture = Fixture::glob("*.log")
+        .with("file.start", "end")
+        .with("line.idle.timeout.ms", "0");
+    fixture
+        .append_to("a.log", "old\nhal")
+        .append_to("quiet.log", "old\n");
     fixture = fixture.start();
     fixture.expect_by_file(&[]);
     fixture.append_to("a.log", "f\n").append_to("b.log", "new file\n");
@@ -194,7 +229,10 @@ fn with_start_at_the_end_only_what_is_new_is_read() {
     fixture.written_in_order(&["quiet.log"]);
     let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
     fixture.append_to("c.log", "came while stopped\n");
-    let file = std::fs::File::options().append(true).open(fixture.path("c.log")).unwrap();
+    let file = std::fs::File::options()
+        .append(true)
+        .open(fixture.path("c.log"))
+        .unwrap();
     file.set_modified(later).unwrap();
     fixture.try_start().unwrap();
     fixture.expect_by_file(&[("c.log", &["came while stopped"])]);

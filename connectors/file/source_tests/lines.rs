@@ -273,4 +273,3 @@ fn a_line_beyond_the_limit_is_an_error_even_when_it_was_read_at_once() {
         assert_eq!(records[0].0, "x");
     }
 }
-

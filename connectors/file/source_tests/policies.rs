@@ -69,7 +69,6 @@ fn a_bad_config_is_refused_with_kafkas_words() {
     }
 }
 
-
 #[test]
 fn a_position_past_the_end_is_decided_by_the_config() {
     for (policy, expected) in [("beginning", ["short", "more"].as_slice()), ("end", &["more"])] {
@@ -105,7 +104,12 @@ fn a_truncated_file_without_a_copy_fails_by_default() {
     for _ in 0..2 {
         let error = fixture.error();
         assert_eq!(error.kind, ErrorKind::Fatal);
-        assert!(error.message.contains("set file.position.past.end to beginning or end"), "{error}");
+        assert!(
+            error
+                .message
+                .contains("set file.position.past.end to beginning or end"),
+            "{error}"
+        );
     }
 }
 

@@ -9,7 +9,10 @@ fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
     let mut fixture = Fixture::new().start();
     fixture.append("one\ntwo\n");
     fixture.expect(&[("one", 4), ("two", 8)]);
-    fixture.append("three\n").rename("in.txt", "in.txt.1").append("first\n");
+    fixture
+        .append("three\n")
+        .rename("in.txt", "in.txt.1")
+        .append("first\n");
     fixture.expect(&[("three", 14)]);
     // The writer still has the old file.
     fixture.wait(4_000);
@@ -32,7 +35,9 @@ fn the_wait_for_late_lines_is_told_to_a_host_that_watches() {
     assert_eq!(fixture.expect(&[("one", 4)]), None);
     fixture.rename("in.txt", "in.txt.1").append("new\n");
     // The times of the files say nothing.
-    fixture.written_in_order(&["in.txt.1"]).written_in_order(&["in.txt"]);
+    fixture
+        .written_in_order(&["in.txt.1"])
+        .written_in_order(&["in.txt"]);
     assert_eq!(fixture.expect(&[]), Some(701));
     fixture.wait(700);
     assert_eq!(fixture.expect(&[("new", 4)]), None);
@@ -56,7 +61,9 @@ fn without_a_new_file_the_renamed_one_is_followed_on() {
 fn several_rotations_between_two_looks_lose_nothing() {
     let mut fixture = Fixture::new();
     // Read never: they were there before.
-    fixture.append_to("in.txt.1", "old 1\n").append_to("in.txt.2", "old 2\n");
+    fixture
+        .append_to("in.txt.1", "old 1\n")
+        .append_to("in.txt.2", "old 2\n");
     fixture.written_in_order(&["in.txt.2", "in.txt.1"]);
     fixture.append("a1\n");
     fixture = fixture.start();
@@ -90,7 +97,9 @@ fn dated_names_and_patterns_of_rotation_are_known() {
         fixture.expect(&[("a", 2)]);
         fixture.rename("in.txt", rotated[0]).append("b\n");
         fixture.rename("in.txt", rotated[1]).append("c\n");
-        fixture.append_to("unrelated.txt", "nobody's\n").append_to("in.txt.swp", "nobody's\n");
+        fixture
+            .append_to("unrelated.txt", "nobody's\n")
+            .append_to("in.txt.swp", "nobody's\n");
         fixture.expect_everything(&["b", "c"]);
     }
 }
@@ -126,7 +135,10 @@ fn a_rotated_file_that_is_deleted_before_it_was_read_is_read() {
     let mut fixture = Fixture::new().start();
     fixture.append("one\n");
     fixture.expect(&[("one", 4)]);
-    fixture.append("two\n").rename("in.txt", "in.txt.1").append("new\n");
+    fixture
+        .append("two\n")
+        .rename("in.txt", "in.txt.1")
+        .append("new\n");
     fixture.remove("in.txt.1");
     fixture.expect_everything(&["two", "new"]);
 }
@@ -168,7 +180,11 @@ fn files_with_one_header_are_told_apart() {
     fixture.append("1,a\n");
     fixture.expect_everything(&["1,a"]);
     fixture.rename("in.txt", "in.txt.1").append(header);
-    fixture.rename("in.txt.1", "in.txt.2").rename("in.txt", "in.txt.1").append(header).append("3,c\n");
+    fixture
+        .rename("in.txt.1", "in.txt.2")
+        .rename("in.txt", "in.txt.1")
+        .append(header)
+        .append("3,c\n");
     fixture.expect_everything(&[header.trim_end(), header.trim_end(), "3,c"]);
 }
 
@@ -178,7 +194,10 @@ fn empty_files_are_passed_over() {
     fixture.append("");
     fixture.expect(&[]);
     fixture.rename("in.txt", "in.txt.1").append("");
-    fixture.rename("in.txt.1", "in.txt.2").rename("in.txt", "in.txt.1").append("x\n");
+    fixture
+        .rename("in.txt.1", "in.txt.2")
+        .rename("in.txt", "in.txt.1")
+        .append("x\n");
     fixture.expect_everything(&["x"]);
 }
 
@@ -192,10 +211,15 @@ fn a_file_that_is_compressed_after_it_was_read_is_not_read_again() {
     // Compressed while the wait for late lines goes on, and later again, with the time of the compression.
     fixture.gzip("in.txt.1.gz", "one\ntwo\n").remove("in.txt.1");
     fixture.expect_everything(&["new"]);
-    fixture.rename("in.txt.1.gz", "in.txt.2.gz").rename("in.txt", "in.txt.1").append("newer\n");
+    fixture
+        .rename("in.txt.1.gz", "in.txt.2.gz")
+        .rename("in.txt", "in.txt.1")
+        .append("newer\n");
     fixture.expect_everything(&["newer"]);
     fixture.gzip("in.txt.1.gz", "new\n").remove("in.txt.1");
-    fixture.rename("in.txt.2.gz", "in.txt.3.gz").rename("in.txt.1.gz", "in.txt.2.gz");
+    fixture
+        .rename("in.txt.2.gz", "in.txt.3.gz")
+        .rename("in.txt.1.gz", "in.txt.2.gz");
     fixture.rename("in.txt", "in.txt.1").append("newest\n");
     fixture.expect_everything(&["newest"]);
 }
@@ -241,7 +265,11 @@ fn lag_is_what_is_not_delivered() {
     assert_eq!(lag(&fixture), Some((4, 1)));
     fixture.rename("in.txt", "in.txt.1").append("123456789\n");
     fixture.expect(&[]);
-    assert_eq!(lag(&fixture), Some((14, 2)), "two files, one of them waits for the other's end");
+    assert_eq!(
+        lag(&fixture),
+        Some((14, 2)),
+        "two files, one of them waits for the other's end"
+    );
     fixture.everything();
     assert_eq!(lag(&fixture), Some((0, 0)));
 }

@@ -127,4 +127,3 @@ fn standard_input_has_no_positions_and_wakes_the_task() {
         now += Duration::from_millis(5_000);
     }
 }
-

@@ -32,7 +32,10 @@ fn the_same_file_goes_on() {
 fn a_renamed_file_is_finished_first_and_then_the_younger_ones() {
     let mut fixture = stopped();
     fixture.append_to("in.txt.9", "older\n");
-    fixture.rename("in.txt", "in.txt.3").append_to("in.txt.2", "four\n").append_to("in.txt.1", "five\n");
+    fixture
+        .rename("in.txt", "in.txt.3")
+        .append_to("in.txt.2", "four\n")
+        .append_to("in.txt.1", "five\n");
     fixture.append("six\n");
     fixture.written_in_order(&["in.txt.9", "in.txt.3", "in.txt.2", "in.txt.1", "in.txt"]);
     resumes_with(&mut fixture, &["three", "four", "five", "six"]);
@@ -42,21 +45,34 @@ fn a_renamed_file_is_finished_first_and_then_the_younger_ones() {
 fn every_stop_in_a_chain_of_rotations_resumes_where_it_was() {
     for stop_after in 1..=6 {
         let mut fixture = Fixture::new().with("batch.size", "1");
-        fixture.append_to("in.txt.2", "a1\na2\n").append_to("in.txt.1", "b1\nb2\n").append("c1\nc2\n");
+        fixture
+            .append_to("in.txt.2", "a1\na2\n")
+            .append_to("in.txt.1", "b1\nb2\n")
+            .append("c1\nc2\n");
         fixture.written_in_order(&["in.txt.2", "in.txt.1", "in.txt"]);
-        fixture.rename("in.txt", "later").rename("in.txt.1", "soon").rename("in.txt.2", "in.txt");
+        fixture
+            .rename("in.txt", "later")
+            .rename("in.txt.1", "soon")
+            .rename("in.txt.2", "in.txt");
         fixture = fixture.start();
         let mut found = Vec::new();
         let (_, first) = fixture.poll_with(super::fixture::LIMITS).unwrap();
         found.extend(first);
-        fixture.rename("in.txt", "in.txt.2").rename("soon", "in.txt.1").rename("later", "in.txt");
+        fixture
+            .rename("in.txt", "in.txt.2")
+            .rename("soon", "in.txt.1")
+            .rename("later", "in.txt");
         while found.len() < stop_after {
             found.extend(fixture.poll_with(super::fixture::LIMITS).unwrap().1);
         }
         fixture.restart();
         found.extend(fixture.everything());
         let found: Vec<_> = found.iter().map(|(text, _)| text.as_str()).collect();
-        assert_eq!(found, ["a1", "a2", "b1", "b2", "c1", "c2"], "stopped after {stop_after}");
+        assert_eq!(
+            found,
+            ["a1", "a2", "b1", "b2", "c1", "c2"],
+            "stopped after {stop_after}"
+        );
     }
 }
 
@@ -89,7 +105,10 @@ fn a_compressed_file_is_finished() {
 #[test]
 fn members_of_a_compressed_file_are_all_read() {
     let mut fixture = stopped();
-    fixture.gzip("in.txt.1.gz", "one\ntw").gzip("in.txt.1.gz", "o\nthree\nfo").gzip("in.txt.1.gz", "ur\n");
+    fixture
+        .gzip("in.txt.1.gz", "one\ntw")
+        .gzip("in.txt.1.gz", "o\nthree\nfo")
+        .gzip("in.txt.1.gz", "ur\n");
     fixture.remove("in.txt").append("new\n");
     fixture.written_in_order(&["in.txt.1.gz", "in.txt"]);
     resumes_with(&mut fixture, &["three", "four", "new"]);
@@ -108,7 +127,10 @@ fn a_copy_is_found_by_its_head_when_the_file_was_truncated() {
 fn a_restored_directory_is_known_by_heads() {
     let mut fixture = stopped();
     fixture.append_to("in.txt.7", "something else\n");
-    fixture.copy("in.txt", "restored").remove("in.txt").rename("restored", "in.txt");
+    fixture
+        .copy("in.txt", "restored")
+        .remove("in.txt")
+        .rename("restored", "in.txt");
     resumes_with(&mut fixture, &["three"]);
 }
 
@@ -119,8 +141,13 @@ fn several_files_with_one_head_are_not_guessed() {
     fixture.append(header);
     fixture.expect_everything(&["date,level"]);
     fixture.stop();
-    fixture.append_to("in.txt.1", header).append_to("in.txt.1", "1,a\n");
-    fixture.append_to("new", header).append_to("new", "2,b\n").rename("new", "in.txt");
+    fixture
+        .append_to("in.txt.1", header)
+        .append_to("in.txt.1", "1,a\n");
+    fixture
+        .append_to("new", header)
+        .append_to("new", "2,b\n")
+        .rename("new", "in.txt");
     fixture.try_start().unwrap();
     fixture.expect_everything(&["date,level", "1,a", "date,level", "2,b"]);
     assert_eq!(fixture.warnings("several files begin like it"), 1);
@@ -130,9 +157,14 @@ fn several_files_with_one_head_are_not_guessed() {
 fn a_deleted_and_recreated_file_is_read_from_its_beginning() {
     let mut fixture = stopped();
     let long = "x".repeat(100);
-    fixture.append_to("in.txt.5", "older\n").written_in_order(&["in.txt.5"]);
+    fixture
+        .append_to("in.txt.5", "older\n")
+        .written_in_order(&["in.txt.5"]);
     // Both files at once, so that the inode differs.
-    fixture.append_to("new", format!("{long}\n")).remove("in.txt").rename("new", "in.txt");
+    fixture
+        .append_to("new", format!("{long}\n"))
+        .remove("in.txt")
+        .rename("new", "in.txt");
     resumes_with(&mut fixture, &[&long]);
     assert_eq!(fixture.warnings("neither it nor a copy is in its directory"), 1);
 }
@@ -140,9 +172,15 @@ fn a_deleted_and_recreated_file_is_read_from_its_beginning() {
 #[test]
 fn younger_files_are_read_when_the_stored_one_is_gone() {
     let mut fixture = stopped();
-    fixture.append_to("in.txt.2", "four\n").append_to("in.txt.1", "five\n").append_to("in.txt.9", "older\n");
+    fixture
+        .append_to("in.txt.2", "four\n")
+        .append_to("in.txt.1", "five\n")
+        .append_to("in.txt.9", "older\n");
     fixture.written_in_order(&["in.txt.9"]);
-    fixture.append_to("new", "six\n").remove("in.txt").rename("new", "in.txt");
+    fixture
+        .append_to("new", "six\n")
+        .remove("in.txt")
+        .rename("new", "in.txt");
     resumes_with(&mut fixture, &["four", "five", "six"]);
 }
 
