@@ -18,6 +18,18 @@ pub trait TaskHost: Send + Sync {
     fn watch_path(&self, path: &str) -> bool;
     /// Ends the task's idle time.
     fn wake(&self);
+    /// Keeps how far the task is behind, until it says something else.
+    fn report_lag(&self, lag: Lag);
+}
+
+/// How far a source task is behind what it reads: what lies in its system and was not given to the worker yet. The
+/// counterpart of a sink's consumer lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Lag {
+    /// Bytes not read yet; an estimate where the source cannot know better.
+    pub bytes: u64,
+    /// Files (or what its system has in their place) not read to their end yet.
+    pub files: u64,
 }
 
 /// Level of a log line.
@@ -98,6 +110,13 @@ impl SourceContext {
     /// does not watch it: do not idle without a limit then.
     pub fn watch_path(&self, path: &str) -> bool {
         self.host.watch_path(path)
+    }
+
+    /// Says how far the task is behind: bytes not read yet, and files not read to their end. The last report is shown in
+    /// the task's status, until the task ends; a task that never reports shows none. It costs a few nanoseconds, and
+    /// nothing needs to be reported again while it is unchanged.
+    pub fn report_lag(&self, bytes: u64, files: u64) {
+        self.host.report_lag(Lag { bytes, files });
     }
 
     /// Lets another thread end this task's idle time.

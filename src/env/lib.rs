@@ -9,6 +9,7 @@ mod limits;
 mod manual_clock;
 mod real;
 mod sync;
+mod sync_costs;
 
 use std::{
     io,
@@ -148,6 +149,13 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Opens it, where that is done at the first use only.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn ready(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Whether the file is empty.

@@ -27,6 +27,11 @@ fn invalid(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
 }
 
+/// Whether an error is about what is in a file, or that there is none; not about reaching it.
+pub(crate) fn is_content(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
+}
+
 /// Offsets by topic and partition.
 pub(crate) type Offsets = BTreeMap<(String, i32), i64>;
 

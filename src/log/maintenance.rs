@@ -12,7 +12,8 @@ use std::{
 use crate::{
     append::is_shortage,
     checkpoint::{self, Offsets},
-    manager::{Directory, LogManager},
+    copies::{COPIES, Copies, PartitionCopy},
+    manager::{Checkpointed, Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -100,6 +101,7 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
             last_checkpoint = Some(now_ms);
+            manager.close_unused_segments();
             if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
@@ -124,6 +126,19 @@ impl LogManager {
             };
             if let Err(error) = removed {
                 tracing::warn!(path = %path.display(), %error, "deleted file could not be unlinked; the next start removes it");
+            }
+        }
+    }
+
+    /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
+    pub(crate) fn close_unused_segments(&self) {
+        for log in self.logs() {
+            let mut state = log.lock();
+            let Some((_, closed)) = state.segments.split_last_mut() else {
+                continue;
+            };
+            for segment in closed {
+                segment.close_unused(&self.env.files);
             }
         }
     }
@@ -173,15 +188,48 @@ impl LogManager {
     pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.write_changed(directory, &mut written);
+        drop(written);
+        result.map_err(|(path, error)| {
+            if !is_shortage(&error) {
+                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
+            }
+            error
+        })
+    }
+
+    /// Fails with the file that could not be written.
+    fn write_changed(
+        &self,
+        directory: &Directory,
+        written: &mut Checkpointed,
+    ) -> Result<(), (PathBuf, io::Error)> {
         let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        let mut copies = Copies {
+            identity: directory.identity.get().cloned(),
+            ..Copies::default()
+        };
         for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
             let key = (log.topic().to_owned(), log.partition());
             let state = log.lock();
-            if state.log_start_offset > state.segments[0].base_offset {
-                starts.insert(key.clone(), state.log_start_offset);
-            }
+            let inside = state.log_start_offset > state.segments[0].base_offset;
+            let log_start_offset = inside.then_some(state.log_start_offset);
+            starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
+            let copy = PartitionCopy {
+                topic_id: log.topic_id(),
+                log_start_offset,
+                epochs: state.epochs.clone(),
+            };
+            copies.partitions.insert(key.clone(), copy);
             recovery.insert(key.clone(), state.recovery_point);
             watermarks.insert(key, state.committed.offset);
+        }
+        if written.copies.get(&directory.path) != Some(&copies) {
+            let path = directory.path.join(COPIES);
+            let content = copies.render();
+            let result = self.env.files.write_atomic(&path, content.as_bytes());
+            result.map_err(|error| (path, error))?;
+            written.copies.insert(directory.path.clone(), copies);
         }
         for (name, offsets) in [
             (checkpoint::RECOVERY_POINT, recovery),
@@ -189,16 +237,11 @@ impl LogManager {
             (checkpoint::HIGH_WATERMARK, watermarks),
         ] {
             let path = directory.path.join(name);
-            if written.get(&path) == Some(&offsets) {
-                continue;
+            if written.offsets.get(&path) != Some(&offsets) {
+                let result = checkpoint::write_offsets(&*self.env.files, &path, &offsets);
+                result.map_err(|error| (path.clone(), error))?;
+                written.offsets.insert(path, offsets);
             }
-            if let Err(error) = checkpoint::write_offsets(&*self.env.files, &path, &offsets) {
-                if !is_shortage(&error) {
-                    self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
-                }
-                return Err(error);
-            }
-            written.insert(path, offsets);
         }
         Ok(())
     }
@@ -208,9 +251,12 @@ impl LogManager {
     pub(crate) fn forget_checkpoints(&self, topic: &str, partitions: Range<i32>) -> io::Result<()> {
         let names = (topic.to_owned(), partitions.start)..(topic.to_owned(), partitions.end);
         let written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = written
-            .values()
-            .any(|offsets| offsets.range(names.clone()).next().is_some());
+        let mut offsets = written.offsets.values();
+        let known = offsets.any(|offsets| offsets.range(names.clone()).next().is_some())
+            || written
+                .copies
+                .values()
+                .any(|copies| copies.partitions.range(names.clone()).next().is_some());
         drop(written);
         if known { self.write_checkpoints() } else { Ok(()) }
     }
@@ -298,7 +344,8 @@ impl PartitionLog {
 
     fn rename_deleted(&self, dir: &Path, segment: &Segment, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         let files = &*self.env.files;
-        for suffix in ["log", "index", "timeindex", "snapshot"] {
+        // The log comes last: as long as it has its name the segment can be read.
+        for suffix in ["snapshot", "timeindex", "index", "log"] {
             let from = segment::path(dir, segment.base_offset, suffix);
             if files.exists(&from) {
                 let to = segment::path(dir, segment.base_offset, &format!("{suffix}.deleted"));
@@ -321,7 +368,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
-        for file in state.active().write_indexes(files, &dir)? {
+        for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }
         let end = state.log_end_offset;

@@ -4,21 +4,21 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     thread::JoinHandle,
 };
 
-use jackfield_env::{Env, File, Files};
+use jackfield_env::{Env, File};
 
 use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
+    copies::Copies,
     identity,
-    leftovers::{self, DELETE_SUFFIX},
+    leftovers::DELETE_SUFFIX,
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
-    recovery::{self, Known},
 };
 
 /// Longest name of a file.
@@ -29,8 +29,18 @@ const MAX_NAME_BYTES: usize = 255;
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) health: Arc<DirectoryHealth>,
+    /// What `meta.properties` says of node, directory and cluster.
+    pub(crate) identity: OnceLock<String>,
     /// Held open until the manager is closed: the lock on `.lock` lives as long.
     lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// Checkpoints as they are on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointed {
+    pub(crate) offsets: HashMap<PathBuf, Offsets>,
+    /// By log directory.
+    pub(crate) copies: HashMap<PathBuf, Copies>,
 }
 
 pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
@@ -47,7 +57,7 @@ pub struct LogManager {
     /// Held while a topic is created, so that two creations of one topic cannot meet.
     pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
-    pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
+    pub(crate) checkpointed: Mutex<Checkpointed>,
     pub(crate) maintenance: Arc<Maintenance>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -88,102 +98,22 @@ impl LogManager {
             committer,
             logs: RwLock::new(Logs::new()),
             creating: Mutex::new(()),
-            checkpointed: Mutex::new(HashMap::new()),
+            checkpointed: Mutex::default(),
             maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();
         for directory in &manager.directories {
-            identity::write(
-                &directory.path,
-                &manager.env,
-                manager.config.broker_id,
-                &manager.cluster_id,
-            )?;
+            let (path, env, broker_id) = (&directory.path, &manager.env, manager.config.broker_id);
+            identity::write(path, env, broker_id, &manager.cluster_id)?;
+            let said = identity::read(path, env, broker_id, &mut Some(manager.cluster_id.clone()))?;
+            if let Some(said) = said {
+                directory.identity.get_or_init(|| said);
+            }
             manager.load_directory(directory, defaults, &mut logs)?;
         }
         manager.logs = RwLock::new(logs);
         Ok(manager)
-    }
-
-    fn load_directory(
-        &self,
-        directory: &Directory,
-        defaults: &LogConfig,
-        logs: &mut Logs,
-    ) -> Result<(), OpenError> {
-        let files = &*self.env.files;
-        let path = &directory.path;
-        let at = |name: &str| path.join(name);
-        let marker = at(checkpoint::CLEAN_SHUTDOWN);
-        let clean = files.exists(&marker);
-        let read =
-            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
-        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
-        let starts = read(checkpoint::LOG_START)?;
-        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, offsets) in [
-            (checkpoint::RECOVERY_POINT, &recovery_points),
-            (checkpoint::LOG_START, &starts),
-        ] {
-            // One that is missing or damaged is written.
-            if !offsets.is_empty() {
-                known.insert(at(name), offsets.clone());
-            }
-        }
-        drop(known);
-        let mut unsynced = Vec::new();
-        for entry in files.read_dir(path).map_err(OpenError::io(path))? {
-            if !entry.is_dir {
-                continue;
-            }
-            let dir = at(&entry.name);
-            if leftovers::is_deleted_partition(&entry.name) {
-                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
-                continue;
-            };
-            if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            if let Some(other) = logs.get(&(topic.into(), partition)) {
-                return Err(OpenError::Invalid {
-                    path: dir.display().to_string(),
-                    message: format!(
-                        "the same partition is in {}: remove one of them",
-                        other.log_dir.display()
-                    ),
-                });
-            }
-            let key = (topic.to_owned(), partition);
-            let known = Known {
-                clean,
-                recovery_point: recovery_points.get(&key).copied().unwrap_or(0),
-                log_start_offset: starts.get(&key).copied(),
-            };
-            let log = recovery::open(
-                dir.clone(),
-                topic,
-                partition,
-                self.shared(directory),
-                defaults.clone(),
-                known,
-                &mut unsynced,
-            )
-            .map_err(OpenError::io(&dir))?;
-            logs.insert((topic.into(), partition), log);
-        }
-        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
-            result.map_err(OpenError::io(file.path()))?;
-        }
-        // From here on a crash is unclean.
-        files
-            .remove_file(&marker)
-            .and_then(|()| files.sync_dir(path))
-            .map_err(OpenError::io(&marker))
     }
 
     pub(crate) fn shared(&self, directory: &Directory) -> Shared {
@@ -346,16 +276,6 @@ impl Drop for LogManager {
     }
 }
 
-/// Removes a partition that was never fully created; what is something else is left alone.
-fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
-    if leftovers::is_unused_partition(files, dir)? {
-        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
-        return files.remove_dir_all(dir);
-    }
-    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
-    Ok(())
-}
-
 fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     if !env.files.exists(&path.join(checkpoint::META_PROPERTIES)) {
         env.files.create_dir_durably(path).map_err(OpenError::io(path))?;
@@ -370,6 +290,7 @@ fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     Ok(Directory {
         path: path.to_owned(),
         health: Arc::new(DirectoryHealth::default()),
+        identity: OnceLock::new(),
         lock: Mutex::new(Some(lock)),
     })
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance};
 use jackfield_batch::{Batch, BatchBuilder, Record, Value};
 use jackfield_plugin::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginInfo, PollLimits, Polled, RecordError,
-    SinkPosition, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, LagReport, PluginInfo, PollLimits, Polled,
+    RecordError, SinkPosition, StoredOffsets, TaskServices,
 };
 use tokio::sync::Notify;
 
@@ -42,6 +42,7 @@ pub(super) struct SourceState {
     pub(super) committed: u64,
     pub(super) polls: u64,
     pub(super) wake: Option<Arc<Notify>>,
+    pub(super) lag: Option<Arc<LagReport>>,
 }
 
 /// What the sink does and has seen.
@@ -171,6 +172,7 @@ impl ConnectorPlugin for TestPlugin {
         state.started_from.push(position);
         state.committed = 0;
         state.wake = Some(services.wake);
+        state.lag = Some(services.lag);
         let topic = config["topic"].clone();
         Ok(Box::new(ListSource {
             state: Arc::clone(&self.source),
