@@ -14,6 +14,7 @@
 mod configs;
 mod crash;
 mod decoders;
+mod fault_disk;
 mod file;
 mod golden;
 mod harness;

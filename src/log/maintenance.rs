@@ -13,7 +13,7 @@ use crate::{
     append::is_shortage,
     checkpoint::{self, Offsets},
     copies::{COPIES, Copies, PartitionCopy},
-    manager::{Directory, LogManager},
+    manager::{Checkpointed, Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -190,6 +190,22 @@ impl LogManager {
     pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.write_changed(directory, &mut written);
+        drop(written);
+        result.map_err(|(path, error)| {
+            if !is_shortage(&error) {
+                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
+            }
+            error
+        })
+    }
+
+    /// Fails with the file that could not be written.
+    fn write_changed(
+        &self,
+        directory: &Directory,
+        written: &mut Checkpointed,
+    ) -> Result<(), (PathBuf, io::Error)> {
         let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
         let mut copies = Copies {
             identity: directory.identity.get().cloned(),
@@ -210,11 +226,11 @@ impl LogManager {
             recovery.insert(key.clone(), state.recovery_point);
             watermarks.insert(key, state.committed.offset);
         }
-        let files = &*self.env.files;
         if written.copies.get(&directory.path) != Some(&copies) {
             let path = directory.path.join(COPIES);
-            let result = files.write_atomic(&path, copies.render().as_bytes());
-            self.checkpoint_written(directory, &path, result)?;
+            let content = copies.render();
+            let result = self.env.files.write_atomic(&path, content.as_bytes());
+            result.map_err(|error| (path, error))?;
             written.copies.insert(directory.path.clone(), copies);
         }
         for (name, offsets) in [
@@ -224,26 +240,12 @@ impl LogManager {
         ] {
             let path = directory.path.join(name);
             if written.offsets.get(&path) != Some(&offsets) {
-                let result = checkpoint::write_offsets(files, &path, &offsets);
-                self.checkpoint_written(directory, &path, result)?;
+                let result = checkpoint::write_offsets(&*self.env.files, &path, &offsets);
+                result.map_err(|error| (path.clone(), error))?;
                 written.offsets.insert(path, offsets);
             }
         }
         Ok(())
-    }
-
-    /// Takes the directory offline unless the file was written, or only space or files were short.
-    fn checkpoint_written(
-        &self,
-        directory: &Directory,
-        path: &Path,
-        result: io::Result<()>,
-    ) -> io::Result<()> {
-        result.inspect_err(|error| {
-            if !is_shortage(error) {
-                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
-            }
-        })
     }
 
     /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name

@@ -32,11 +32,10 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     (partition >= 0 && !topic.is_empty()).then_some((topic, partition))
 }
 
-/// Whether a partition directory was created to its end: its metadata and leader epochs can be read, or there are records,
-/// whose owner must then be told of.
+/// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
+/// then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() && checkpoint::read_epochs(files, dir).is_ok()
-    {
+    if checkpoint::read_partition_metadata(files, dir).is_ok() {
         return Ok(true);
     }
     let entries = files.read_dir(dir)?;

@@ -44,7 +44,7 @@ impl Change {
 /// Something that was done to the names in a directory and may not be on disk. A rename is one change.
 #[derive(Debug, Clone)]
 pub(super) struct NameChange {
-    directory: usize,
+    pub(super) directory: usize,
     removed: Option<String>,
     added: Option<(String, usize)>,
     is_dropped: bool,

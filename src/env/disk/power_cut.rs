@@ -1,6 +1,8 @@
 //! What a loss of power leaves of a [`super::Disk`].
 
-use super::nodes::{Change, Node, Nodes};
+use std::collections::HashMap;
+
+use super::nodes::{Change, NameChange, Node, Nodes};
 
 /// Disks write this much at once, or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -15,7 +17,8 @@ pub enum Cut {
     /// Names up to some moment, in the order they were changed, as a file system with a journal keeps them; each sector of a
     /// file as it was at one time since its last sync. The number chooses.
     Journaled(u64),
-    /// As [`Cut::Journaled`], but each change of a name is there or not, whatever became of the ones before it.
+    /// As [`Cut::Journaled`], but each directory is as it was at a moment of its own. Within a directory no file system
+    /// brings a later change to disk without the earlier ones.
     Scattered(u64),
 }
 
@@ -46,8 +49,22 @@ pub(super) fn left_by(nodes: &Nodes, cut: Cut) -> Nodes {
         }
         Cut::Scattered(seed) => {
             let mut dice = Dice(seed);
-            let likely = 1 + dice.below(3);
-            let made = (0..changes).map(|_| dice.below(4) < likely).collect();
+            let mut left: HashMap<usize, usize> = HashMap::new();
+            for change in &nodes.unsynced_names {
+                *left.entry(change.directory).or_default() += 1;
+            }
+            let mut directories: Vec<_> = left.iter_mut().collect();
+            directories.sort_unstable();
+            for (_, count) in directories {
+                *count = dice.below(*count + 1);
+            }
+            let is_made = |change: &NameChange| {
+                let left = left.entry(change.directory).or_default();
+                let is_made = *left > 0;
+                *left = left.saturating_sub(1);
+                is_made
+            };
+            let made = nodes.unsynced_names.iter().map(is_made).collect();
             (dice, made)
         }
     };
@@ -157,20 +174,28 @@ mod tests {
     #[test]
     fn names_are_there_or_not() {
         let disk = Disk::default();
-        for name in ["/a", "/b"] {
-            disk.open(Path::new(name), true).unwrap().sync_data().unwrap();
+        let paths = ["/x", "/y", "/x/a", "/y/b", "/x/c"].map(Path::new);
+        for directory in &paths[..2] {
+            disk.create_dir_all(directory).unwrap();
+        }
+        disk.sync_dir(Path::new("/")).unwrap();
+        for file in &paths[2..] {
+            disk.open(file, true).unwrap().sync_data().unwrap();
         }
         let found = |cut| {
             let left = disk.after_power_cut(cut);
-            (left.exists(Path::new("/a")), left.exists(Path::new("/b")))
+            [2, 3, 4].map(|file| left.exists(paths[file]))
         };
+        let (no, yes) = (false, true);
         let journaled: HashSet<_> = (0..50).map(|seed| found(Cut::Journaled(seed))).collect();
+        let in_order = [[no, no, no], [yes, no, no], [yes, yes, no], [yes, yes, yes]];
+        assert_eq!(journaled, HashSet::from(in_order));
+        let scattered: HashSet<_> = (0..100).map(|seed| found(Cut::Scattered(seed))).collect();
+        let in_order_of_directory = [[no, yes, no], [yes, no, yes]];
         assert_eq!(
-            journaled,
-            HashSet::from([(false, false), (true, false), (true, true)])
+            scattered,
+            HashSet::from_iter(in_order.into_iter().chain(in_order_of_directory))
         );
-        let scattered: HashSet<_> = (0..50).map(|seed| found(Cut::Scattered(seed))).collect();
-        assert_eq!(scattered.len(), 4);
     }
 
     #[test]
