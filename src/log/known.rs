@@ -7,6 +7,7 @@ use jackfield_env::Files;
 use crate::{
     checkpoint::{self, Offsets},
     copies::{self, Copies, PartitionCopy},
+    segment::LAST_POSSIBLE_OFFSET,
 };
 
 /// What the directory's checkpoints say about one partition.
@@ -66,10 +67,12 @@ impl Checkpoints {
     pub(crate) fn of(&self, topic: &str, partition: i32) -> Known {
         let key = (topic.to_owned(), partition);
         let copy = self.copies.partitions.get(&key).cloned();
-        let start = self.starts.get(&key).copied();
+        // What cannot be an offset is damage.
+        let possible = |offset: &i64| (0..=LAST_POSSIBLE_OFFSET).contains(offset);
+        let start = self.starts.get(&key).copied().filter(possible);
         // Written together, the high watermark is never the smaller one: where they differ the smaller one is safe.
-        let recovery_point = self.recovery_points.get(&key).copied();
-        let watermark = self.watermarks.get(&key).copied();
+        let recovery_point = self.recovery_points.get(&key).copied().filter(possible);
+        let watermark = self.watermarks.get(&key).copied().filter(possible);
         Known {
             clean: self.clean,
             recovery_point: recovery_point.unwrap_or(0).min(watermark.unwrap_or(i64::MAX)),

@@ -117,9 +117,17 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
 }
 
 impl LogManager {
-    /// Unlinks what was deleted long enough ago.
+    /// Unlinks what was deleted long enough ago. What is in a directory that went offline stays: the new name may not be on
+    /// disk, and under the old one it must be whole.
     pub(crate) fn unlink_due(&self) {
+        let offline = |path: &Path| {
+            let mut of = self.directories.iter().filter(|d| path.starts_with(&d.path));
+            of.any(|directory| directory.health.offline().is_some())
+        };
         for path in self.maintenance.take_due(self.env.clock.now_ms()) {
+            if offline(&path) {
+                continue;
+            }
             let files = &*self.env.files;
             let removed = if path.extension().is_some_and(|extension| extension == "deleted") {
                 files.remove_file(&path)

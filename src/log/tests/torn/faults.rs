@@ -133,9 +133,8 @@ fn goes_on_beside(history: &mut History, failing: &Asked) -> Result<(), End> {
     history.step(Step::Unlink)?;
     history.step(Step::Checkpoint)?;
     history.step(Step::Close)?;
-    let unlinked = |asked: &&Asked| asked.operation == Operation::Remove;
     let asked = history.disk.asked();
-    let mut touched = asked[since..].iter().filter(|asked| !unlinked(asked));
+    let mut touched = asked[since..].iter();
     if let Some(again) = touched.find(|asked| asked.path.starts_with(broken)) {
         return wrong(format!("{again:?} after the directory went offline"));
     }
