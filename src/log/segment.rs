@@ -78,32 +78,23 @@ impl Segment {
         let file = files.open(&path(dir, base_offset, "log"), true)?;
         let size = file.len()?;
         Ok(Self {
-            base_offset,
-            file,
             size,
-            indexes: Indexes::default(),
-            max_timestamp: -1,
-            offset_of_max_timestamp: -1,
-            first_timestamp: None,
-            created_ms: now_ms,
-            holes: Vec::new(),
             verified: Verified::none(size),
-            bytes_since_index: 0,
-            indexes_on_disk: false,
+            ..Self::over(file, base_offset, now_ms)
         })
     }
 
-    /// The same file, of which nothing is known.
-    pub(crate) fn unread(&self) -> Self {
+    /// A segment of whose file nothing is known.
+    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
         Self {
-            base_offset: self.base_offset,
-            file: Arc::clone(&self.file),
+            base_offset,
+            file,
             size: 0,
             indexes: Indexes::default(),
             max_timestamp: -1,
             offset_of_max_timestamp: -1,
             first_timestamp: None,
-            created_ms: self.created_ms,
+            created_ms,
             holes: Vec::new(),
             verified: Verified::none(0),
             bytes_since_index: 0,

@@ -2,6 +2,7 @@
 
 mod appending;
 mod commits;
+mod damage;
 mod faults;
 mod golden;
 mod hostile;
