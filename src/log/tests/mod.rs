@@ -11,4 +11,5 @@ mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod sample;
 mod waiting;
