@@ -35,7 +35,7 @@ run: build ## the quickstart: test.txt, a topic, test.sink.txt (ONCE=1 checks an
 test: ## everything CI checks: format, lints, all tests, documentation
 	@scripts/test.sh
 
-test-long: build ## fuzzing and repeated crash runs, for an hour or so
+test-long: build ## the long forms: power cuts, kill -9, damage, torn writes, fuzzing; two hours or so
 	@scripts/test-long.sh
 
 bench: build ## side by side with Apache Kafka and Connect (needs a JDK and Maven; BENCH='--lines 1000000 --runs 1' is shorter)

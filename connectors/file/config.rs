@@ -1,4 +1,4 @@
-//! The options of both connectors.
+//! The options of the source.
 
 use std::time::Duration;
 
@@ -11,9 +11,6 @@ const TOPIC: &str = "topic";
 const BATCH_SIZE: &str = "batch.size";
 const LINE_IDLE_TIMEOUT_MS: &str = "line.idle.timeout.ms";
 const LINE_MAX_BYTES: &str = "line.max.bytes";
-
-/// The sink's absolute file name goes into the metadata of commits, where Kafka allows 4,096 bytes.
-const MAX_SINK_FILE_BYTES: usize = 1_800;
 
 /// Config of a source task.
 #[derive(Debug, Clone)]
@@ -68,18 +65,6 @@ pub(crate) fn source_def() -> ConfigDef {
     }
 }
 
-/// The options of the sink.
-pub(crate) fn sink_def() -> ConfigDef {
-    ConfigDef {
-        keys: vec![ConfigKey::new(
-            FILE,
-            ConfigType::String,
-            Importance::High,
-            "Destination filename. If not specified, the standard output will be used",
-        )],
-    }
-}
-
 impl SourceConfig {
     pub(crate) fn read(config: &Config) -> Result<Self, ConnectError> {
         let idle_ms: u64 = config.number(LINE_IDLE_TIMEOUT_MS)?;
@@ -93,32 +78,9 @@ impl SourceConfig {
     }
 }
 
-/// The sink's file; `None` = standard output.
-pub(crate) fn sink_file(config: &Config) -> Option<&str> {
-    config.optional(FILE).filter(|file| !file.is_empty())
-}
-
 /// Problems the definition cannot see.
 pub(crate) fn validate_source(config: &Config) -> Vec<ConfigValueIssue> {
     needs_file(config, "standard input").into_iter().collect()
-}
-
-/// Problems the definition cannot see.
-pub(crate) fn validate_sink(config: &Config) -> Vec<ConfigValueIssue> {
-    let mut issues: Vec<_> = needs_file(config, "standard output").into_iter().collect();
-    issues.extend(sink_file(config).and_then(sink_file_issue));
-    issues
-}
-
-/// A sink file, as configured or absolute, whose name is too long.
-pub(crate) fn sink_file_issue(file: &str) -> Option<ConfigValueIssue> {
-    (file.len() > MAX_SINK_FILE_BYTES).then(|| ConfigValueIssue {
-        name: FILE.to_owned(),
-        message: format!(
-            "file name of {} bytes, at most {MAX_SINK_FILE_BYTES} fit",
-            file.len()
-        ),
-    })
 }
 
 /// A component has no standard streams.

@@ -27,7 +27,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
 /// Breaking changes.
 pub const ABI_MAJOR: u16 = 0;
 /// Additions (while the major is 0: any change).
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 /// Name of the exported function, with the terminating zero that symbol look-ups want.
 pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 
@@ -182,6 +182,7 @@ pub struct HostVTable {
     /// Writes a log line; `task` may be null outside of a task.
     pub log: unsafe extern "C" fn(task: *const c_void, level: u8, message: Slice),
     /// Stored source offset of a source partition (JSON objects): true and `out` filled, or false when there is none.
+    /// A sink task asks with `{"positions":"group"}` for the positions of its group, see `wit/plugin.wit`.
     pub stored_offset: unsafe extern "C" fn(task: *const c_void, partition: Slice, out: *mut Buf) -> bool,
     /// A change of this file ends the task's idle time from now on; false = not watched, come back by yourself.
     pub watch_path: unsafe extern "C" fn(task: *const c_void, path: Slice) -> bool,
@@ -191,6 +192,8 @@ pub struct HostVTable {
     pub retain: unsafe extern "C" fn(task: *const c_void),
     /// Undoes one [`HostVTable::retain`].
     pub release: unsafe extern "C" fn(task: *const c_void),
+    /// How far the task is behind from now on: bytes not read yet, and files not read to their end.
+    pub report_lag: unsafe extern "C" fn(task: *const c_void, bytes: u64, files: u64),
 }
 
 /// The exported function: `None`/null = this library does not speak that major.
@@ -441,7 +444,7 @@ const _: () = {
     assert!(size_of::<PollResult>() == 48 && offset_of!(PollResult, batch) == 16);
     assert!(size_of::<Position>() == 48 && offset_of!(Position, partition) == 40);
     assert!(size_of::<TopicPartition>() == 24 && size_of::<TaskContext>() == 32);
-    assert!(size_of::<HostVTable>() == 64 && offset_of!(HostVTable, log) == 16);
+    assert!(size_of::<HostVTable>() == 72 && offset_of!(HostVTable, report_lag) == 64);
     assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
     assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
     assert!(size_of::<ConnectorVTable>() == 32);

@@ -5,7 +5,7 @@
 use std::{cell::RefCell, marker::PhantomData, sync::Arc};
 
 use crate::{
-    ConnectError, ErrorKind, LogLevel, PollLimits, Polled, SinkContext, SinkPosition, SourceContext,
+    ConnectError, ErrorKind, Lag, LogLevel, PollLimits, Polled, SinkContext, SinkPosition, SourceContext,
     TaskConfig, TaskHost, TopicPartition,
     batch::{Batch, BatchBuilder},
     export::{Class, Library, SinkTask, SourceTask, Start},
@@ -289,4 +289,8 @@ impl TaskHost for ImportedHost {
     }
 
     fn wake(&self) {}
+
+    fn report_lag(&self, lag: Lag) {
+        context::report_lag(lag.bytes, lag.files);
+    }
 }

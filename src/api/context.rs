@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::{ConnectError, SinkPosition};
+
+/// What a sink task asks the host's stored offsets for, to be told the committed positions of its whole group: a JSON array
+/// of [`SinkPosition`].
+pub const GROUP_POSITIONS: &str = r#"{"positions":"group"}"#;
+
 /// The host as the SDK sees it; implemented for the C ABI, for components and, for tests, by [`crate::LocalHost`].
 pub trait TaskHost: Send + Sync {
     /// Name of the connector.
@@ -12,12 +18,25 @@ pub trait TaskHost: Send + Sync {
     fn log_level(&self) -> LogLevel;
     /// Writes a log line.
     fn log(&self, level: LogLevel, message: &str);
-    /// Stored offset of a source partition, both JSON objects.
+    /// Stored offset of a source partition, both JSON objects. A sink task gets for [`GROUP_POSITIONS`] what
+    /// [`SinkContext::group_positions`] returns, as JSON.
     fn stored_offset(&self, source_partition: &str) -> Option<String>;
     /// Starts watching a file; false = not watched.
     fn watch_path(&self, path: &str) -> bool;
     /// Ends the task's idle time.
     fn wake(&self);
+    /// Keeps how far the task is behind, until it says something else.
+    fn report_lag(&self, lag: Lag);
+}
+
+/// How far a source task is behind what it reads: what lies in its system and was not given to the worker yet. The
+/// counterpart of a sink's consumer lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Lag {
+    /// Bytes not read yet; an estimate where the source cannot know better.
+    pub bytes: u64,
+    /// Files (or what its system has in their place) not read to their end yet.
+    pub files: u64,
 }
 
 /// Level of a log line.
@@ -100,6 +119,13 @@ impl SourceContext {
         self.host.watch_path(path)
     }
 
+    /// Says how far the task is behind: bytes not read yet, and files not read to their end. The last report is shown in
+    /// the task's status, until the task ends; a task that never reports shows none. It costs a few nanoseconds, and
+    /// nothing needs to be reported again while it is unchanged.
+    pub fn report_lag(&self, bytes: u64, files: u64) {
+        self.host.report_lag(Lag { bytes, files });
+    }
+
     /// Lets another thread end this task's idle time.
     pub fn wake_handle(&self) -> WakeHandle {
         WakeHandle {
@@ -127,6 +153,17 @@ impl SinkContext {
     /// Writes a line in the worker's log, constant lower-case text first; the host adds connector and task.
     pub fn log(&self, level: LogLevel, message: &str) {
         log(&*self.host, level, message);
+    }
+
+    /// Every committed position of the connector's group, also of partitions that this task does not hold, as they are
+    /// when [`open`](crate::Sink::open) is called. A sink that keeps one position for all partitions, such as the length
+    /// of a file, finds the newest among them: it may have been committed with a partition that has left since.
+    pub fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        let Some(stored) = self.host.stored_offset(GROUP_POSITIONS) else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_str(&stored)
+            .map_err(|cause| ConnectError::fatal(format!("the host's positions of the group: {cause}")))
     }
 }
 

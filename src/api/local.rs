@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{LogLevel, SinkContext, SourceContext, TaskHost};
+use crate::{Lag, LogLevel, SinkContext, SourceContext, TaskHost};
 
 /// A host in memory. Nothing watches paths unless it is told to say so.
 #[derive(Debug, Default)]
@@ -16,6 +16,7 @@ struct State {
     watches: bool,
     watched: Vec<String>,
     wakes: usize,
+    lag: Option<Lag>,
     lines: Vec<(LogLevel, String)>,
 }
 
@@ -47,6 +48,11 @@ impl LocalHost {
     /// How often a task was woken.
     pub fn wakes(&self) -> usize {
         self.state().wakes
+    }
+
+    /// What the task reported last.
+    pub fn lag(&self) -> Option<Lag> {
+        self.state().lag
     }
 
     /// Log lines so far.
@@ -104,5 +110,9 @@ impl TaskHost for LocalHost {
 
     fn wake(&self) {
         self.state().wakes += 1;
+    }
+
+    fn report_lag(&self, lag: Lag) {
+        self.state().lag = Some(lag);
     }
 }

@@ -82,6 +82,7 @@ impl Source for Scripted {
             "idle" => {
                 batch.clear();
                 self.context.wake_handle().wake();
+                self.context.report_lag(1 << 40, 2);
                 Ok(if self.count == 1 {
                     Polled::Idle(Some(5))
                 } else {
@@ -163,6 +164,7 @@ impl Library for TestLibrary {
 struct Host {
     lines: Mutex<Vec<String>>,
     wakes: AtomicUsize,
+    lag: Mutex<Option<(u64, u64)>>,
     retained: AtomicI64,
 }
 
@@ -214,6 +216,11 @@ unsafe extern "C" fn host_release(task: *const c_void) {
         .fetch_sub(1, Ordering::SeqCst);
 }
 
+unsafe extern "C" fn host_report_lag(task: *const c_void, bytes: u64, files: u64) {
+    // SAFETY: as in `host_log`.
+    *unsafe { &*task.cast::<Host>() }.lag.lock().unwrap() = Some((bytes, files));
+}
+
 static TABLE: HostVTable = HostVTable {
     struct_size: size_u32::<HostVTable>(),
     reserved: 0,
@@ -224,6 +231,7 @@ static TABLE: HostVTable = HostVTable {
     wake: host_wake,
     retain: host_retain,
     release: host_release,
+    report_lag: host_report_lag,
 };
 
 fn enter() -> &'static PluginDesc {
@@ -347,7 +355,7 @@ impl Task<'_> {
 #[test]
 fn the_library_describes_itself() {
     let desc = enter();
-    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 1));
+    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 2));
     assert_eq!((desc.batch_major_min, desc.batch_major_max), (1, 1));
     let [source, sink] = classes()[..] else {
         panic!("two classes")
@@ -429,6 +437,7 @@ fn a_source_polls_batches_and_idle_times() {
     let (_, result) = task.poll();
     assert_eq!((result.state, result.idle_ms), (abi::POLL_IDLE, -1));
     assert_eq!(host.wakes.load(Ordering::SeqCst), 2);
+    assert_eq!(*host.lag.lock().unwrap(), Some((1 << 40, 2)));
     task.stop();
 }
 

@@ -16,9 +16,11 @@ mod examine;
 mod identity;
 mod index;
 mod known;
+mod lazy_file;
 mod leftovers;
 mod maintenance;
 mod manager;
+mod opening;
 mod partition_log;
 mod place;
 #[cfg(feature = "planted-bugs")]
@@ -30,6 +32,7 @@ mod salvage;
 mod segment;
 mod snapshots;
 mod state;
+mod stored_index;
 #[cfg(test)]
 mod tests;
 mod timestamps;

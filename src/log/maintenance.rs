@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
+    append::is_shortage,
     checkpoint::{self, Offsets},
     copies::{COPIES, Copies, PartitionCopy},
-    manager::LogManager,
+    manager::{Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -100,6 +101,7 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
             last_checkpoint = Some(now_ms);
+            manager.close_unused_segments();
             if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
@@ -124,6 +126,19 @@ impl LogManager {
             };
             if let Err(error) = removed {
                 tracing::warn!(path = %path.display(), %error, "deleted file could not be unlinked; the next start removes it");
+            }
+        }
+    }
+
+    /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
+    pub(crate) fn close_unused_segments(&self) {
+        for log in self.logs() {
+            let mut state = log.lock();
+            let Some((_, closed)) = state.segments.split_last_mut() else {
+                continue;
+            };
+            for segment in closed {
+                segment.close_unused(&self.env.files);
             }
         }
     }
@@ -157,49 +172,76 @@ impl LogManager {
         any_rolled
     }
 
-    /// Writes the offset checkpoints of all directories, those that changed.
+    /// Writes the offset checkpoints of all directories that are online.
+    ///
+    /// # Errors
+    /// The last one, after all directories were tried.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        let online = self.directories.iter().filter(|d| d.health.offline().is_none());
+        online
+            .map(|directory| self.checkpoint(directory))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Writes the offset checkpoints of one directory, those that changed. A shortage of space keeps the old ones, which is
+    /// safe; any other failure takes the directory offline.
+    pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
-            let mut copies = Copies {
-                identity: directory.identity.get().cloned(),
-                ..Copies::default()
+        let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        let mut copies = Copies {
+            identity: directory.identity.get().cloned(),
+            ..Copies::default()
+        };
+        for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+            let key = (log.topic().to_owned(), log.partition());
+            let state = log.lock();
+            let inside = state.log_start_offset > state.segments[0].base_offset;
+            let log_start_offset = inside.then_some(state.log_start_offset);
+            starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
+            let copy = PartitionCopy {
+                topic_id: log.topic_id(),
+                log_start_offset,
+                epochs: state.epochs.clone(),
             };
-            for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
-                let key = (log.topic().to_owned(), log.partition());
-                let state = log.lock();
-                let inside = state.log_start_offset > state.segments[0].base_offset;
-                let log_start_offset = inside.then_some(state.log_start_offset);
-                starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
-                let copy = PartitionCopy {
-                    topic_id: log.topic_id(),
-                    log_start_offset,
-                    epochs: state.epochs.clone(),
-                };
-                copies.partitions.insert(key.clone(), copy);
-                recovery.insert(key.clone(), state.recovery_point);
-                watermarks.insert(key, state.committed.offset);
-            }
-            if written.copies.get(&directory.path) != Some(&copies) {
-                let path = directory.path.join(COPIES);
-                self.env.files.write_atomic(&path, copies.render().as_bytes())?;
-                written.copies.insert(directory.path.clone(), copies);
-            }
-            for (name, offsets) in [
-                (checkpoint::RECOVERY_POINT, recovery),
-                (checkpoint::LOG_START, starts),
-                (checkpoint::HIGH_WATERMARK, watermarks),
-            ] {
-                let path = directory.path.join(name);
-                if written.offsets.get(&path) != Some(&offsets) {
-                    checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-                    written.offsets.insert(path, offsets);
-                }
+            copies.partitions.insert(key.clone(), copy);
+            recovery.insert(key.clone(), state.recovery_point);
+            watermarks.insert(key, state.committed.offset);
+        }
+        let files = &*self.env.files;
+        if written.copies.get(&directory.path) != Some(&copies) {
+            let path = directory.path.join(COPIES);
+            let result = files.write_atomic(&path, copies.render().as_bytes());
+            self.checkpoint_written(directory, &path, result)?;
+            written.copies.insert(directory.path.clone(), copies);
+        }
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, recovery),
+            (checkpoint::LOG_START, starts),
+            (checkpoint::HIGH_WATERMARK, watermarks),
+        ] {
+            let path = directory.path.join(name);
+            if written.offsets.get(&path) != Some(&offsets) {
+                let result = checkpoint::write_offsets(files, &path, &offsets);
+                self.checkpoint_written(directory, &path, result)?;
+                written.offsets.insert(path, offsets);
             }
         }
         Ok(())
+    }
+
+    /// Takes the directory offline unless the file was written, or only space or files were short.
+    fn checkpoint_written(
+        &self,
+        directory: &Directory,
+        path: &Path,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
+        result.inspect_err(|error| {
+            if !is_shortage(error) {
+                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
+            }
+        })
     }
 
     /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name
@@ -300,7 +342,8 @@ impl PartitionLog {
 
     fn rename_deleted(&self, dir: &Path, segment: &Segment, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         let files = &*self.env.files;
-        for suffix in ["log", "index", "timeindex", "snapshot"] {
+        // The log comes last: as long as it has its name the segment can be read.
+        for suffix in ["snapshot", "timeindex", "index", "log"] {
             let from = segment::path(dir, segment.base_offset, suffix);
             if files.exists(&from) {
                 let to = segment::path(dir, segment.base_offset, &format!("{suffix}.deleted"));
@@ -323,7 +366,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
-        for file in state.active().write_indexes(files, &dir)? {
+        for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }
         let end = state.log_end_offset;

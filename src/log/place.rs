@@ -124,7 +124,17 @@ impl PartitionLog {
 }
 
 /// Where in a segment the search for `offset` begins.
-pub(crate) fn place(state: &State, segment: &Segment, offset: i64, max_bytes: usize) -> Place {
+pub(crate) fn place(
+    state: &State,
+    segment: &Segment,
+    offset: i64,
+    max_bytes: usize,
+) -> Result<Place, Trouble> {
+    // Whoever has the place can read the file, also when it is deleted meanwhile.
+    segment.file.ready().map_err(|error| {
+        let path = segment.file.path().display();
+        Trouble::Answer(ReadError::Storage(format!("{path} cannot be opened: {error}")))
+    })?;
     let hint = state
         .hints
         .iter()
@@ -157,7 +167,7 @@ pub(crate) fn place(state: &State, segment: &Segment, offset: i64, max_bytes: us
         _ => state.committed.offset,
     };
     let trusted = segment.verified.is_all();
-    Place {
+    Ok(Place {
         file: Arc::clone(&segment.file),
         segment: segment.base_offset,
         from,
@@ -169,5 +179,5 @@ pub(crate) fn place(state: &State, segment: &Segment, offset: i64, max_bytes: us
         damage,
         trusted,
         epochs: if trusted { Vec::new() } else { state.epochs.clone() },
-    }
+    })
 }

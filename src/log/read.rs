@@ -88,12 +88,13 @@ impl PartitionLog {
             return Ok(fetched);
         }
         let first = state.segment_of(offset);
-        let places: Vec<Place> = state.segments[first..]
+        let places: Result<Vec<Place>, Trouble> = state.segments[first..]
             .iter()
             .filter(|segment| state.readable(segment) > 0 || !segment.holes.is_empty())
             .take(2)
             .map(|segment| place(&state, segment, offset, max_bytes))
             .collect();
+        let places = places?;
         drop(state);
         for place in places {
             let found = locate(&place, offset, max_bytes, min_one).map_err(|error| place.trouble(error))?;

@@ -32,10 +32,11 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
     (partition >= 0 && !topic.is_empty()).then_some((topic, partition))
 }
 
-/// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
-/// then be told of.
+/// Whether a partition directory was created to its end: its metadata and leader epochs can be read, or there are records,
+/// whose owner must then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() {
+    if checkpoint::read_partition_metadata(files, dir).is_ok() && checkpoint::read_epochs(files, dir).is_ok()
+    {
         return Ok(true);
     }
     let entries = files.read_dir(dir)?;
@@ -80,9 +81,9 @@ pub(crate) fn open(
         Some(error) => (Some(error.to_string()), Vec::new()),
         None => (None, epochs?),
     };
-    let mut segments = open_segments(&*files, &dir, &known, now_ms)?;
+    let mut segments = open_segments(&files, &dir, &known, now_ms)?;
     let end = Loader {
-        files: &*files,
+        files: &files,
         dir: &dir,
         known: &known,
         index_interval_bytes: config.index_interval_bytes,
@@ -94,18 +95,47 @@ pub(crate) fn open(
         Some(error) => epochs::rebuild(&*files, &dir, &segments, &error)?,
         None => epochs,
     };
-    let producers = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
-    #[cfg(feature = "planted-bugs")]
-    let producers = if crate::planted::is("forget-producer-state") {
-        ProducerStates::default()
+    if !known.clean {
+        make_names_durable(&*files, &dir, end, unsynced)?;
+    }
+    let may_be_torn = if known.clean {
+        i64::MAX
     } else {
-        producers
+        known.recovery_point
+    };
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
+    #[cfg(feature = "planted-bugs")]
+    let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
+        (ProducerStates::default(), None)
+    } else {
+        (producers, recalled_from)
     };
     let first = segments[0].base_offset;
     let mut state = new_state(dir, config, segments, epochs, end);
     state.producers = producers;
+    state.recalled_from = recalled_from;
     state.log_start_offset = known.log_start_offset.unwrap_or(first).max(first).min(end);
     Ok(PartitionLog::new(topic, partition, topic_id, shared, state))
+}
+
+/// What was found may be in the page cache only: a process that died between two steps of a creation, a roll or a deletion
+/// left names, and a new partition its metadata, that nobody synced.
+fn make_names_durable(
+    files: &dyn Files,
+    dir: &Path,
+    end: i64,
+    unsynced: &mut Vec<Arc<dyn File>>,
+) -> io::Result<()> {
+    unsynced.push(files.open_dir(dir)?);
+    if end == 0 {
+        for name in [checkpoint::LEADER_EPOCH, checkpoint::PARTITION_METADATA] {
+            let path = dir.join(name);
+            if files.exists(&path) {
+                unsynced.push(files.open(&path, false)?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A new, empty log; `dir` holds its metadata already.
@@ -143,6 +173,7 @@ fn new_state(
         config,
         segments,
         producers: ProducerStates::default(),
+        recalled_from: None,
         epochs,
         unsynced: Vec::new(),
         queued: false,
@@ -157,25 +188,24 @@ fn new_state(
 }
 
 /// Opens the segment files, or a first one where there is none.
-fn open_segments(files: &dyn Files, dir: &Path, known: &Known, now_ms: i64) -> io::Result<Vec<Segment>> {
-    let bases = clean_directory(files, dir)?;
-    let mut segments = Vec::with_capacity(bases.len().max(1));
-    for base_offset in &bases {
-        segments.push(Segment::open(files, dir, *base_offset, now_ms)?);
-    }
+fn open_segments(files: &Arc<dyn Files>, dir: &Path, known: &Known, now_ms: i64) -> io::Result<Vec<Segment>> {
+    let mut segments: Vec<Segment> = clean_directory(&**files, dir)?
+        .into_iter()
+        .map(|(base_offset, size)| Segment::lazily(files, dir, base_offset, size, now_ms))
+        .collect();
     if segments.is_empty() {
         // Offsets that were given out once are not given out again.
         let base_offset = known.log_start_offset.unwrap_or(0).max(known.recovery_point);
         if base_offset > 0 {
             tracing::error!(directory = %dir.display(), base_offset, "no segment is left of this partition: its records are lost; restore the directory from a copy");
         }
-        segments.push(Segment::open(files, dir, base_offset, now_ms)?);
+        segments.push(Segment::open(&**files, dir, base_offset, now_ms)?);
     }
     Ok(segments)
 }
 
-/// Removes leftovers of deletions and replacements; returns the base offsets of the segments in order.
-fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
+/// Removes leftovers of deletions and replacements; returns base offsets and sizes of the segments in order.
+fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i64, u64)>> {
     let mut bases = Vec::new();
     for entry in files.read_dir(dir)? {
         if [".deleted", ".cleaned", ".tmp"]
@@ -184,7 +214,7 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
         {
             files.remove_file(&dir.join(&entry.name))?;
         } else if let Some(base) = segment::base_offset_of(&entry.name, "log") {
-            bases.push(base);
+            bases.push((base, entry.len));
         }
     }
     bases.sort_unstable();
@@ -193,7 +223,7 @@ fn clean_directory(files: &dyn Files, dir: &Path) -> io::Result<Vec<i64>> {
 
 /// Loads or rebuilds the indexes of one log's segments.
 struct Loader<'a> {
-    files: &'a dyn Files,
+    files: &'a Arc<dyn Files>,
     dir: &'a Path,
     known: &'a Known,
     index_interval_bytes: u64,
@@ -218,14 +248,15 @@ impl Loader<'_> {
                 }
                 Some(_) if loaded.ends_log => {
                     let later = segments.drain(index + 1..);
-                    salvage::set_segments_aside(self.files, self.dir, later, end)?;
+                    salvage::set_segments_aside(&**self.files, self.dir, later, end)?;
                     self.unsynced.push(self.files.open_dir(self.dir)?);
                 }
                 Some(_) => {
                     let written = segments[index].write_indexes(self.files, self.dir)?;
                     self.unsynced.extend(written);
+                    segments[index].close_unused(self.files);
                 }
-                None => {}
+                None => segments[index].spill_indexes(self.files, self.dir),
             }
             index += 1;
         }
@@ -241,7 +272,7 @@ impl Loader<'_> {
         };
         tracing::error!(file = %last.file.path().display(), first_lost_offset = hole.first_offset, log_end_offset = end, "acknowledged records are missing at the end of the log; restore the directory from a copy");
         if end > last.base_offset {
-            let fresh = Segment::open(self.files, self.dir, end, last.created_ms)?;
+            let fresh = Segment::open(&**self.files, self.dir, end, last.created_ms)?;
             self.unsynced.push(Arc::clone(&fresh.file));
             self.unsynced.push(self.files.open_dir(self.dir)?);
             segments.push(fresh);
@@ -254,6 +285,8 @@ impl Loader<'_> {
         let at_end = self.known.ends_there.then_some(self.known.recovery_point);
         if (self.known.clean || behind)
             && segment.load_indexes(self.files, self.dir)
+            // Those of closed segments are looked through when they are first used.
+            && (next_base.is_some() || segment.indexes.are_in_order())
             && let Ok(end) = segment.load_tail()
             && next_base.or(at_end).is_none_or(|expected| expected == end)
         {
@@ -314,7 +347,7 @@ impl Loader<'_> {
         let (path, position, error) = (file.path().display(), torn.position, &torn.message);
         let cut_bytes = length - position;
         if torn.has_batches {
-            let kept = salvage::set_aside(self.files, file, position, length)?;
+            let kept = salvage::set_aside(&**self.files, file, position, length)?;
             tracing::error!(file = %path, position, cut_bytes, %error, kept = %kept.display(), "cut a bad batch and what followed it; the bytes were kept aside");
         } else {
             tracing::warn!(file = %path, position, cut_bytes, %error, "cut the torn tail of a write");

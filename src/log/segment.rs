@@ -15,6 +15,7 @@ use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 use crate::{
     LogConfig,
     index::{Indexes, OffsetEntry},
+    lazy_file::LazyFile,
     verified::Verified,
 };
 
@@ -77,41 +78,54 @@ impl Segment {
     pub(crate) fn open(files: &dyn Files, dir: &Path, base_offset: i64, now_ms: i64) -> io::Result<Self> {
         let file = files.open(&path(dir, base_offset, "log"), true)?;
         let size = file.len()?;
-        Ok(Self {
-            size,
-            verified: Verified::none(size),
-            ..Self::over(file, base_offset, now_ms)
-        })
+        Ok(Self::new(file, base_offset, size, now_ms))
     }
 
-    /// A segment of whose file nothing is known.
-    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
+    /// A segment whose `.log` file is there and `size` bytes long; it is opened when it is first used.
+    pub(crate) fn lazily(
+        files: &Arc<dyn Files>,
+        dir: &Path,
+        base_offset: i64,
+        size: u64,
+        now_ms: i64,
+    ) -> Self {
+        let file = LazyFile::new(files, path(dir, base_offset, "log"));
+        Self::new(file, base_offset, size, now_ms)
+    }
+
+    fn new(file: Arc<dyn File>, base_offset: i64, size: u64, created_ms: i64) -> Self {
         Self {
             base_offset,
             file,
-            size: 0,
+            size,
             indexes: Indexes::default(),
             max_timestamp: -1,
             offset_of_max_timestamp: -1,
             first_timestamp: None,
             created_ms,
             holes: Vec::new(),
-            verified: Verified::none(0),
+            verified: Verified::none(size),
             bytes_since_index: 0,
             indexes_on_disk: false,
         }
     }
 
+    /// A segment of whose file nothing is known.
+    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
+        Self::new(file, base_offset, 0, created_ms)
+    }
+
+    /// Lets go of the open file unless somebody reads it; it is opened again when it is used.
+    pub(crate) fn close_unused(&mut self, files: &Arc<dyn Files>) {
+        if Arc::strong_count(&self.file) == 1 {
+            self.file = LazyFile::new(files, self.file.path().clone());
+        }
+    }
+
     /// Takes over what was found in the first `length` bytes, which end at offset `end`.
     pub(crate) fn take_over(&mut self, mut found: Self, length: u64, end: i64) {
-        let newer = self
-            .indexes
-            .offsets
-            .iter()
-            .filter(|entry| entry.position >= length);
-        found.indexes.offsets.extend(newer);
-        for time in self.indexes.times.iter().filter(|time| time.offset >= end) {
-            found.indexes.maybe_append_time(time.timestamp, time.offset);
+        if self.size > length {
+            found.indexes.extend(&self.indexes, length, end);
         }
         if self.offset_of_max_timestamp < end {
             self.max_timestamp = found.max_timestamp;
@@ -201,11 +215,12 @@ impl Segment {
         };
         let index_entries = config.segment_index_bytes / 8;
         let time_entries = config.segment_index_bytes / 12;
+        let (offsets, times) = self.indexes.lens();
         self.size > 0
             && (self.size + bytes as u64 > config.segment_bytes
                 || age > config.segment_ms
-                || self.indexes.offsets.len() as u64 >= index_entries
-                || self.indexes.times.len() as u64 + 1 >= time_entries
+                || offsets >= index_entries
+                || times + 1 >= time_entries
                 || last_offset - self.base_offset > i64::from(i32::MAX))
     }
 
@@ -219,7 +234,7 @@ impl Segment {
         }
         self.first_timestamp.get_or_insert(header.max_timestamp);
         if self.bytes_since_index > index_interval_bytes {
-            self.indexes.offsets.push(OffsetEntry {
+            self.indexes.append_offset(OffsetEntry {
                 offset: last_offset,
                 position: self.size,
             });
@@ -233,7 +248,11 @@ impl Segment {
 
     /// Writes both index files with the closing time index entry; returns the files, to be made durable: none
     /// when they are there since the log was opened. A damaged segment gets none, so that the damage is found, and reported, at every start.
-    pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
+    pub(crate) fn write_indexes(
+        &mut self,
+        files: &Arc<dyn Files>,
+        dir: &Path,
+    ) -> io::Result<Vec<Arc<dyn File>>> {
         if self.is_damaged() {
             for suffix in ["index", "timeindex"] {
                 files.remove_file(&path(dir, self.base_offset, suffix))?;
@@ -245,32 +264,28 @@ impl Segment {
         }
         self.indexes
             .maybe_append_time(self.max_timestamp, self.offset_of_max_timestamp);
-        let (offsets, times) = self.indexes.encode(self.base_offset);
-        let mut written = Vec::with_capacity(2);
-        for (suffix, content) in [("index", offsets), ("timeindex", times)] {
-            let file = files.open(&path(dir, self.base_offset, suffix), true)?;
-            file.set_len(0)?;
-            file.write_all_at(&content, 0)?;
-            written.push(file);
-        }
+        let written = self.indexes.spill(files, dir, self.base_offset)?;
         self.indexes_on_disk = true;
         Ok(written)
     }
 
-    /// Loads the index files of a cleanly closed segment; `false` when they are missing or do not fit.
-    pub(crate) fn load_indexes(&mut self, files: &dyn Files, dir: &Path) -> bool {
-        let read = |suffix| files.read(&path(dir, self.base_offset, suffix)).ok();
-        let (Some(offsets), Some(times)) = (read("index"), read("timeindex")) else {
-            return false;
-        };
-        let Some(indexes) = Indexes::decode(&offsets, &times, self.base_offset, self.size) else {
-            return false;
-        };
-        if self.size > 0 && indexes.times.is_empty() {
-            return false;
+    /// Moves index entries to their files when there are many in memory. A damaged segment has no index files.
+    pub(crate) fn spill_indexes(&mut self, files: &Arc<dyn Files>, dir: &Path) {
+        if self.indexes.should_spill()
+            && !self.is_damaged()
+            && let Err(error) = self.indexes.spill(files, dir, self.base_offset)
+        {
+            tracing::debug!(file = %self.file.path().display(), %error, "index entries stay in memory");
         }
+    }
+
+    /// Loads the index files of a cleanly closed segment; `false` when they are missing or do not fit.
+    pub(crate) fn load_indexes(&mut self, files: &Arc<dyn Files>, dir: &Path) -> bool {
+        let Some(indexes) = Indexes::load(files, dir, self.base_offset, self.size) else {
+            return false;
+        };
         self.indexes = indexes;
-        if let Some(last) = self.indexes.times.last() {
+        if let Some(last) = self.indexes.last_time() {
             self.max_timestamp = last.timestamp;
             self.offset_of_max_timestamp = last.offset;
         }
@@ -284,9 +299,9 @@ impl Segment {
     /// # Errors
     /// Batches and indexes do not fit each other.
     pub(crate) fn load_tail(&mut self) -> Result<i64, WalkError> {
-        let last = self.indexes.offsets.last().copied();
+        let last = self.indexes.last_offset();
         let mut next = self.base_offset;
-        let mut newest = self.indexes.times.last().copied();
+        let mut newest = self.indexes.last_time();
         self.walk_from(last, |_, header| {
             next = header.last_offset() + 1;
             newest.take_if(|time| time.is_of(header));

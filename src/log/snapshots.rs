@@ -1,4 +1,5 @@
-//! Producer state at start: the newest good `.snapshot` file, the batches just before it, and the batches behind it.
+//! Producer state at start: the newest good `.snapshot` file and the batches behind it; and, when a producer repeats an older
+//! batch, those just before it.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -13,20 +14,23 @@ use jackfield_protocol::records::BatchHeader;
 use crate::{
     producer_state::{ProducerStates, REMEMBERED_BATCHES},
     segment::{self, Check, Segment},
+    state::State,
 };
 
 /// How far in front of a snapshot batches are looked for. A snapshot holds each producer's last batch only, and a client
 /// may repeat any of the five it had in flight.
 const RECALLED_BYTES: u64 = 16 << 20;
 
-/// Producer state at `end`.
+/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer. A snapshot from
+/// `unsynced` on may never have reached the disk.
 pub(crate) fn load(
     files: &dyn Files,
     dir: &Path,
     segments: &[Segment],
     end: i64,
+    unsynced: i64,
     now_ms: i64,
-) -> io::Result<ProducerStates> {
+) -> io::Result<(ProducerStates, Option<i64>)> {
     let mut states = ProducerStates::default();
     let mut from = segments[0].base_offset;
     for offset in newest_first(files, dir, segments)? {
@@ -40,12 +44,14 @@ pub(crate) fn load(
             from = offset;
             break;
         }
-        tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        if offset >= unsynced {
+            tracing::warn!(file = %path.display(), "producer snapshot of a roll that was interrupted; using an older one");
+        } else {
+            tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        }
         files.remove_file(&path)?;
     }
-    if !states.is_empty() {
-        states.recall(&batches_before(segments, from, now_ms));
-    }
+    let recalled_from = (!states.is_empty()).then_some(from);
     let mut recent = Recent::default();
     for (index, segment) in segments.iter().enumerate() {
         if segments
@@ -62,7 +68,16 @@ pub(crate) fn load(
         recent.collect(segment, start, from..i64::MAX);
     }
     recent.record(&mut states, now_ms);
-    Ok(states)
+    Ok((states, recalled_from))
+}
+
+/// Takes over what producers appended before the snapshot their state was made of. Few ever repeat it, and it is much to
+/// read, so it is done when one does.
+pub(crate) fn recall(state: &mut State, now_ms: i64) {
+    if let Some(from) = state.recalled_from.take() {
+        let recent = batches_before(&state.segments, from, now_ms);
+        state.producers.recall(&recent);
+    }
 }
 
 /// Offsets of the snapshot files, after those that belong to no segment were removed, except the one of the last orderly

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jackfield_env::File;
+use jackfield_env::{File, Files};
 
 use crate::{LogConfig, producer_state::ProducerStates, segment::Segment, verified::Verified};
 
@@ -41,6 +41,8 @@ pub(crate) struct State {
     /// In offset order, never empty; the last one is active.
     pub(crate) segments: Vec<Segment>,
     pub(crate) producers: ProducerStates,
+    /// The snapshot that `producers` was made of, until what producers appended before it is remembered, too.
+    pub(crate) recalled_from: Option<i64>,
     /// Leader epochs and their start offsets.
     pub(crate) epochs: Vec<(i32, i64)>,
     pub(crate) unsynced: Vec<Arc<dyn File>>,
@@ -63,6 +65,14 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn active(&mut self) -> &mut Segment {
         self.segments.last_mut().expect("a log has at least one segment")
+    }
+
+    /// Keeps few index entries of the active segment in memory.
+    pub(crate) fn spill_indexes(&mut self, files: &Arc<dyn Files>) {
+        let Self { segments, dir, .. } = self;
+        if let Some(active) = segments.last_mut() {
+            active.spill_indexes(files, dir);
+        }
     }
 
     /// The place behind the last record.

@@ -40,15 +40,17 @@ impl PartitionLog {
         let state = self.lock();
         self.check_range(&state, state.log_start_offset)
             .map_err(Trouble::Answer)?;
-        let segments = state.segments.iter();
-        let places: Vec<_> = segments
+        let places: Result<Vec<_>, Trouble> = state
+            .segments
+            .iter()
             .filter(|segment| segment.max_timestamp >= timestamp && state.readable(segment) > 0)
             .flat_map(|segment| {
                 let near = segment.indexes.time_before(timestamp);
                 let offset = near.map_or(segment.base_offset, |entry| entry.offset);
-                places_from(&state, segment, offset).map(move |place| (place, near))
+                places_from(&state, segment, offset).map(move |place| Ok((place?, near)))
             })
             .collect();
+        let places = places?;
         let start = state.log_start_offset;
         drop(state);
         for (place, near) in places {
@@ -85,8 +87,8 @@ impl PartitionLog {
             .max_by_key(|s| s.max_timestamp);
         let Some(best) = best else { return Ok(None) };
         let timestamp = best.max_timestamp;
-        let whole: Vec<Place> = places_from(&state, best, best.base_offset).collect();
-        let near = place(&state, best, best.offset_of_max_timestamp, 0);
+        let whole: Vec<Place> = places_from(&state, best, best.base_offset).collect::<Result<_, _>>()?;
+        let near = place(&state, best, best.offset_of_max_timestamp, 0)?;
         let committed = best.offset_of_max_timestamp < state.committed.offset;
         drop(state);
         if committed {
@@ -115,10 +117,14 @@ impl PartitionLog {
 }
 
 /// A place from `offset` on, and one behind each damaged part.
-fn places_from(state: &State, segment: &Segment, offset: i64) -> impl Iterator<Item = Place> {
+fn places_from(
+    state: &State,
+    segment: &Segment,
+    offset: i64,
+) -> impl Iterator<Item = Result<Place, Trouble>> {
     let first = place(state, segment, offset, 0);
     std::iter::successors(Some(first), move |before| {
-        let hole = before.damage.as_ref()?;
+        let hole = before.as_ref().ok()?.damage.as_ref()?;
         Some(place(state, segment, hole.next_offset, 0))
     })
 }

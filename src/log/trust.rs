@@ -173,7 +173,7 @@ impl PartitionLog {
         segment.take_over(found, length, end);
         if closed && !state.deleted && !state.closed {
             // Few, and once: the lock may be held for them.
-            for file in state.segments[index].write_indexes(&*self.env.files, &dir)? {
+            for file in state.segments[index].write_indexes(&self.env.files, &dir)? {
                 state.touch(file);
             }
         }

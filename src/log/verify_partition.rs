@@ -7,10 +7,11 @@ use jackfield_protocol::records::BatchHeader;
 use crate::{
     checkpoint, examine,
     examine::{Bounds, Examined},
-    index::Indexes,
+    index::{OffsetEntry, TimeEntry},
     known::Known,
     producer_state::ProducerStates,
     segment::{self, Check, Segment},
+    stored_index::Entry,
     verify::{FileKind, Run, VerifyError},
 };
 
@@ -189,62 +190,60 @@ fn damage(run: &mut Run<'_>, path: &Path, found: &Segment, examined: &Examined) 
 
 /// The index files of a segment, compared with its batches while these pass by.
 struct Indexed {
-    entries: Option<Indexes>,
+    offsets: Vec<OffsetEntry>,
+    times: Vec<TimeEntry>,
+    /// Both files are there.
+    is_complete: bool,
     offsets_seen: usize,
     times_seen: usize,
     wrong_offsets: Option<String>,
     wrong_times: Option<String>,
 }
 
+/// The entries of an index file; `None` when they cannot be those of this segment.
+fn entries<E: Entry>(content: &[u8], base: i64, length: u64) -> Option<Vec<E>> {
+    let entry_bytes = size_of::<E::Bytes>();
+    if !content.len().is_multiple_of(entry_bytes) {
+        return None;
+    }
+    // A running Kafka broker leaves room behind the entries.
+    let end = content
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let used = &content[..end.next_multiple_of(entry_bytes)];
+    let decode = |bytes| E::decode(E::Bytes::try_from(bytes).ok()?, base);
+    let entries: Vec<E> = used
+        .chunks_exact(entry_bytes)
+        .map(decode)
+        .collect::<Option<_>>()?;
+    let ascend = entries.windows(2).all(|pair| pair[1].follows(&pair[0]));
+    let fit = entries.iter().all(|entry| entry.fits(base, length));
+    (ascend && fit).then_some(entries)
+}
+
 impl Indexed {
     fn read(run: &mut Run<'_>, dir: &Path, base: i64, length: u64) -> Result<Self, VerifyError> {
-        let offsets_path = segment::path(dir, base, "index");
-        let times_path = segment::path(dir, base, "timeindex");
-        let offsets = run.read(FileKind::OffsetIndex, &offsets_path)?;
-        let times = run.read(FileKind::TimeIndex, &times_path)?;
-        let mut indexed = Self {
-            entries: None,
+        let path = |suffix| segment::path(dir, base, suffix);
+        let offsets = run.read(FileKind::OffsetIndex, &path("index"))?;
+        let times = run.read(FileKind::TimeIndex, &path("timeindex"))?;
+        let is_complete = offsets.is_some() && times.is_some();
+        let wrong = "entries do not ascend, or lie outside the segment";
+        let offsets = entries(&offsets.unwrap_or_default(), base, length);
+        let times = entries(&times.unwrap_or_default(), base, length);
+        Ok(Self {
+            wrong_offsets: offsets.is_none().then(|| wrong.to_owned()),
+            wrong_times: times.is_none().then(|| wrong.to_owned()),
+            offsets: offsets.unwrap_or_default(),
+            times: times.unwrap_or_default(),
+            is_complete,
             offsets_seen: 0,
             times_seen: 0,
-            wrong_offsets: None,
-            wrong_times: None,
-        };
-        // A running Kafka broker leaves room behind the entries.
-        let used = |content: Vec<u8>, entry: usize| {
-            let end = content
-                .iter()
-                .rposition(|byte| *byte != 0)
-                .map_or(0, |last| last + 1);
-            let whole = if content.len().is_multiple_of(entry) {
-                end.next_multiple_of(entry)
-            } else {
-                content.len()
-            };
-            content[..whole].to_vec()
-        };
-        let offsets = offsets.map(|content| used(content, 8));
-        let times = times.map(|content| used(content, 12));
-        let unordered = || Some("entries do not ascend, or lie outside the segment".to_owned());
-        let mut entries = Indexes::default();
-        if let Some(content) = &offsets {
-            match Indexes::decode(content, &[], base, length) {
-                Some(decoded) => entries.offsets = decoded.offsets,
-                None => indexed.wrong_offsets = unordered(),
-            }
-        }
-        if let Some(content) = &times {
-            match Indexes::decode(&[], content, base, length) {
-                Some(decoded) => entries.times = decoded.times,
-                None => indexed.wrong_times = unordered(),
-            }
-        }
-        indexed.entries = Some(entries).filter(|_| offsets.is_some() && times.is_some());
-        Ok(indexed)
+        })
     }
 
     fn compare(&mut self, position: u64, header: &BatchHeader) {
-        let Some(entries) = &self.entries else { return };
-        while let Some(entry) = entries.offsets.get(self.offsets_seen) {
+        while let Some(entry) = self.offsets.get(self.offsets_seen) {
             if entry.position > position {
                 break;
             }
@@ -258,7 +257,7 @@ impl Indexed {
                 });
             }
         }
-        while let Some(entry) = entries.times.get(self.times_seen) {
+        while let Some(entry) = self.times.get(self.times_seen) {
             if entry.offset > header.last_offset() {
                 break;
             }
@@ -276,14 +275,14 @@ impl Indexed {
 
     /// `newest` is the largest timestamp of a closed segment.
     fn finish(mut self, run: &mut Run<'_>, dir: &Path, base: i64, newest: Option<i64>) {
-        if let (Some(entries), Some(newest)) = (&self.entries, newest) {
+        if let (true, Some(newest)) = (self.is_complete, newest) {
             let behind = "entries lie behind the last batch";
-            if self.offsets_seen < entries.offsets.len() {
+            if self.offsets_seen < self.offsets.len() {
                 self.wrong_offsets.get_or_insert_with(|| behind.to_owned());
             }
-            if self.times_seen < entries.times.len() {
+            if self.times_seen < self.times.len() {
                 self.wrong_times.get_or_insert_with(|| behind.to_owned());
-            } else if entries.times.last().map_or(-1, |entry| entry.timestamp) != newest {
+            } else if self.times.last().map_or(-1, |entry| entry.timestamp) != newest {
                 self.wrong_times
                     .get_or_insert_with(|| format!("the largest timestamp, {newest}, is not the last entry"));
             }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 mod code_store;
 mod discover;
+mod lag;
 mod limits;
 pub mod manifest;
 mod native;
@@ -33,6 +34,8 @@ mod testing;
 mod wasm;
 mod watch;
 
+pub use jackfield_api::Lag;
+pub use lag::LagReport;
 pub use plugins::Plugins;
 
 /// Where plugins are looked for and what they may do.
@@ -130,6 +133,8 @@ pub struct TaskServices {
     pub wake: Arc<Notify>,
     /// Source offsets as stored when the task starts: source partition JSON -> offset JSON.
     pub stored_offsets: Arc<dyn StoredOffsets>,
+    /// What the task says about how far it is behind.
+    pub lag: Arc<LagReport>,
 }
 
 /// Reads stored source offsets.

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use jackfield_api::LogLevel;
+use jackfield_api::{Lag, LogLevel};
 
 use crate::{
     TaskServices,
@@ -65,6 +65,11 @@ impl HostTask {
 
     pub(crate) fn stored_offset(&self, source_partition: &str) -> Option<String> {
         self.services.stored_offsets.read(source_partition)
+    }
+
+    /// Keeps how far the task is behind.
+    pub(crate) fn report_lag(&self, lag: Lag) {
+        self.services.lag.report(lag);
     }
 
     /// Wakes the task from now on when the file changes. False = too many paths.

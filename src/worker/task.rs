@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jackfield_api::{ConnectError, ErrorKind};
 use jackfield_cluster::{Cluster, ClusterError};
 use jackfield_env::Env;
-use jackfield_plugin::{ConnectorPlugin, Kind, StoredOffsets, TaskServices};
+use jackfield_plugin::{ConnectorPlugin, Kind, LagReport, StoredOffsets, TaskServices};
 use jackfield_tasks::TaskGroup;
 use tokio::{
     sync::{Notify, watch},
@@ -92,13 +92,18 @@ impl TaskContext {
         format!("{}-{}", self.connector, self.task)
     }
 
-    /// Host services for the plugin.
+    /// Host services for the plugin. What it reports is shown until this attempt ends.
     pub(crate) fn services(&self, stored_offsets: Arc<dyn StoredOffsets>) -> TaskServices {
+        let lag = Arc::new(LagReport::default());
+        self.shared
+            .status
+            .show_lag(&self.connector, self.task, Arc::clone(&lag));
         TaskServices {
             connector: self.connector.clone(),
             task: self.task,
             wake: Arc::new(Notify::new()),
             stored_offsets,
+            lag,
         }
     }
 
@@ -253,7 +258,9 @@ async fn supervise(group: TaskGroup, context: Arc<TaskContext>, mut control: Con
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
         let started = Instant::now();
-        let failure = match attempt(&group, &context, control.clone()).await {
+        let ended = attempt(&group, &context, control.clone()).await;
+        context.shared.status.hide_lag(&context.connector, context.task);
+        let failure = match ended {
             Ok(in_time) => {
                 context.set_state(State::Unassigned, None).await;
                 return in_time;

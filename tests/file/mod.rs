@@ -5,6 +5,7 @@ mod lines;
 mod pipeline;
 mod quickstart;
 mod restart_resume;
+mod sink_kills;
 
 /// Makes one test per form out of a function that takes the form.
 macro_rules! in_both_forms {

@@ -7,7 +7,7 @@ use std::{
 
 use super::raw::{bytes, text};
 use crate::{
-    ConnectError, LogLevel, TaskHost,
+    ConnectError, Lag, LogLevel, TaskHost,
     abi::{self, Buf, HostVTable, Slice},
 };
 
@@ -102,5 +102,10 @@ impl TaskHost for NativeHost {
     fn wake(&self) {
         // SAFETY: the handle is retained.
         unsafe { (self.table.wake)(self.handle) };
+    }
+
+    fn report_lag(&self, lag: Lag) {
+        // SAFETY: the handle is retained.
+        unsafe { (self.table.report_lag)(self.handle, lag.bytes, lag.files) };
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the log as a whole: through its public functions, on real files, with a manual clock and faults on demand.
 
 mod appending;
+mod bounded;
 mod commits;
 mod damage;
 mod faults;
@@ -12,4 +13,5 @@ mod recovery;
 mod retention;
 mod rig;
 mod sample;
+mod torn;
 mod waiting;

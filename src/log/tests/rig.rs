@@ -96,7 +96,9 @@ impl Rig {
             producer_id_expiration_ms: 86_400_000,
             retention_check_interval_ms: i64::MAX,
         };
-        self.manager = Some(LogManager::open(manager_config, self.config.clone(), env)?);
+        let manager = LogManager::open(manager_config, self.config.clone(), env)?;
+        manager.start_maintenance()?;
+        self.manager = Some(manager);
         Ok(())
     }
 

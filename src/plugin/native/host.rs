@@ -8,7 +8,7 @@ use std::{
 };
 
 use jackfield_api::{
-    LogLevel,
+    Lag, LogLevel,
     abi::{Buf, HostVTable, Slice},
 };
 
@@ -27,6 +27,7 @@ pub(super) static HOST: HostVTable = HostVTable {
     wake,
     retain,
     release,
+    report_lag,
 };
 
 /// The handle of a task as the plugin sees it; valid while the `Arc` is.
@@ -103,4 +104,13 @@ unsafe extern "C" fn release(task: *const c_void) {
             Arc::decrement_strong_count(task.cast::<HostTask>())
         });
     }
+}
+
+unsafe extern "C" fn report_lag(task: *const c_void, bytes: u64, files: u64) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle.
+        if let Some(task) = unsafe { task_of(task) } {
+            task.report_lag(Lag { bytes, files });
+        }
+    });
 }

@@ -334,6 +334,29 @@ async fn both_forms_know_their_task() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_report_of_a_task_is_its_lag() {
+    let fixture = Fixture::new(Limits::default());
+    for form in BOTH {
+        let services = Services::default();
+        let plugin = fixture.load(form).await;
+        let mut task = plugin
+            .start_source(&entries(&[("do", "lag")]), services.task())
+            .await
+            .unwrap();
+        assert_eq!(services.lag.last(), None, "{form}");
+        for polls in 1..=2 {
+            task.poll(POLL).await.unwrap();
+            let reported = Lag {
+                bytes: polls << 40,
+                files: polls,
+            };
+            assert_eq!(services.lag.last(), Some(reported), "{form}");
+        }
+        task.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_tasks_have_no_threads() {
     const TASKS: usize = 100;
     let fixture = Fixture::new(Limits::default());

@@ -131,6 +131,10 @@ impl Source for Misbehaving {
                 "printed".to_owned()
             }
             "watch" => self.context.watch_path(&self.argument).to_string(),
+            "lag" => {
+                self.context.report_lag(self.polls << 40, self.polls);
+                self.polls.to_string()
+            }
             "identity" => {
                 self.context.log(LogLevel::Info, "says who it is");
                 let stored = self.context.stored_offset(&self.argument);

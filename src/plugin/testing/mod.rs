@@ -19,8 +19,8 @@ use jackfield_api::{ConnectError, batch::Value};
 use tokio::sync::Notify;
 
 use crate::{
-    ConnectorPlugin, Form, HostedSource, NativePolicy, PluginConfig, Plugins, PollLimits, Polled,
-    PolledBatch, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSource, Lag, LagReport, NativePolicy, PluginConfig, Plugins, PollLimits,
+    Polled, PolledBatch, StoredOffsets, TaskServices,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };
@@ -138,8 +138,8 @@ impl Default for TestPackage<'_> {
             class: "jackfield.test.MisbehavingConnector",
             native: None,
             wasm: None,
-            abi: "0.1",
-            contract: "jackfield:plugin@0.0.1",
+            abi: "0.2",
+            contract: "jackfield:plugin@0.0.2",
             directories: "read-write",
         }
     }
@@ -261,6 +261,7 @@ fn texts(batch: &PolledBatch) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Services {
     wake: Arc<Notify>,
+    lag: Arc<LagReport>,
     stored: BTreeMap<String, String>,
 }
 
@@ -279,6 +280,7 @@ impl Services {
             connector: "test".to_owned(),
             task: 3,
             wake: Arc::clone(&self.wake),
+            lag: Arc::clone(&self.lag),
             stored_offsets: Arc::new(Stored(self.stored.clone())),
         }
     }

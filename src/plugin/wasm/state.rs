@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jackfield_api::LogLevel;
+use jackfield_api::{Lag, LogLevel};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -297,6 +297,12 @@ impl context::Host for State {
 
     fn stored_offset(&mut self, source_partition: String) -> Option<String> {
         self.task.as_ref()?.stored_offset(&source_partition)
+    }
+
+    fn report_lag(&mut self, bytes: u64, files: u64) {
+        if let Some(task) = &self.task {
+            task.report_lag(Lag { bytes, files });
+        }
     }
 
     fn watch_path(&mut self, path: String) -> bool {

@@ -1,5 +1,7 @@
 //! What REST shows of connectors and tasks, in Connect's shape, and what a request can fail with.
 
+use jackfield_plugin::Lag;
+
 use crate::{ConfigMap, stores::status::Status};
 
 /// What a REST call can fail with; `rest` maps each to Connect's status and body.
@@ -41,7 +43,8 @@ pub struct TaskId {
     pub task: u32,
 }
 
-/// State of a connector or task; fields as in Connect's status body, absent ones are left out.
+/// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` is not Connect's: how
+/// far a source task is behind, when it says so.
 #[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct StateInfo {
@@ -53,6 +56,8 @@ pub struct StateInfo {
     pub version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Lag>,
 }
 
 impl StateInfo {
@@ -63,6 +68,7 @@ impl StateInfo {
             worker_id: worker_id.to_owned(),
             version: status.version,
             trace: status.trace,
+            lag: None,
         }
     }
 }

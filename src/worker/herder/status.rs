@@ -31,9 +31,8 @@ impl Herder {
     )]
     pub async fn task_status(&self, name: &str, task: u32) -> Result<StateInfo, HerderError> {
         let status = &self.inner.shared.status;
-        let found = status
-            .task(name, task)
-            .map(|found| StateInfo::new(Some(task), found, status.worker_id()));
+        let found = status.task(name, task);
+        let found = found.map(|found| self.inner.task_state(name, task, found));
         found.ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
     }
 
@@ -67,6 +66,14 @@ impl Herder {
 }
 
 impl Inner {
+    fn task_state(&self, name: &str, task: u32, status: Status) -> StateInfo {
+        let store = &self.shared.status;
+        StateInfo {
+            lag: store.lag(name, task),
+            ..StateInfo::new(Some(task), status, store.worker_id())
+        }
+    }
+
     /// State of a connector and its tasks. One whose first start is not done yet is UNASSIGNED.
     pub(super) fn status_of(&self, slot: &Slot) -> ConnectorStatus {
         let store = &self.shared.status;
@@ -81,7 +88,7 @@ impl Inner {
             name: slot.name.clone(),
             connector: StateInfo::new(None, connector, store.worker_id()),
             tasks: tasks
-                .map(|(task, status)| StateInfo::new(Some(task), status, store.worker_id()))
+                .map(|(task, status)| self.task_state(&slot.name, task, status))
                 .collect(),
             kind: kind_name(slot.view().kind),
         }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance};
 use jackfield_batch::{Batch, BatchBuilder, Record, Value};
 use jackfield_plugin::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginInfo, PollLimits, Polled, RecordError,
-    SinkPosition, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, LagReport, PluginInfo, PollLimits, Polled,
+    RecordError, SinkPosition, StoredOffsets, TaskServices,
 };
 use tokio::sync::Notify;
 
@@ -42,6 +42,7 @@ pub(super) struct SourceState {
     pub(super) committed: u64,
     pub(super) polls: u64,
     pub(super) wake: Option<Arc<Notify>>,
+    pub(super) lag: Option<Arc<LagReport>>,
 }
 
 /// What the sink does and has seen.
@@ -61,8 +62,12 @@ pub(super) struct SinkState {
     pub(super) flush_errors: VecDeque<ConnectError>,
     /// Positions given to `open`, with the metadata found there.
     pub(super) opened: Vec<SinkPosition>,
+    /// What the host knew of the whole group at each `open`.
+    pub(super) group: Vec<String>,
     pub(super) closed: usize,
     pub(super) flushes: usize,
+    /// Metadata of the first partition that each flush found committed.
+    pub(super) flushed: Vec<String>,
     pub(super) stopped: usize,
 }
 
@@ -171,6 +176,7 @@ impl ConnectorPlugin for TestPlugin {
         state.started_from.push(position);
         state.committed = 0;
         state.wake = Some(services.wake);
+        state.lag = Some(services.lag);
         let topic = config["topic"].clone();
         Ok(Box::new(ListSource {
             state: Arc::clone(&self.source),
@@ -181,9 +187,10 @@ impl ConnectorPlugin for TestPlugin {
     async fn start_sink(
         &self,
         _config: &BTreeMap<String, String>,
-        _services: TaskServices,
+        services: TaskServices,
     ) -> Result<Box<dyn HostedSink>, ConnectError> {
         Ok(Box::new(ListSink {
+            offsets: services.stored_offsets,
             state: Arc::clone(&self.sink),
         }))
     }
@@ -267,13 +274,17 @@ impl HostedSource for ListSource {
 }
 
 struct ListSink {
+    offsets: Arc<dyn StoredOffsets>,
     state: Arc<Mutex<SinkState>>,
 }
 
 #[async_trait]
 impl HostedSink for ListSink {
     async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
-        lock(&self.state).opened.extend_from_slice(partitions);
+        let group = self.offsets.read(jackfield_api::GROUP_POSITIONS).unwrap();
+        let mut state = lock(&self.state);
+        state.group.push(group);
+        state.opened.extend_from_slice(partitions);
         Ok(())
     }
     async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
@@ -308,6 +319,7 @@ impl HostedSink for ListSink {
             return Err(error);
         }
         state.flushes += 1;
+        state.flushed.push(current[0].metadata.clone());
         let metadata = format!("values={}", state.values.len());
         Ok(current
             .iter()

@@ -1,6 +1,7 @@
 //! Source tasks: order, offsets, errors, restarts.
 
 use jackfield_api::ConnectError;
+use jackfield_plugin::Lag;
 
 use super::{
     plugins::lock,
@@ -282,4 +283,37 @@ async fn a_task_that_hangs_is_given_up_at_the_deadline() {
         1
     );
     assert!(started.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_lag_of_a_task_is_shown_while_it_runs_and_reports() {
+    let rig = Rig::new("").await;
+    rig.create(SOURCE).await;
+    rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
+    let shown = || async {
+        let status = serde_json::to_value(rig.herder.status("src").await.unwrap()).unwrap();
+        assert_eq!(status["connector"].get("lag"), None);
+        let task = serde_json::to_value(rig.herder.task_status("src", 0).await.unwrap()).unwrap();
+        assert_eq!(task, status["tasks"][0], "both resources say the same");
+        task.get("lag").cloned()
+    };
+    assert_eq!(shown().await, None);
+    let report = lock(&rig.source).lag.clone().unwrap();
+    for bytes in [u64::MAX, 0] {
+        report.report(Lag { bytes, files: 3 });
+        let expected = serde_json::json!({"bytes": bytes, "files": 3});
+        assert_eq!(shown().await, Some(expected));
+    }
+    lock(&rig.source).panic = true;
+    rig.herder.restart_task("src", 0).await.unwrap();
+    rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
+    assert_eq!(shown().await, None, "a task that does not run reports nothing");
+    report.report(Lag { bytes: 7, files: 7 });
+    assert_eq!(shown().await, None, "a report that comes too late is nobody's");
+    let stored = rig.records("connect-status").await;
+    assert!(
+        stored.iter().all(|(_, value)| !value.contains("lag")),
+        "{stored:?}"
+    );
+    rig.stop().await;
 }
