@@ -38,6 +38,8 @@ mod tests;
 mod timestamps;
 mod trust;
 mod verified;
+mod verify;
+mod verify_partition;
 
 pub use append::{AppendOrigin, Appended};
 pub use config::{Durability, LogConfig, LogManagerConfig, TopicId};
@@ -46,3 +48,4 @@ pub use manager::LogManager;
 pub use partition_log::PartitionLog;
 pub use read::{Fetched, FileSlice};
 pub use timestamps::TimestampOffset;
+pub use verify::{FileKind, Finding, Totals, Verification, VerifyError, verify};

@@ -330,6 +330,7 @@ impl Loader<'_> {
             index_interval_bytes: self.index_interval_bytes,
         };
         let examined = examine::examine(segment, length, &bounds)?;
+        examine::report(segment);
         if let Some(torn) = &examined.torn {
             self.cut(&*segment.file, torn, length)?;
         }

@@ -110,9 +110,9 @@ impl Segment {
         }
     }
 
-    /// The same file, of which nothing is known.
-    pub(crate) fn unread(&self) -> Self {
-        Self::new(Arc::clone(&self.file), self.base_offset, 0, self.created_ms)
+    /// A segment of whose file nothing is known.
+    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
+        Self::new(file, base_offset, 0, created_ms)
     }
 
     /// Lets go of the open file unless somebody reads it; it is opened again when it is used.
@@ -124,7 +124,9 @@ impl Segment {
 
     /// Takes over what was found in the first `length` bytes, which end at offset `end`.
     pub(crate) fn take_over(&mut self, mut found: Self, length: u64, end: i64) {
-        found.indexes.extend(&self.indexes, length, end);
+        if self.size > length {
+            found.indexes.extend(&self.indexes, length, end);
+        }
         if self.offset_of_max_timestamp < end {
             self.max_timestamp = found.max_timestamp;
             self.offset_of_max_timestamp = found.offset_of_max_timestamp;

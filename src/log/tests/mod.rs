@@ -3,6 +3,7 @@
 mod appending;
 mod bounded;
 mod commits;
+mod damage;
 mod faults;
 mod golden;
 mod hostile;
@@ -11,5 +12,6 @@ mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod sample;
 mod torn;
 mod waiting;

@@ -221,6 +221,27 @@ pub(super) fn decode(data: &Bytes) -> Vec<(i64, String)> {
     seen
 }
 
+pub(super) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Replaces the log directories by a copy.
+pub(super) fn reset(rig: &Rig, saved: &Path) {
+    for dir in rig.log_dirs() {
+        std::fs::remove_dir_all(&dir).unwrap();
+        copy(&saved.join(dir.file_name().unwrap()), &dir);
+    }
+}
+
 pub(super) fn batch(values: &[&str]) -> BytesMut {
     batch_at(START_MS, values)
 }
