@@ -15,19 +15,19 @@
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 mod measure;
+mod peer;
 mod report;
 
 use std::{
     fs,
     io::{BufWriter, Write},
     path::Path,
-    process::Command,
     time::Instant,
 };
 
 use clap::Parser;
 use harness::{
-    kafka::{self, RealKafka},
+    kafka::RealKafka,
     process::Process,
     program::{Standalone, binary},
     scratch::{Scratch, free_port},
@@ -160,7 +160,7 @@ fn run_kafka(source: &Path, case: &Case) -> Sample {
     let started = Instant::now();
     let broker = Process::start(
         "kafka",
-        java_as_in_scripts("-Xms1g -Xmx1g", "kafka.Kafka").arg(config),
+        peer::java(peer::BROKER_HEAP, "kafka.Kafka").arg(config),
         &scratch.join("kafka.log"),
     );
     wait::until("kafka to accept connections", || {
@@ -168,7 +168,7 @@ fn run_kafka(source: &Path, case: &Case) -> Sample {
     });
     let connect = Process::start(
         "connect",
-        java_as_in_scripts(
+        peer::java(
             "-Xms256M -Xmx2G",
             "org.apache.kafka.connect.cli.ConnectStandalone",
         )
@@ -178,29 +178,6 @@ fn run_kafka(source: &Path, case: &Case) -> Sample {
         &scratch.join("connect.log"),
     );
     measure::follow(started, &mut [broker, connect], source, &scratch.join("out.txt"))
-}
-
-/// `java` with the heap and the collector settings of Kafka's own start scripts, for measurements.
-fn java_as_in_scripts(heap: &str, main_class: &str) -> Command {
-    let jars = kafka::jars();
-    let mut command = Command::new("java");
-    command
-        .args(heap.split(' '))
-        .args([
-            "-server",
-            "-XX:+UseG1GC",
-            "-XX:MaxGCPauseMillis=20",
-            "-XX:InitiatingHeapOccupancyPercent=35",
-        ])
-        .args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"])
-        .arg(format!(
-            "-Dlog4j2.configurationFile={}",
-            jars.join("log4j2.properties").display()
-        ))
-        .arg("-cp")
-        .arg(format!("{}/*", jars.display()))
-        .arg(main_class);
-    command
 }
 
 /// Writes the two connectors' files and returns their names.

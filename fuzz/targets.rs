@@ -1,19 +1,14 @@
 //! What is fuzzed, one function per decoder: any bytes must be refused or read, never panic, never allocate what only a length
 //! promises. The fuzz targets and an ordinary property test (`tests/decoders.rs`) call the same functions.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+mod partition;
 
 use bytes::{Bytes, BytesMut};
 use jackfield_batch::{
     Batch, BatchBuilder, Header, Record, Value,
     typed::{self, Field, Schema, Type},
 };
-use jackfield_env::Env;
-use jackfield_log::{AppendOrigin, Durability, LogConfig, LogManager, LogManagerConfig, PartitionLog};
-use jackfield_protocol::records::{self, BatchHeader, Compression, RecordBatchBuilder};
+use jackfield_protocol::records::{self, BatchHeader};
 use jackfield_protocol::{
     frame::RequestHeader,
     guard,
@@ -23,6 +18,8 @@ use kafka_protocol::{
     messages,
     protocol::{Decodable, Encodable},
 };
+
+pub use partition::{checkpoint_reader, index_reader, segment_recovery, snapshot_reader};
 
 /// Decompressed bytes allowed per batch.
 const MOST_DECOMPRESSED: usize = 1 << 20;
@@ -251,166 +248,5 @@ fn encoded_request(support: &Support, version: i16) -> Option<Vec<u8>> {
 fn guarded_decode(support: &Support, version: i16, body: &[u8]) {
     if guard::check(support, version, body).is_ok() {
         for_each_request!(support.api, decodes(body, version), false);
-    }
-}
-
-/// A partition's directory with damaged segment, indexes and snapshot: opening ends, what is served is whole batches in
-/// order, and the log goes on from there.
-pub fn index_recovery(data: &[u8]) {
-    let Some((flags, damage)) = data.split_first() else {
-        return;
-    };
-    let directory = ScratchDirectory::new();
-    let partition = directory.0.join("topic-0");
-    std::fs::create_dir_all(&partition).expect("a directory");
-    let write =
-        |name: &str, content: &[u8]| std::fs::write(partition.join(name), content).expect("a small file");
-    write(
-        "partition.metadata",
-        b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ",
-    );
-    write("leader-epoch-checkpoint", b"0\n1\n0 0\n");
-    let files = [
-        ("00000000000000000000.log", good_segment()),
-        (
-            "00000000000000000000.index",
-            [[0, 0, 0, 3, 0, 0, 0, 99], [0, 0, 0, 7, 0, 0, 1, 9]].concat(),
-        ),
-        ("00000000000000000000.timeindex", vec![0; 24]),
-        (
-            "00000000000000000004.snapshot",
-            b"\0\x01\0\0\0\0\0\0\0\0".to_vec(),
-        ),
-    ];
-    for (number, (name, good)) in files.into_iter().enumerate() {
-        let broken = flags & (1 << number) != 0;
-        write(name, &if broken { patched(good, damage) } else { good });
-    }
-    let clean = flags & 0x80 != 0;
-    if clean {
-        std::fs::write(directory.0.join(".kafka_cleanshutdown"), "").expect("a small file");
-    }
-    let manager = LogManager::open(manager_config(&directory.0), log_config(), Env::real());
-    let Ok(manager) = manager else { return };
-    if let Some(log) = manager.get("topic", 0) {
-        read_log(&log, !clean);
-        if !clean {
-            let next = log.log_end_offset();
-            let appended = log
-                .append(batch(1), AppendOrigin::Client)
-                .expect("a recovered log takes appends");
-            assert_eq!(appended.base_offset, next);
-            assert_eq!(read_log(&log, true), appended.last_offset + 1);
-        }
-    }
-    manager.close();
-}
-
-/// Reads to the end; the next offset after what was read.
-fn read_log(log: &PartitionLog, whole: bool) -> i64 {
-    let mut next = log.log_start_offset();
-    while next < log.high_watermark() {
-        let Ok(fetched) = log.read(next, 1 << 20, true) else {
-            assert!(!whole, "offset {next} of a recovered log cannot be read");
-            return next;
-        };
-        let Some(bytes) = fetched.slice.and_then(|slice| slice.read().ok()) else {
-            return next;
-        };
-        let before = next;
-        for batch in records::split_batches(bytes) {
-            let Ok(header) = BatchHeader::parse(&batch) else {
-                return next;
-            };
-            assert!(
-                !whole || records::verify(&batch).is_ok(),
-                "a damaged batch is served at {next}"
-            );
-            next = next.max(header.last_offset() + 1);
-        }
-        if next == before {
-            assert!(!whole, "nothing is served at {next}, below the high watermark");
-            return next;
-        }
-    }
-    next
-}
-
-fn batch(count: usize) -> BytesMut {
-    let mut builder = RecordBatchBuilder::new(Compression::None);
-    for number in 0..count {
-        builder.push(
-            1_700_000_000_000,
-            Some(b"key"),
-            Some(format!("value {number}").as_bytes()),
-            &[],
-        );
-    }
-    builder.finish()
-}
-
-/// Eight batches of one to three records.
-fn good_segment() -> Vec<u8> {
-    let mut segment = Vec::new();
-    let mut offset = 0;
-    for number in 0..8 {
-        let count = 1 + number % 3;
-        let mut batch = batch(count);
-        records::stamp(&mut batch, offset, 0);
-        offset += i64::try_from(count).expect("small");
-        segment.extend(batch);
-    }
-    segment
-}
-
-fn manager_config(directory: &Path) -> LogManagerConfig {
-    LogManagerConfig {
-        log_dirs: vec![directory.to_owned()],
-        durability: Durability::Os,
-        broker_id: 1,
-        cluster_id: String::new(),
-        producer_id_expiration_ms: 86_400_000,
-        retention_check_interval_ms: 300_000,
-    }
-}
-
-fn log_config() -> LogConfig {
-    LogConfig {
-        segment_bytes: 1 << 30,
-        segment_ms: i64::MAX,
-        segment_index_bytes: 1 << 20,
-        index_interval_bytes: 100,
-        retention_bytes: -1,
-        retention_ms: -1,
-        max_message_bytes: 1 << 20,
-        log_append_time: false,
-        message_timestamp_before_max_ms: i64::MAX,
-        message_timestamp_after_max_ms: i64::MAX,
-        file_delete_delay_ms: 60_000,
-        delete: true,
-        compact: false,
-    }
-}
-
-/// A directory in memory where there is one, removed when dropped.
-struct ScratchDirectory(PathBuf);
-
-impl ScratchDirectory {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() {
-            memory.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(parent.join(format!("jackfield-fuzz-{}-{number}", std::process::id())))
-    }
-}
-
-impl Drop for ScratchDirectory {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
     }
 }

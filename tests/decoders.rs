@@ -1,6 +1,17 @@
-//! Every decoder over random bytes, and over good input with random damage: the fuzz targets, as an ordinary test.
+//! Every decoder over random bytes, and over good input with random damage: the fuzz targets, as an ordinary test. Those of the
+//! log's files run over their seeds, and over what becomes of these, for a quarter of a minute each.
 
-use proptest::prelude::*;
+use std::{
+    fs,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{RngAlgorithm, TestRng},
+};
 
 use crate::harness::batches::{self, Codec, record};
 
@@ -61,11 +72,103 @@ proptest! {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+/// How long each target of the log's files runs.
+const RUN: Duration = Duration::from_secs(15);
+/// Inputs are not made longer than this.
+const MOST_BYTES: usize = 20_000;
+/// Changes made to one input.
+const MOST_CHANGES: u32 = 8;
 
-    #[test]
-    fn damaged_partitions_are_recovered(flags in any::<u8>(), damage in prop::collection::vec(any::<u8>(), 0..12)) {
-        targets::index_recovery(&[vec![flags], damage].concat());
+/// The inputs that are kept for a target.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target);
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// One small change: a bit, a byte, a number, bytes that go, come twice or come from another input.
+fn change(input: &mut Vec<u8>, other: &[u8], random: &mut TestRng) {
+    let below = |random: &mut TestRng, limit: usize| random.next_u32() as usize % limit.max(1);
+    if input.is_empty() {
+        input.push(0);
     }
+    let at = below(random, input.len());
+    let len = below(random, 16).min(input.len() - at);
+    match random.next_u32() % 8 {
+        0 | 1 => input[at] ^= 1 << below(random, 8),
+        2 => input[at] = random.next_u32().to_be_bytes()[0],
+        3 => {
+            let number = [0, 1, u64::MAX, 1 << 31, 1 << 63, u64::from(random.next_u32())][below(random, 6)];
+            input[at..at + len.min(8)].copy_from_slice(&number.to_be_bytes()[8 - len.min(8)..]);
+        }
+        4 => drop(input.drain(at..at + len)),
+        5 => {
+            let again = input[at..at + len].to_vec();
+            input.splice(at..at, again);
+        }
+        6 => input.truncate(at),
+        _ => {
+            let from = below(random, other.len());
+            input.splice(at.., other[from..].iter().copied());
+        }
+    }
+    input.truncate(MOST_BYTES);
+}
+
+/// Runs a target over its seeds, and then over changed ones; what was changed may be changed again.
+fn run_target(name: &str, target: fn(&[u8])) {
+    let mut inputs = seeds(name);
+    let kept = inputs.len();
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let started = Instant::now();
+    let mut runs = 0;
+    let mut run = |input: &[u8]| {
+        runs += 1;
+        let panicked = panic::catch_unwind(AssertUnwindSafe(|| target(input))).is_err();
+        assert!(!panicked, "input of {name}: \"{}\"", input.escape_ascii());
+    };
+    for input in &inputs {
+        run(input);
+    }
+    while started.elapsed() < RUN {
+        let mut input = inputs[random.next_u32() as usize % inputs.len()].clone();
+        let other = inputs[random.next_u32() as usize % inputs.len()].clone();
+        for _ in 0..=random.next_u32() % MOST_CHANGES {
+            change(&mut input, &other, &mut random);
+        }
+        run(&input);
+        // A few of them take turns in the places behind the seeds.
+        if inputs.len() < 2 * kept {
+            inputs.push(input);
+        } else {
+            inputs[kept + random.next_u32() as usize % kept] = input;
+        }
+    }
+    println!("{name}: {runs} runs");
+}
+
+#[test]
+fn damaged_segments_are_recovered() {
+    run_target("segment_recovery", targets::segment_recovery);
+}
+
+#[test]
+fn damaged_indexes_hide_nothing() {
+    run_target("index_reader", targets::index_reader);
+}
+
+#[test]
+fn damaged_snapshots_hide_nothing() {
+    run_target("snapshot_reader", targets::snapshot_reader);
+}
+
+#[test]
+fn damaged_checkpoints_hide_nothing() {
+    run_target("checkpoint_reader", targets::checkpoint_reader);
 }

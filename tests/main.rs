@@ -14,11 +14,14 @@
 mod configs;
 mod crash;
 mod decoders;
+mod fault_disk;
 mod file;
 mod golden;
 mod harness;
 mod interop;
+mod power;
 mod protocol_hostile;
 mod readme;
 mod rest;
 mod tidy;
+mod workload;

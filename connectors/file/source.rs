@@ -13,7 +13,6 @@ use jackfield_api::{
 
 use crate::{
     claims::{Claims, StreamId},
-    config::refuse,
     followed::{Followed, LOOK_AGAIN_MS},
     identity::{Stored, look},
     lines::LineBuffer,
@@ -21,7 +20,7 @@ use crate::{
     reader::read_head,
     resume::Begin,
     siblings::Name,
-    source_config::{InputConfig, SourceConfig, source_def, task_configs, validate_source},
+    source_config::{InputConfig, SourceConfig, refuse, source_def, task_configs, validate_source},
     stream::{Input, Round, Stream, Target, Turn, earlier},
 };
 

@@ -293,9 +293,28 @@ pub(crate) fn validate_source(config: &Config) -> Vec<ConfigValueIssue> {
         }
     }
     if given(GLOB).is_none() {
-        issues.extend(crate::config::needs_file(config, "standard input"));
+        issues.extend(needs_file(config));
     }
     issues
+}
+
+/// A component has no standard input.
+fn needs_file(config: &Config) -> Option<ConfigValueIssue> {
+    let missing = config.optional(FILE).is_none_or(str::is_empty);
+    (cfg!(target_family = "wasm") && missing).then(|| ConfigValueIssue {
+        name: FILE.to_owned(),
+        message: "without file or glob the connector reads standard input, which a WASM plugin does not have: set one, or \
+                  plugin.form=native"
+            .to_owned(),
+    })
+}
+
+/// The first problem as an error, for the start of a task.
+pub(crate) fn refuse(issues: Vec<ConfigValueIssue>) -> Result<(), ConnectError> {
+    match issues.into_iter().next() {
+        Some(issue) => Err(ConnectError::config(format!("{}: {}", issue.name, issue.message))),
+        None => Ok(()),
+    }
 }
 
 /// The patterns between the commas; commas in braces belong to a pattern.

@@ -40,6 +40,16 @@ pub(crate) enum Input {
     Stdin(crate::stdin::Stdin),
 }
 
+impl Input {
+    fn followed(&mut self) -> Option<&mut Followed> {
+        match self {
+            Self::Followed(followed) => Some(followed),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Stdin(_) => None,
+        }
+    }
+}
+
 /// What a turn of a stream came to.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -128,7 +138,7 @@ impl Stream {
     /// Delivers and reads until there is nothing more, the batch is full or its turn is over.
     pub(crate) fn advance(&mut self, round: &mut Round<'_, '_>) -> Result<Turn, ConnectError> {
         let mut read = 0;
-        if let Input::Followed(followed) = &mut self.input {
+        if let Some(followed) = self.input.followed() {
             // Also while there is much to read: what comes next must be open before it can be deleted.
             followed.look(&mut Around {
                 now: round.now,
@@ -173,8 +183,8 @@ impl Stream {
 
     /// Closes an idle file until something happens to it.
     pub(crate) fn park(&mut self, claims: &mut Claims) {
-        if let Input::Followed(followed) = &mut self.input
-            && self.buffer.pending() == 0
+        if self.buffer.pending() == 0
+            && let Some(followed) = self.input.followed()
         {
             followed.park(self.position, claims);
         }
@@ -237,7 +247,7 @@ impl Stream {
                 Err(Refused::Failed(error)) => return Err(error),
             }
         }
-        if let Input::Followed(followed) = &mut self.input {
+        if let Some(followed) = self.input.followed() {
             let mut around = Around {
                 now: round.now,
                 claims: round.claims,

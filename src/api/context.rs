@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::{ConnectError, SinkPosition};
+
+/// What a sink task asks the host's stored offsets for, to be told the committed positions of its whole group: a JSON array
+/// of [`SinkPosition`].
+pub const GROUP_POSITIONS: &str = r#"{"positions":"group"}"#;
+
 /// The host as the SDK sees it; implemented for the C ABI, for components and, for tests, by [`crate::LocalHost`].
 pub trait TaskHost: Send + Sync {
     /// Name of the connector.
@@ -12,7 +18,8 @@ pub trait TaskHost: Send + Sync {
     fn log_level(&self) -> LogLevel;
     /// Writes a log line.
     fn log(&self, level: LogLevel, message: &str);
-    /// Stored offset of a source partition, both JSON objects.
+    /// Stored offset of a source partition, both JSON objects. A sink task gets for [`GROUP_POSITIONS`] what
+    /// [`SinkContext::group_positions`] returns, as JSON.
     fn stored_offset(&self, source_partition: &str) -> Option<String>;
     /// Starts watching a file or a directory; false = not watched.
     fn watch_path(&self, path: &str) -> bool;
@@ -148,6 +155,17 @@ impl SinkContext {
     /// Writes a line in the worker's log, constant lower-case text first; the host adds connector and task.
     pub fn log(&self, level: LogLevel, message: &str) {
         log(&*self.host, level, message);
+    }
+
+    /// Every committed position of the connector's group, also of partitions that this task does not hold, as they are
+    /// when [`open`](crate::Sink::open) is called. A sink that keeps one position for all partitions, such as the length
+    /// of a file, finds the newest among them: it may have been committed with a partition that has left since.
+    pub fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        let Some(stored) = self.host.stored_offset(GROUP_POSITIONS) else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_str(&stored)
+            .map_err(|cause| ConnectError::fatal(format!("the host's positions of the group: {cause}")))
     }
 }
 

@@ -3,11 +3,13 @@
 //! `log`, `broker` and `worker` reach the clock, randomness and the file system through [`Env`] only,
 //! so that tests can control time and inject faults. This crate knows nothing else of Jackfield.
 
+pub mod disk;
 pub mod faulty;
 mod limits;
 mod manual_clock;
 mod real;
 mod sync;
+mod sync_costs;
 
 use std::{
     io,
@@ -64,16 +66,40 @@ pub struct Entry {
     pub len: u64,
 }
 
+/// The directory a file lies in; the root lies in itself.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        None => path,
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    }
+}
+
 /// The file system operations that storage needs, each of which a test can make fail.
 pub trait Files: Send + Sync + std::fmt::Debug {
     /// Opens for reading and writing, creating the file when `create`.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>>;
+    /// Opens for reading only, where that can be told apart.
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path, false)
+    }
     /// Opens a directory so that it can be made durable together with files by [`Files::sync_data_many`].
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory.
-    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        let file = self.open(&temporary, true)?;
+        file.set_len(0)?;
+        file.write_all_at(content, 0)?;
+        file.sync_data()?;
+        drop(file);
+        self.rename(&temporary, path)?;
+        self.sync_dir(parent_of(path))
+    }
     /// Renames a file or directory (the directory is not synced).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; a missing file is not an error.
@@ -82,6 +108,26 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory and its parents.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Creates a directory and its parents, each name made durable before the next. The last one that exists is taken for one
+    /// that an earlier attempt made and did not get to sync.
+    fn create_dir_durably(&self, path: &Path) -> io::Result<()> {
+        let named = path
+            .ancestors()
+            .filter(|ancestor| !ancestor.as_os_str().is_empty());
+        let (missing, known): (Vec<_>, Vec<_>) = named.partition(|ancestor| !self.exists(ancestor));
+        if let Some(last) = known.first() {
+            match self.sync_dir(parent_of(last)) {
+                // Not made by this process, then.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        for directory in missing.into_iter().rev() {
+            self.create_dir_all(directory)?;
+            self.sync_dir(parent_of(directory))?;
+        }
+        Ok(())
+    }
     /// Lists a directory, sorted by name.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Makes the directory's entries durable.
@@ -107,6 +153,13 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Opens it, where that is done at the first use only.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn ready(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Whether the file is empty.

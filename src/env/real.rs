@@ -1,8 +1,7 @@
 //! The operating system behind the traits.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -105,6 +104,14 @@ impl Files for RealFiles {
         }))
     }
 
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile {
+            path: path.to_owned(),
+            file: fs::File::open(path)?,
+            is_dir: false,
+        }))
+    }
+
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile {
             path: path.to_owned(),
@@ -115,18 +122,6 @@ impl Files for RealFiles {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
-    }
-
-    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = PathBuf::from(name);
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_data()?;
-        drop(file);
-        fs::rename(&temporary, path)?;
-        path.parent().map_or(Ok(()), |parent| self.sync_dir(parent))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

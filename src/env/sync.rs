@@ -1,7 +1,7 @@
 //! Making many files durable at once, at a cost that does not grow with their number.
 //!
 //! One file: one fdatasync. A few: one each, several in flight, because they share the disk's cache flushes. Many: one
-//! syncfs per file system. Knows open files only.
+//! syncfs per file system, unless that is slower because others write there. Knows open files only.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,12 +12,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
 };
 
-use crate::File;
+use crate::{
+    File,
+    sync_costs::{Costs, Way},
+};
 
-/// From this many files on, one syncfs is cheaper than several fdatasync in flight.
-const SYNCFS_FILES: usize = 64;
 /// How many fdatasync are in flight at once, the caller's own included.
 const IN_FLIGHT: usize = 16;
 /// Since this version of Linux, syncfs reports write-back errors (`s_wb_err`).
@@ -25,11 +27,21 @@ const SYNCFS_REPORTS_ERRORS: (u32, u32) = (5, 8);
 
 /// See [`crate::Files::sync_data_many`].
 pub(crate) fn sync_data_many(files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
+    static COSTS: Costs = Costs::new();
     match files {
         [] => Vec::new(),
         [one] => vec![one.sync_data()],
-        many if many.len() >= SYNCFS_FILES && syncfs_is_truthful() => sync_file_systems(many),
-        several => sync_each(several),
+        several if !syncfs_is_truthful() => sync_each(several),
+        several => {
+            let way = COSTS.choose(several.len());
+            let started = Instant::now();
+            let results = match way {
+                Way::Each => sync_each(several),
+                Way::FileSystem => sync_file_systems(several),
+            };
+            COSTS.note(way, several.len(), started.elapsed());
+            results
+        }
     }
 }
 

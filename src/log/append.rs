@@ -6,7 +6,8 @@ use bytes::BytesMut;
 use jackfield_protocol::records::{self, BatchError, BatchHeader};
 
 use crate::{
-    AppendError, LogConfig, partition_log::PartitionLog, producer_state::Check, segment, state::State,
+    AppendError, LogConfig, partition_log::PartitionLog, producer_state::Check, segment, snapshots,
+    state::State,
 };
 
 /// Who appends.
@@ -169,7 +170,7 @@ impl PartitionLog {
         let mut headers = validate(&batches, origin, &config, now_ms)?;
         let mut state = self.lock();
         self.check_online(&state)?;
-        if let Some(duplicate) = self.check_producers(&state, &headers, &config)? {
+        if let Some(duplicate) = self.check_producers(&mut state, &headers, &config)? {
             return Ok(duplicate);
         }
         let log_append_time = if config.log_append_time { now_ms } else { -1 };
@@ -194,6 +195,7 @@ impl PartitionLog {
             state.active().account(header, config.index_interval_bytes);
             state.producers.record(header, now_ms);
         }
+        state.spill_indexes(&self.env.files);
         state.log_end_offset = last_offset + 1;
         self.submit_or_advance(state);
         Ok(Appended {
@@ -207,7 +209,7 @@ impl PartitionLog {
     /// Sequence checks of idempotent producers; the original append when the batch is a duplicate.
     fn check_producers(
         &self,
-        state: &State,
+        state: &mut State,
         headers: &[BatchHeader],
         config: &LogConfig,
     ) -> Result<Option<Appended>, AppendError> {
@@ -215,7 +217,14 @@ impl PartitionLog {
         if !header.has_producer_id() || header.is_control() {
             return Ok(None);
         }
-        match state.producers.check(header)? {
+        let verdict = match state.producers.check(header) {
+            Err(AppendError::DuplicateSequence(_) | AppendError::OutOfOrderSequence { .. }) => {
+                snapshots::recall(state, self.env.clock.now_ms());
+                state.producers.check(header)
+            }
+            other => other,
+        };
+        match verdict? {
             Check::Append => Ok(None),
             Check::Duplicate {
                 base_offset,
@@ -235,7 +244,7 @@ impl PartitionLog {
         let active = state.active();
         let (file, size) = (std::sync::Arc::clone(&active.file), active.size);
         #[cfg(feature = "planted-bugs")]
-        if crate::planted::is("ack-before-write") && self.topic() == "crash" {
+        if crate::planted::is("ack-before-write") && self.topic() == "kept" {
             crate::planted::write_later(std::sync::Arc::clone(&file), batches.to_vec(), size);
             state.touch(file);
             return Ok(());
@@ -262,7 +271,7 @@ impl PartitionLog {
             let file = std::sync::Arc::clone(&active.file);
             state.touch(file);
         }
-        for file in state.active().write_indexes(files, &dir)? {
+        for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }
         let snapshot = files.open(&segment::path(&dir, base_offset, "snapshot"), true)?;
@@ -298,7 +307,7 @@ impl PartitionLog {
 }
 
 /// Whether space, quota or file descriptors have run out: nothing is broken.
-fn is_shortage(error: &std::io::Error) -> bool {
+pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let out_of_files = [Errno::MFILE, Errno::NFILE];
     matches!(

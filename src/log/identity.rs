@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use jackfield_env::Env;
 
-use crate::{OpenError, TopicId, checkpoint};
+use crate::{
+    OpenError, TopicId, checkpoint,
+    copies::{self, COPIES},
+};
 
 /// 16 random bytes marked as a version 4 UUID.
 pub(crate) fn random_id(env: &Env) -> TopicId {
@@ -15,6 +18,20 @@ pub(crate) fn random_id(env: &Env) -> TopicId {
     TopicId(bytes)
 }
 
+/// What a `meta.properties` says of node, directory and cluster; `None` when it is not text.
+pub(crate) fn said(content: &[u8]) -> Option<String> {
+    str::from_utf8(content).ok().map(|text| line(&properties(text)))
+}
+
+/// Node, directory and cluster, as a line that can be compared with what it was.
+fn line(properties: &BTreeMap<&str, &str>) -> String {
+    let node = properties.get("node.id").or(properties.get("broker.id"));
+    let values = [node, properties.get("directory.id"), properties.get("cluster.id")];
+    values
+        .map(|value| value.map_or("-", |value| value.trim()))
+        .join(" ")
+}
+
 fn properties(text: &str) -> BTreeMap<&str, &str> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
@@ -22,25 +39,34 @@ fn properties(text: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// Checks `meta.properties` of a directory against the broker and the directories before it.
+/// Checks `meta.properties` of a directory against the broker and the directories before it, and against its copy. Returns
+/// what it says; `None` where there is none.
 pub(crate) fn read(
     path: &Path,
     env: &Env,
     broker_id: i32,
     cluster_id: &mut Option<String>,
-) -> Result<(), OpenError> {
+) -> Result<Option<String>, OpenError> {
     let file = path.join(checkpoint::META_PROPERTIES);
     let content = match env.files.read(&file) {
         Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OpenError::io(&file)(error)),
     };
     let invalid = |message: String| OpenError::Invalid {
         path: file.display().to_string(),
         message,
     };
-    let text = String::from_utf8(content).map_err(|_| invalid("is not text".to_owned()))?;
+    let text =
+        String::from_utf8(content).map_err(|_| invalid("is not text: restore it from a copy".to_owned()))?;
     let properties = properties(&text);
+    let said = line(&properties);
+    let copies = copies::read(&*env.files, path).map_err(OpenError::io(&path.join(COPIES)))?;
+    if let Some(copied) = copies.identity.filter(|copied| *copied != said) {
+        return Err(invalid(format!(
+            "says '{said}' of node.id, directory.id and cluster.id, and its copy in {COPIES} '{copied}': correct the damaged one, or delete {COPIES} if you changed it"
+        )));
+    }
     let node = properties.get("node.id").or(properties.get("broker.id"));
     if let Some(node) = node.filter(|node| **node != broker_id.to_string()) {
         return Err(invalid(format!(
@@ -57,7 +83,7 @@ pub(crate) fn read(
             _ => *cluster_id = Some((*stored).to_owned()),
         }
     }
-    Ok(())
+    Ok(Some(said))
 }
 
 /// Writes `meta.properties` where there is none, as Kafka's `PropertiesUtils` does.

@@ -10,8 +10,10 @@ use std::{
 };
 
 use crate::{
+    append::is_shortage,
     checkpoint::{self, Offsets},
-    manager::LogManager,
+    copies::{COPIES, Copies, PartitionCopy},
+    manager::{Checkpointed, Directory, LogManager},
     partition_log::PartitionLog,
     segment::{self, Segment},
     state::State,
@@ -98,7 +100,10 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
             last_retention = (!rolled).then_some(now_ms);
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
-            last_checkpoint = Some(now_ms);
+            // At a start nothing has been read yet.
+            if last_checkpoint.replace(now_ms).is_some() {
+                manager.close_unused_segments();
+            }
             if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }
@@ -112,9 +117,17 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
 }
 
 impl LogManager {
-    /// Unlinks what was deleted long enough ago.
+    /// Unlinks what was deleted long enough ago. What is in a directory that went offline stays: the new name may not be on
+    /// disk, and under the old one it must be whole.
     pub(crate) fn unlink_due(&self) {
+        let offline = |path: &Path| {
+            let mut of = self.directories.iter().filter(|d| path.starts_with(&d.path));
+            of.any(|directory| directory.health.offline().is_some())
+        };
         for path in self.maintenance.take_due(self.env.clock.now_ms()) {
+            if offline(&path) {
+                continue;
+            }
             let files = &*self.env.files;
             let removed = if path.extension().is_some_and(|extension| extension == "deleted") {
                 files.remove_file(&path)
@@ -123,6 +136,19 @@ impl LogManager {
             };
             if let Err(error) = removed {
                 tracing::warn!(path = %path.display(), %error, "deleted file could not be unlinked; the next start removes it");
+            }
+        }
+    }
+
+    /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
+    pub(crate) fn close_unused_segments(&self) {
+        for log in self.logs() {
+            let mut state = log.lock();
+            let Some((_, closed)) = state.segments.split_last_mut() else {
+                continue;
+            };
+            for segment in closed {
+                segment.close_unused(&self.env.files);
             }
         }
     }
@@ -156,31 +182,75 @@ impl LogManager {
         any_rolled
     }
 
-    /// Writes the offset checkpoints of all directories, those that changed.
+    /// Writes the offset checkpoints of all directories that are online.
+    ///
+    /// # Errors
+    /// The last one, after all directories were tried.
     pub(crate) fn write_checkpoints(&self) -> io::Result<()> {
+        let online = self.directories.iter().filter(|d| d.health.offline().is_none());
+        online
+            .map(|directory| self.checkpoint(directory))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Writes the offset checkpoints of one directory, those that changed. A shortage of space keeps the old ones, which is
+    /// safe; any other failure takes the directory offline.
+    pub(crate) fn checkpoint(&self, directory: &Directory) -> io::Result<()> {
         // Held from the first look at the logs on, so that an older view is never written after a newer one.
         let mut written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
-            for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
-                let key = (log.topic().to_owned(), log.partition());
-                let state = log.lock();
-                if state.log_start_offset > state.segments[0].base_offset {
-                    starts.insert(key.clone(), state.log_start_offset);
-                }
-                recovery.insert(key.clone(), state.recovery_point);
-                watermarks.insert(key, state.committed.offset);
+        let result = self.write_changed(directory, &mut written);
+        drop(written);
+        result.map_err(|(path, error)| {
+            if !is_shortage(&error) {
+                self.take_offline(directory, &format!("writing {} failed: {error}", path.display()));
             }
-            for (name, offsets) in [
-                (checkpoint::RECOVERY_POINT, recovery),
-                (checkpoint::LOG_START, starts),
-                (checkpoint::HIGH_WATERMARK, watermarks),
-            ] {
-                let path = directory.path.join(name);
-                if written.get(&path) != Some(&offsets) {
-                    checkpoint::write_offsets(&*self.env.files, &path, &offsets)?;
-                    written.insert(path, offsets);
-                }
+            error
+        })
+    }
+
+    /// Fails with the file that could not be written.
+    fn write_changed(
+        &self,
+        directory: &Directory,
+        written: &mut Checkpointed,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        let (mut recovery, mut starts, mut watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        let mut copies = Copies {
+            identity: directory.identity.get().cloned(),
+            ..Copies::default()
+        };
+        for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+            let key = (log.topic().to_owned(), log.partition());
+            let state = log.lock();
+            let inside = state.log_start_offset > state.segments[0].base_offset;
+            let log_start_offset = inside.then_some(state.log_start_offset);
+            starts.extend(log_start_offset.map(|offset| (key.clone(), offset)));
+            let copy = PartitionCopy {
+                topic_id: log.topic_id(),
+                log_start_offset,
+                epochs: state.epochs.clone(),
+            };
+            copies.partitions.insert(key.clone(), copy);
+            recovery.insert(key.clone(), state.recovery_point);
+            watermarks.insert(key, state.committed.offset);
+        }
+        if written.copies.get(&directory.path) != Some(&copies) {
+            let path = directory.path.join(COPIES);
+            let content = copies.render();
+            let result = self.env.files.write_atomic(&path, content.as_bytes());
+            result.map_err(|error| (path, error))?;
+            written.copies.insert(directory.path.clone(), copies);
+        }
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, recovery),
+            (checkpoint::LOG_START, starts),
+            (checkpoint::HIGH_WATERMARK, watermarks),
+        ] {
+            let path = directory.path.join(name);
+            if written.offsets.get(&path) != Some(&offsets) {
+                let result = checkpoint::write_offsets(&*self.env.files, &path, &offsets);
+                result.map_err(|error| (path.clone(), error))?;
+                written.offsets.insert(path, offsets);
             }
         }
         Ok(())
@@ -191,9 +261,12 @@ impl LogManager {
     pub(crate) fn forget_checkpoints(&self, topic: &str, partitions: Range<i32>) -> io::Result<()> {
         let names = (topic.to_owned(), partitions.start)..(topic.to_owned(), partitions.end);
         let written = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = written
-            .values()
-            .any(|offsets| offsets.range(names.clone()).next().is_some());
+        let mut offsets = written.offsets.values();
+        let known = offsets.any(|offsets| offsets.range(names.clone()).next().is_some())
+            || written
+                .copies
+                .values()
+                .any(|copies| copies.partitions.range(names.clone()).next().is_some());
         drop(written);
         if known { self.write_checkpoints() } else { Ok(()) }
     }
@@ -281,7 +354,8 @@ impl PartitionLog {
 
     fn rename_deleted(&self, dir: &Path, segment: &Segment, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         let files = &*self.env.files;
-        for suffix in ["log", "index", "timeindex", "snapshot"] {
+        // The log comes last: as long as it has its name the segment can be read.
+        for suffix in ["snapshot", "timeindex", "index", "log"] {
             let from = segment::path(dir, segment.base_offset, suffix);
             if files.exists(&from) {
                 let to = segment::path(dir, segment.base_offset, &format!("{suffix}.deleted"));
@@ -304,7 +378,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
-        for file in state.active().write_indexes(files, &dir)? {
+        for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }
         let end = state.log_end_offset;

@@ -4,21 +4,21 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     thread::JoinHandle,
 };
 
-use jackfield_env::{Env, File, Files};
+use jackfield_env::{Env, File};
 
 use crate::{
     AppendError, LogConfig, LogManagerConfig, OpenError, TopicId,
     checkpoint::{self, Offsets},
     commit::{Committer, DirectoryHealth},
+    copies::Copies,
     identity,
-    leftovers::{self, DELETE_SUFFIX},
+    leftovers::DELETE_SUFFIX,
     maintenance::Maintenance,
     partition_log::{PartitionLog, Shared},
-    recovery::{self, Known},
 };
 
 /// Longest name of a file.
@@ -29,8 +29,18 @@ const MAX_NAME_BYTES: usize = 255;
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) health: Arc<DirectoryHealth>,
+    /// What `meta.properties` says of node, directory and cluster.
+    pub(crate) identity: OnceLock<String>,
     /// Held open until the manager is closed: the lock on `.lock` lives as long.
     lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// Checkpoints as they are on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointed {
+    pub(crate) offsets: HashMap<PathBuf, Offsets>,
+    /// By log directory.
+    pub(crate) copies: HashMap<PathBuf, Copies>,
 }
 
 pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
@@ -42,23 +52,32 @@ pub struct LogManager {
     pub(crate) env: Env,
     pub(crate) directories: Vec<Directory>,
     cluster_id: String,
-    committer: Arc<Committer>,
+    pub(crate) committer: Arc<Committer>,
     pub(crate) logs: RwLock<Logs>,
     /// Held while a topic is created, so that two creations of one topic cannot meet.
     pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
-    pub(crate) checkpointed: Mutex<HashMap<PathBuf, Offsets>>,
+    pub(crate) checkpointed: Mutex<Checkpointed>,
     pub(crate) maintenance: Arc<Maintenance>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl LogManager {
-    /// Opens (and creates) the directories, recovers every log in them, and starts the commit thread and the
-    /// maintenance thread. Blocking. Logs get `defaults` until [`PartitionLog::set_config`].
+    /// Opens (and creates) the directories, recovers every log in them, and starts the commit thread. Blocking. Logs get
+    /// `defaults` until [`PartitionLog::set_config`]; nothing expires before [`LogManager::start_maintenance`].
     ///
     /// # Errors
     /// [`OpenError`]: a directory cannot be used, is in use, or belongs to another cluster.
     pub fn open(config: LogManagerConfig, defaults: LogConfig, env: Env) -> Result<Arc<Self>, OpenError> {
+        let manager = Arc::new(Self::load(config, &defaults, env)?);
+        let failed = OpenError::io(Path::new("starting the commit thread"));
+        let commit = manager.committer.start(Arc::clone(&manager.env.files));
+        manager.own_thread(commit.map_err(failed)?);
+        Ok(manager)
+    }
+
+    /// Opens the directories and recovers every log in them: all of [`LogManager::open`] but its threads.
+    pub(crate) fn load(config: LogManagerConfig, defaults: &LogConfig, env: Env) -> Result<Self, OpenError> {
         let mut directories = Vec::new();
         let mut cluster_id = (!config.cluster_id.is_empty()).then(|| config.cluster_id.clone());
         for path in &config.log_dirs {
@@ -75,110 +94,40 @@ impl LogManager {
             committer,
             logs: RwLock::new(Logs::new()),
             creating: Mutex::new(()),
-            checkpointed: Mutex::new(HashMap::new()),
+            checkpointed: Mutex::default(),
             maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
         let mut logs = Logs::new();
         for directory in &manager.directories {
-            identity::write(
-                &directory.path,
-                &manager.env,
-                manager.config.broker_id,
-                &manager.cluster_id,
-            )?;
-            manager.load_directory(directory, &defaults, &mut logs)?;
+            let (path, env, broker_id) = (&directory.path, &manager.env, manager.config.broker_id);
+            identity::write(path, env, broker_id, &manager.cluster_id)?;
+            let said = identity::read(path, env, broker_id, &mut Some(manager.cluster_id.clone()))?;
+            if let Some(said) = said {
+                directory.identity.get_or_init(|| said);
+            }
+            manager.load_directory(directory, defaults, &mut logs)?;
         }
         manager.logs = RwLock::new(logs);
-        let manager = Arc::new(manager);
-        let failed = OpenError::io(Path::new("starting the log threads"));
-        let threads = manager
-            .committer
-            .start(Arc::clone(&manager.env.files))
-            .and_then(|commit| Ok(vec![commit, Maintenance::start(&manager)?]))
-            .map_err(failed)?;
-        *manager.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads;
         Ok(manager)
     }
 
-    fn load_directory(
-        &self,
-        directory: &Directory,
-        defaults: &LogConfig,
-        logs: &mut Logs,
-    ) -> Result<(), OpenError> {
-        let files = &*self.env.files;
-        let path = &directory.path;
-        let at = |name: &str| path.join(name);
-        let marker = at(checkpoint::CLEAN_SHUTDOWN);
-        let clean = files.exists(&marker);
-        let read =
-            |name: &str| checkpoint::read_offsets_or_none(files, &at(name)).map_err(OpenError::io(&at(name)));
-        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
-        let starts = read(checkpoint::LOG_START)?;
-        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, offsets) in [
-            (checkpoint::RECOVERY_POINT, &recovery_points),
-            (checkpoint::LOG_START, &starts),
-        ] {
-            // One that is missing or damaged is written.
-            if !offsets.is_empty() {
-                known.insert(at(name), offsets.clone());
-            }
-        }
-        drop(known);
-        let mut unsynced = Vec::new();
-        for entry in files.read_dir(path).map_err(OpenError::io(path))? {
-            if !entry.is_dir {
-                continue;
-            }
-            let dir = at(&entry.name);
-            if leftovers::is_deleted_partition(&entry.name) {
-                files.remove_dir_all(&dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
-                continue;
-            };
-            if !recovery::is_complete(files, &dir).map_err(OpenError::io(&dir))? {
-                remove_unused(files, &dir).map_err(OpenError::io(&dir))?;
-                continue;
-            }
-            if let Some(other) = logs.get(&(topic.into(), partition)) {
-                return Err(OpenError::Invalid {
-                    path: dir.display().to_string(),
-                    message: format!(
-                        "the same partition is in {}: remove one of them",
-                        other.log_dir.display()
-                    ),
-                });
-            }
-            let key = (topic.to_owned(), partition);
-            let known = Known {
-                clean,
-                recovery_point: recovery_points.get(&key).copied().unwrap_or(0),
-                log_start_offset: starts.get(&key).copied(),
-            };
-            let log = recovery::open(
-                dir.clone(),
-                topic,
-                partition,
-                self.shared(directory),
-                defaults.clone(),
-                known,
-                &mut unsynced,
-            )
-            .map_err(OpenError::io(&dir))?;
-            logs.insert((topic.into(), partition), log);
-        }
-        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
-            result.map_err(OpenError::io(file.path()))?;
-        }
-        // From here on a crash is unclean.
-        files
-            .remove_file(&marker)
-            .and_then(|()| files.sync_dir(path))
-            .map_err(OpenError::io(&marker))
+    /// Starts retention, checkpoints and the unlinking of what was deleted. Every log must have its own settings by now:
+    /// under the defaults it might lose what it is to keep.
+    ///
+    /// # Errors
+    /// [`OpenError`] when no thread can be started.
+    pub fn start_maintenance(self: &Arc<Self>) -> Result<(), OpenError> {
+        let failed = OpenError::io(Path::new("starting the maintenance thread"));
+        self.own_thread(Maintenance::start(self).map_err(failed)?);
+        Ok(())
+    }
+
+    fn own_thread(&self, thread: JoinHandle<()>) {
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
     }
 
     pub(crate) fn shared(&self, directory: &Directory) -> Shared {
@@ -219,9 +168,17 @@ impl LogManager {
     pub(crate) fn sync_failed(&self, file: &Path, error: &io::Error) -> AppendError {
         let message = format!("sync of {} failed: {error}", file.display());
         for directory in self.directories.iter().filter(|d| file.starts_with(&d.path)) {
-            directory.health.fail(message.clone());
+            self.take_offline(directory, &message);
         }
         AppendError::Storage(message)
+    }
+
+    /// Takes a directory offline; who waits for its logs hears of it.
+    pub(crate) fn take_offline(&self, directory: &Directory, reason: &str) {
+        directory.health.fail(reason.to_owned());
+        for log in self.logs().iter().filter(|log| log.log_dir == directory.path) {
+            log.fail(reason.to_owned());
+        }
     }
 
     /// Deletes all partitions of a topic with this id: renamed durably at once, unlinked after `file.delete.delay.ms`.
@@ -242,13 +199,13 @@ impl LogManager {
             logs.remove(&(topic.into(), log.partition()));
         }
         drop(logs);
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            self.env
-                .files
-                .sync_dir(&directory.path)
-                .map_err(|error| self.sync_failed(&directory.path, &error))?;
-        }
-        Ok(())
+        let online = self.directories.iter().filter(|d| d.health.offline().is_none());
+        online
+            .map(|directory| {
+                let synced = self.env.files.sync_dir(&directory.path);
+                synced.map_err(|error| self.sync_failed(&directory.path, &error))
+            })
+            .fold(Ok(()), Result::and)
     }
 
     fn rename_deleted(&self, log: &PartitionLog) -> io::Result<()> {
@@ -290,10 +247,12 @@ impl LogManager {
             }
         }
         crate::commit::round(&*self.env.files, &logs);
-        match self.write_checkpoints() {
-            Ok(()) => self.write_clean_markers(),
-            Err(error) => {
-                tracing::error!(%error, "checkpoints could not be written; the next start checks all logs");
+        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
+            let closed = self
+                .checkpoint(directory)
+                .and_then(|()| self.write_clean_marker(directory));
+            if let Err(error) = closed {
+                tracing::error!(directory = %directory.path.display(), %error, "log directory could not be closed in order; the next start checks all its logs");
             }
         }
         for directory in &self.directories {
@@ -316,14 +275,10 @@ impl LogManager {
         }
     }
 
-    fn write_clean_markers(&self) {
-        for directory in self.directories.iter().filter(|d| d.health.offline().is_none()) {
-            let marker = directory.path.join(checkpoint::CLEAN_SHUTDOWN);
-            let content = b"{\"version\":0,\"brokerEpoch\":-1}";
-            if let Err(error) = self.env.files.write_atomic(&marker, content) {
-                tracing::error!(%error, "clean shutdown marker could not be written; the next start checks all logs");
-            }
-        }
+    fn write_clean_marker(&self, directory: &Directory) -> io::Result<()> {
+        let marker = directory.path.join(checkpoint::CLEAN_SHUTDOWN);
+        let content = b"{\"version\":0,\"brokerEpoch\":-1}";
+        self.env.files.write_atomic(&marker, content)
     }
 }
 
@@ -335,18 +290,10 @@ impl Drop for LogManager {
     }
 }
 
-/// Removes a partition that was never fully created; what is something else is left alone.
-fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
-    if leftovers::is_unused_partition(files, dir)? {
-        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
-        return files.remove_dir_all(dir);
-    }
-    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
-    Ok(())
-}
-
 fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
-    env.files.create_dir_all(path).map_err(OpenError::io(path))?;
+    if !env.files.exists(&path.join(checkpoint::META_PROPERTIES)) {
+        env.files.create_dir_durably(path).map_err(OpenError::io(path))?;
+    }
     let lock = env
         .files
         .lock(&path.join(".lock"))
@@ -357,6 +304,7 @@ fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
     Ok(Directory {
         path: path.to_owned(),
         health: Arc::new(DirectoryHealth::default()),
+        identity: OnceLock::new(),
         lock: Mutex::new(Some(lock)),
     })
 }

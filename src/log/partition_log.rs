@@ -38,6 +38,8 @@ pub struct PartitionLog {
     log_end_offset: AtomicI64,
     log_start_offset: AtomicI64,
     waiters: Mutex<Vec<Weak<Notify>>>,
+    /// Held while a segment is examined.
+    pub(crate) examining: Mutex<()>,
     me: Weak<Self>,
 }
 
@@ -73,6 +75,7 @@ impl PartitionLog {
             log_start_offset: AtomicI64::new(state.log_start_offset),
             state: Mutex::new(state),
             waiters: Mutex::new(Vec::new()),
+            examining: Mutex::new(()),
             me: Weak::clone(me),
         })
     }

@@ -10,7 +10,7 @@ use jackfield_protocol::records::BatchHeader;
 use crate::AppendError;
 
 /// Batches remembered per producer for deduplication (a client keeps at most five requests in flight).
-const REMEMBERED_BATCHES: usize = 5;
+pub(crate) const REMEMBERED_BATCHES: usize = 5;
 const SNAPSHOT_VERSION: i16 = 1;
 const ENTRY_BYTES: usize = 46;
 
@@ -165,14 +165,18 @@ impl ProducerStates {
         });
     }
 
-    /// Takes over the remembered batches of producers whose last batch is the same in `recent`: a snapshot has only that.
+    /// Takes over the batches in front of each producer's oldest one that is remembered, where that is the last one in
+    /// `recent`: a snapshot has only that.
     pub(crate) fn recall(&mut self, recent: &Self) {
         for (id, producer) in &mut self.producers {
             if let Some(known) = recent.producers.get(id)
                 && known.epoch == producer.epoch
-                && known.batches.back() == producer.batches.back()
+                && known.batches.back() == producer.batches.front()
             {
-                producer.batches.clone_from(&known.batches);
+                let mut batches = known.batches.clone();
+                batches.extend(producer.batches.iter().skip(1));
+                let surplus = batches.len().saturating_sub(REMEMBERED_BATCHES);
+                producer.batches = batches.split_off(surplus);
             }
         }
     }

@@ -15,6 +15,8 @@ use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 use crate::{
     LogConfig,
     index::{Indexes, OffsetEntry},
+    lazy_file::LazyFile,
+    verified::Verified,
 };
 
 /// How much is read at once while verifying a segment.
@@ -22,14 +24,18 @@ const VERIFY_BYTES: usize = 256 * 1024;
 /// How much is read at once while looking at headers: small batches share a read, large ones are jumped over.
 const HEADER_BYTES: usize = 8 * 1024;
 
-/// Bytes of a segment that hold no readable batch: damage found by recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Offsets that no readable batch has, and the bytes where it should be: damage that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) start: u64,
-    /// Where the next good batch starts, or the end of the file.
+    /// Where the next good batch starts, or the end of the file. Where it is `start`, offsets are missing without a trace:
+    /// lost, or compacted away.
     pub(crate) end: u64,
-    /// Offset of that batch; offsets from the last good batch to here are lost.
+    /// First offset that is lost.
+    pub(crate) first_offset: i64,
+    /// Offset of the next good batch.
     pub(crate) next_offset: i64,
+    pub(crate) cause: String,
 }
 
 /// Base offsets beyond this one cannot be: sums with a delta must not overflow.
@@ -50,6 +56,7 @@ pub(crate) struct Segment {
     pub(crate) created_ms: i64,
     /// Damaged ranges, in order; almost always none.
     pub(crate) holes: Vec<Hole>,
+    pub(crate) verified: Verified,
     bytes_since_index: u64,
     /// The index files are those of `indexes`.
     indexes_on_disk: bool,
@@ -71,7 +78,23 @@ impl Segment {
     pub(crate) fn open(files: &dyn Files, dir: &Path, base_offset: i64, now_ms: i64) -> io::Result<Self> {
         let file = files.open(&path(dir, base_offset, "log"), true)?;
         let size = file.len()?;
-        Ok(Self {
+        Ok(Self::new(file, base_offset, size, now_ms))
+    }
+
+    /// A segment whose `.log` file is there and `size` bytes long; it is opened when it is first used.
+    pub(crate) fn lazily(
+        files: &Arc<dyn Files>,
+        dir: &Path,
+        base_offset: i64,
+        size: u64,
+        now_ms: i64,
+    ) -> Self {
+        let file = LazyFile::new(files, path(dir, base_offset, "log"));
+        Self::new(file, base_offset, size, now_ms)
+    }
+
+    fn new(file: Arc<dyn File>, base_offset: i64, size: u64, created_ms: i64) -> Self {
+        Self {
             base_offset,
             file,
             size,
@@ -79,11 +102,40 @@ impl Segment {
             max_timestamp: -1,
             offset_of_max_timestamp: -1,
             first_timestamp: None,
-            created_ms: now_ms,
+            created_ms,
             holes: Vec::new(),
+            verified: Verified::none(size),
             bytes_since_index: 0,
             indexes_on_disk: false,
-        })
+        }
+    }
+
+    /// A segment of whose file nothing is known.
+    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
+        Self::new(file, base_offset, 0, created_ms)
+    }
+
+    /// Lets go of the open file unless somebody reads it; it is opened again when it is used.
+    pub(crate) fn close_unused(&mut self, files: &Arc<dyn Files>) {
+        if Arc::strong_count(&self.file) == 1 {
+            self.file = LazyFile::new(files, self.file.path().clone());
+        }
+    }
+
+    /// Takes over what was found in the first `length` bytes, which end at offset `end`.
+    pub(crate) fn take_over(&mut self, mut found: Self, length: u64, end: i64) {
+        if self.size > length {
+            found.indexes.extend(&self.indexes, length, end);
+        }
+        if self.offset_of_max_timestamp < end {
+            self.max_timestamp = found.max_timestamp;
+            self.offset_of_max_timestamp = found.offset_of_max_timestamp;
+        }
+        self.indexes = found.indexes;
+        self.first_timestamp = found.first_timestamp.or(self.first_timestamp);
+        self.holes = found.holes;
+        self.verified = found.verified;
+        self.indexes_on_disk = false;
     }
 
     /// Forgets everything but the file; what is in it is accounted again.
@@ -103,6 +155,22 @@ impl Segment {
         self.size = hole.end;
         self.holes.push(hole);
         self.indexes_on_disk = false;
+    }
+
+    /// Notes that offsets are missing at the segment's end.
+    pub(crate) fn lose(&mut self, first_offset: i64, next_offset: i64) {
+        self.holes.push(Hole {
+            start: self.size,
+            end: self.size,
+            first_offset,
+            next_offset,
+            cause: "batches are missing".to_owned(),
+        });
+    }
+
+    /// Whether there are bytes that no batch can be read from.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.holes.iter().any(|hole| hole.start < hole.end)
     }
 
     /// The next index entry comes as late as in a segment that was just opened (Kafka counts from there, too).
@@ -147,11 +215,12 @@ impl Segment {
         };
         let index_entries = config.segment_index_bytes / 8;
         let time_entries = config.segment_index_bytes / 12;
+        let (offsets, times) = self.indexes.lens();
         self.size > 0
             && (self.size + bytes as u64 > config.segment_bytes
                 || age > config.segment_ms
-                || self.indexes.offsets.len() as u64 >= index_entries
-                || self.indexes.times.len() as u64 + 1 >= time_entries
+                || offsets >= index_entries
+                || times + 1 >= time_entries
                 || last_offset - self.base_offset > i64::from(i32::MAX))
     }
 
@@ -165,7 +234,7 @@ impl Segment {
         }
         self.first_timestamp.get_or_insert(header.max_timestamp);
         if self.bytes_since_index > index_interval_bytes {
-            self.indexes.offsets.push(OffsetEntry {
+            self.indexes.append_offset(OffsetEntry {
                 offset: last_offset,
                 position: self.size,
             });
@@ -179,8 +248,12 @@ impl Segment {
 
     /// Writes both index files with the closing time index entry; returns the files, to be made durable: none
     /// when they are there since the log was opened. A damaged segment gets none, so that the damage is found, and reported, at every start.
-    pub(crate) fn write_indexes(&mut self, files: &dyn Files, dir: &Path) -> io::Result<Vec<Arc<dyn File>>> {
-        if !self.holes.is_empty() {
+    pub(crate) fn write_indexes(
+        &mut self,
+        files: &Arc<dyn Files>,
+        dir: &Path,
+    ) -> io::Result<Vec<Arc<dyn File>>> {
+        if self.is_damaged() {
             for suffix in ["index", "timeindex"] {
                 files.remove_file(&path(dir, self.base_offset, suffix))?;
             }
@@ -191,32 +264,28 @@ impl Segment {
         }
         self.indexes
             .maybe_append_time(self.max_timestamp, self.offset_of_max_timestamp);
-        let (offsets, times) = self.indexes.encode(self.base_offset);
-        let mut written = Vec::with_capacity(2);
-        for (suffix, content) in [("index", offsets), ("timeindex", times)] {
-            let file = files.open(&path(dir, self.base_offset, suffix), true)?;
-            file.set_len(0)?;
-            file.write_all_at(&content, 0)?;
-            written.push(file);
-        }
+        let written = self.indexes.spill(files, dir, self.base_offset)?;
         self.indexes_on_disk = true;
         Ok(written)
     }
 
-    /// Loads the index files of a cleanly closed segment; `false` when they are missing or do not fit.
-    pub(crate) fn load_indexes(&mut self, files: &dyn Files, dir: &Path) -> bool {
-        let read = |suffix| files.read(&path(dir, self.base_offset, suffix)).ok();
-        let (Some(offsets), Some(times)) = (read("index"), read("timeindex")) else {
-            return false;
-        };
-        let Some(indexes) = Indexes::decode(&offsets, &times, self.base_offset, self.size) else {
-            return false;
-        };
-        if self.size > 0 && indexes.times.is_empty() {
-            return false;
+    /// Moves index entries to their files when there are many in memory. A damaged segment has no index files.
+    pub(crate) fn spill_indexes(&mut self, files: &Arc<dyn Files>, dir: &Path) {
+        if self.indexes.should_spill()
+            && !self.is_damaged()
+            && let Err(error) = self.indexes.spill(files, dir, self.base_offset)
+        {
+            tracing::debug!(file = %self.file.path().display(), %error, "index entries stay in memory");
         }
+    }
+
+    /// Loads the index files of a cleanly closed segment; `false` when they are missing or do not fit.
+    pub(crate) fn load_indexes(&mut self, files: &Arc<dyn Files>, dir: &Path) -> bool {
+        let Some(indexes) = Indexes::load(files, dir, self.base_offset, self.size) else {
+            return false;
+        };
         self.indexes = indexes;
-        if let Some(last) = self.indexes.times.last() {
+        if let Some(last) = self.indexes.last_time() {
             self.max_timestamp = last.timestamp;
             self.offset_of_max_timestamp = last.offset;
         }
@@ -226,22 +295,71 @@ impl Segment {
 
     /// Reads the first batch's timestamp after [`Segment::load_indexes`], and continues the bookkeeping of the tail:
     /// returns the offset behind the last batch.
+    ///
+    /// # Errors
+    /// Batches and indexes do not fit each other.
     pub(crate) fn load_tail(&mut self) -> Result<i64, WalkError> {
-        let end = self.size;
-        let from = self.indexes.offsets.last().map_or(0, |entry| entry.position);
+        let last = self.indexes.last_offset();
         let mut next = self.base_offset;
-        walk(&*self.file, from, end, Check::Header, |_, header| {
+        let mut newest = self.indexes.last_time();
+        self.walk_from(last, |_, header| {
             next = header.last_offset() + 1;
+            newest.take_if(|time| time.is_of(header));
             true
         })?;
-        if end > 0 {
-            walk(&*self.file, 0, end, Check::Header, |_, header| {
+        if self.size > 0 {
+            walk(&*self.file, 0, self.size, Check::Header, |_, header| {
                 self.first_timestamp = Some(header.max_timestamp);
                 false
             })?;
         }
+        // It decides what is too old to be kept.
+        if let Some(time) = newest {
+            let mut found = false;
+            let before = self.indexes.entry_before(time.offset - 1);
+            self.walk_from(before, |_, header| {
+                found = time.is_of(header);
+                header.last_offset() < time.offset
+            })?;
+            if !found {
+                return Err(WalkError {
+                    position: 0,
+                    message: format!(
+                        "no batch has timestamp {} at offset {}",
+                        time.timestamp, time.offset
+                    ),
+                });
+            }
+        }
         self.restart_index_interval();
         Ok(next)
+    }
+
+    /// Walks over headers from an index entry on, which must be right.
+    fn walk_from(
+        &self,
+        entry: Option<OffsetEntry>,
+        mut visit: impl FnMut(u64, &BatchHeader) -> bool,
+    ) -> Result<(), WalkError> {
+        let mut anchor = entry;
+        let mut next = self.base_offset;
+        let mut misfit = None;
+        let from = entry.map_or(0, |entry| entry.position);
+        walk(&*self.file, from, self.size, Check::Header, |position, header| {
+            let right = anchor
+                .take()
+                .is_none_or(|entry| entry.offset == header.last_offset());
+            if !right || header.base_offset < next {
+                misfit = Some(WalkError {
+                    position,
+                    message: format!("base offset {} does not fit", header.base_offset),
+                });
+                return false;
+            }
+            next = header.last_offset() + 1;
+            visit(position, header)
+        })?;
+        misfit.map_or(Ok(()), Err)
     }
 }
 

@@ -1,26 +1,36 @@
-//! Producer state at start: the newest good `.snapshot` file, the batches just before it, and the batches behind it.
+//! Producer state at start: the newest good `.snapshot` file and the batches behind it; and, when a producer repeats an older
+//! batch, those just before it.
 
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    io,
+    ops::Range,
+    path::Path,
+};
 
 use jackfield_env::Files;
+use jackfield_protocol::records::BatchHeader;
 
 use crate::{
-    producer_state::ProducerStates,
+    producer_state::{ProducerStates, REMEMBERED_BATCHES},
     segment::{self, Check, Segment},
+    state::State,
 };
 
 /// How far in front of a snapshot batches are looked for. A snapshot holds each producer's last batch only, and a client
 /// may repeat any of the five it had in flight.
 const RECALLED_BYTES: u64 = 16 << 20;
 
-/// Producer state at `end`.
+/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer. A snapshot from
+/// `unsynced` on may never have reached the disk.
 pub(crate) fn load(
     files: &dyn Files,
     dir: &Path,
     segments: &[Segment],
     end: i64,
+    unsynced: i64,
     now_ms: i64,
-) -> io::Result<ProducerStates> {
+) -> io::Result<(ProducerStates, Option<i64>)> {
     let mut states = ProducerStates::default();
     let mut from = segments[0].base_offset;
     for offset in newest_first(files, dir, segments)? {
@@ -34,12 +44,15 @@ pub(crate) fn load(
             from = offset;
             break;
         }
-        tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        if offset >= unsynced {
+            tracing::warn!(file = %path.display(), "producer snapshot of a roll that was interrupted; using an older one");
+        } else {
+            tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        }
         files.remove_file(&path)?;
     }
-    if !states.is_empty() {
-        states.recall(&batches_before(segments, from, now_ms));
-    }
+    let recalled_from = (!states.is_empty()).then_some(from);
+    let mut recent = Recent::default();
     for (index, segment) in segments.iter().enumerate() {
         if segments
             .get(index + 1)
@@ -52,9 +65,19 @@ pub(crate) fn load(
         } else {
             segment.indexes.position_before(from - 1)
         };
-        replay(segment, start, from..i64::MAX, &mut states, now_ms);
+        recent.collect(segment, start, from..i64::MAX);
     }
-    Ok(states)
+    recent.record(&mut states, now_ms);
+    Ok((states, recalled_from))
+}
+
+/// Takes over what producers appended before the snapshot their state was made of. Few ever repeat it, and it is much to
+/// read, so it is done when one does.
+pub(crate) fn recall(state: &mut State, now_ms: i64) {
+    if let Some(from) = state.recalled_from.take() {
+        let recent = batches_before(&state.segments, from, now_ms);
+        state.producers.recall(&recent);
+    }
 }
 
 /// Offsets of the snapshot files, after those that belong to no segment were removed, except the one of the last orderly
@@ -96,30 +119,55 @@ fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> ProducerState
         left = left.saturating_sub(segment.size - start);
         starts.push((segment, start));
     }
-    let mut states = ProducerStates::default();
+    let mut recent = Recent::default();
     for (segment, start) in starts.into_iter().rev() {
-        replay(segment, start, i64::MIN..from, &mut states, now_ms);
+        recent.collect(segment, start, i64::MIN..from);
     }
+    let mut states = ProducerStates::default();
+    recent.record(&mut states, now_ms);
     states
 }
 
-/// Remembers the batches of a segment from byte `start` on whose base offset is in `offsets`.
-fn replay(
-    segment: &Segment,
-    start: u64,
-    offsets: std::ops::Range<i64>,
-    states: &mut ProducerStates,
-    now_ms: i64,
-) {
-    for (from, end) in segment.good_ranges(start) {
-        let walked = segment::walk(&*segment.file, from, end, Check::Header, |_, header| {
-            if offsets.contains(&header.base_offset) {
-                states.record(header, now_ms);
+/// The last batches of each producer. Headers are looked at in passing; the few batches that count are verified.
+#[derive(Default)]
+struct Recent<'a> {
+    batches: BTreeMap<i64, VecDeque<(&'a Segment, u64, BatchHeader)>>,
+}
+
+impl<'a> Recent<'a> {
+    /// Takes the batches of a segment from byte `start` on whose base offset is in `offsets`.
+    fn collect(&mut self, segment: &'a Segment, start: u64, offsets: Range<i64>) {
+        for (from, end) in segment.good_ranges(start) {
+            let mut expected = None;
+            let walked = segment::walk(&*segment.file, from, end, Check::Header, |position, header| {
+                // One that jumped is damaged: reading it says so.
+                let fits = expected.is_none_or(|expected| header.base_offset == expected);
+                expected = fits.then(|| header.last_offset() + 1);
+                if fits && header.has_producer_id() && offsets.contains(&header.base_offset) {
+                    let batches = self.batches.entry(header.producer_id).or_default();
+                    if batches.len() == REMEMBERED_BATCHES {
+                        batches.pop_front();
+                    }
+                    batches.push_back((segment, position, *header));
+                }
+                !fits || header.base_offset < offsets.end
+            });
+            if let Err(error) = walked {
+                tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
             }
-            header.base_offset < offsets.end
-        });
-        if let Err(error) = walked {
-            tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
+        }
+    }
+
+    /// Remembers those that are good.
+    fn record(self, states: &mut ProducerStates, now_ms: i64) {
+        for (segment, position, header) in self.batches.into_values().flatten() {
+            let end = position + header.size_bytes() as u64;
+            let verified = segment.verified.covers(&(position..end));
+            if verified || segment::walk(&*segment.file, position, end, Check::Crc, |_, _| true).is_ok() {
+                states.record(&header, now_ms);
+                continue;
+            }
+            tracing::error!(file = %segment.file.path().display(), position, producer_id = header.producer_id, "batch is damaged: it is not remembered for its producer");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jackfield_env::File;
+use jackfield_env::{File, Files};
 
-use crate::{LogConfig, producer_state::ProducerStates, segment::Segment};
+use crate::{LogConfig, producer_state::ProducerStates, segment::Segment, verified::Verified};
 
 /// A place in the log: the offset behind the last record, and where that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct State {
     /// In offset order, never empty; the last one is active.
     pub(crate) segments: Vec<Segment>,
     pub(crate) producers: ProducerStates,
+    /// The snapshot that `producers` was made of, until what producers appended before it is remembered, too.
+    pub(crate) recalled_from: Option<i64>,
     /// Leader epochs and their start offsets.
     pub(crate) epochs: Vec<(i32, i64)>,
     pub(crate) unsynced: Vec<Arc<dyn File>>,
@@ -63,6 +65,14 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn active(&mut self) -> &mut Segment {
         self.segments.last_mut().expect("a log has at least one segment")
+    }
+
+    /// Keeps few index entries of the active segment in memory.
+    pub(crate) fn spill_indexes(&mut self, files: &Arc<dyn Files>) {
+        let Self { segments, dir, .. } = self;
+        if let Some(active) = segments.last_mut() {
+            active.spill_indexes(files, dir);
+        }
     }
 
     /// The place behind the last record.
@@ -96,6 +106,13 @@ impl State {
         self.segments
             .partition_point(|segment| segment.base_offset <= offset)
             .saturating_sub(1)
+    }
+
+    /// What was verified of the segment with this base offset, unless it is gone.
+    pub(crate) fn verified(&mut self, base_offset: i64) -> Option<&mut Verified> {
+        let index = self.segment_of(base_offset);
+        let segment = &mut self.segments[index];
+        (segment.base_offset == base_offset).then_some(&mut segment.verified)
     }
 
     pub(crate) fn remember(&mut self, hint: ReadHint) {

@@ -11,6 +11,7 @@ mod restart_resume;
 mod rotated_log;
 mod rotation;
 mod rotation_kills;
+mod sink_kills;
 
 /// Makes one test per form out of a function that takes the form.
 macro_rules! in_both_forms {

@@ -1,6 +1,6 @@
 //! Group commit: when an append is acknowledged, what rounds share, and what a failed sync means.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::rig::{Rig, TOPIC, batch, config, wait, wait_until};
 use crate::{AppendError, AppendOrigin, Durability, ReadError};
@@ -56,7 +56,7 @@ fn a_failed_sync_takes_its_directory_offline() {
         logs[0].log_dir, logs[1].log_dir,
         "partitions are spread over the directories"
     );
-    rig.faults.fail_sync(true);
+    rig.faults.fail_sync_below(&rig.path());
     let lost = logs[0].append(batch(&["lost"]), AppendOrigin::Client).unwrap();
     let refused = wait(logs[0].committed(lost.last_offset)).unwrap_err();
     assert!(
@@ -64,7 +64,7 @@ fn a_failed_sync_takes_its_directory_offline() {
         "{refused}"
     );
     assert_eq!(logs[0].high_watermark(), 1);
-    rig.faults.fail_sync(false);
+    rig.faults.fail_sync_below(Path::new("/nowhere"));
     // It stays offline: a later success would say nothing about what was lost.
     assert!(matches!(
         logs[0].append(batch(&["x"]), AppendOrigin::Client),

@@ -19,7 +19,7 @@ fn filled() -> Rig {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_files_are_survived(
@@ -52,20 +52,13 @@ proptest! {
             let log = rig.log();
             let _ = log.offset_for_timestamp(super::rig::START_MS);
             let _ = log.offset_of_max_timestamp();
-            // The CRC covers no base offset, so a damaged last one may leave a gap of any size.
             for offset in (log.log_start_offset()..log.log_end_offset()).take(100) {
                 let Ok(fetched) = log.read(offset, 200, true) else { continue };
                 let Some(slice) = fetched.slice else { continue };
                 let data = slice.read().unwrap();
-                // After an orderly shutdown nothing is verified: damage inside a batch is for its reader to find.
-                if clean {
-                    continue;
-                }
-                if jackfield_protocol::records::split_batches(data.clone()).all(|batch| jackfield_protocol::records::verify(&batch).is_ok()) {
-                    for (at, value) in decode(&data) {
-                        let expected = if at % 2 == 0 { format!("value {}", at / 2) } else { "another".to_owned() };
-                        prop_assert_eq!(value, expected);
-                    }
+                for (at, value) in decode(&data) {
+                    let expected = if at % 2 == 0 { format!("value {}", at / 2) } else { "another".to_owned() };
+                    prop_assert_eq!(value, expected, "offset {}, clean: {}", at, clean);
                 }
             }
             let _ = log.append(batch(&["goes on"]), crate::AppendOrigin::Client);

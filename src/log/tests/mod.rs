@@ -1,7 +1,9 @@
 //! Tests of the log as a whole: through its public functions, on real files, with a manual clock and faults on demand.
 
 mod appending;
+mod bounded;
 mod commits;
+mod damage;
 mod faults;
 mod golden;
 mod hostile;
@@ -10,4 +12,6 @@ mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod sample;
+mod torn;
 mod waiting;

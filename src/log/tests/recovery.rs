@@ -2,31 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::rig::{Rig, TOPIC, batch, batch_at, config, from_producer, names, wait};
+use super::rig::{Rig, TOPIC, batch, batch_at, config, copy, from_producer, names, reset, wait};
 use crate::{AppendOrigin, ReadError};
 
 const FIRST: &str = "00000000000000000000.log";
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// Replaces the log directories by a copy.
-fn reset(rig: &Rig, saved: &Path) {
-    for dir in rig.log_dirs() {
-        fs::remove_dir_all(&dir).unwrap();
-        copy(&saved.join(dir.file_name().unwrap()), &dir);
-    }
-}
 
 fn flip(path: &Path, at: usize) {
     let mut content = fs::read(path).unwrap();
@@ -57,35 +36,75 @@ fn ten_batches(rig: &Rig) -> Vec<(u64, i64)> {
 /// The last three batches cut at every byte: exactly the complete batches survive, and the log goes on behind them.
 #[test]
 fn a_torn_tail_is_cut_at_the_last_complete_batch() {
-    for clean in [false, true] {
-        let mut rig = Rig::new();
-        let places = ten_batches(&rig);
-        if clean {
-            rig.close();
-        } else {
-            rig.kill();
+    let mut rig = Rig::new();
+    let places = ten_batches(&rig);
+    rig.kill();
+    let saved = super::rig::scratch();
+    copy(rig.dir.path(), saved.path());
+    // As when no checkpoint was written since the start.
+    for dir in rig.log_dirs() {
+        let _ = fs::remove_file(
+            saved
+                .path()
+                .join(dir.file_name().unwrap())
+                .join("recovery-point-offset-checkpoint"),
+        );
+    }
+    for length in places[7].0..=places[10].0 {
+        reset(&rig, saved.path());
+        shorten(&rig, length);
+        rig.open();
+        let (size, next) = *places.iter().rfind(|(byte, _)| *byte <= length).unwrap();
+        assert_eq!(rig.log().log_end_offset(), next, "cut at {length}");
+        assert_eq!(rig.log().high_watermark(), next);
+        assert_eq!(fs::metadata(rig.file(FIRST)).unwrap().len(), size);
+        let expected: Vec<_> = (0..next).map(|n| (n, value(n))).collect();
+        assert_eq!(rig.consume(0), expected, "cut at {length}");
+        if length % 16 == 0 {
+            assert_eq!(rig.append(batch(&["behind"])).base_offset, next);
+            assert_eq!(rig.consume(next), [(next, "behind".to_owned())]);
         }
-        let saved = super::rig::scratch();
-        copy(rig.dir.path(), saved.path());
-        let (from, _) = places[7];
-        let (end, _) = places[10];
-        for length in from..=end {
-            reset(&rig, saved.path());
-            let file = fs::OpenOptions::new().write(true).open(rig.file(FIRST)).unwrap();
-            file.set_len(length).unwrap();
+        rig.kill();
+    }
+}
+
+fn shorten(rig: &Rig, length: u64) {
+    let file = fs::OpenOptions::new().write(true).open(rig.file(FIRST)).unwrap();
+    file.set_len(length).unwrap();
+}
+
+/// The same after an orderly shutdown: all of it was acknowledged. Its offsets are not given out again, who asks for what is
+/// lost hears of it, and nothing is cut.
+#[test]
+fn acknowledged_records_that_are_gone_are_missed() {
+    let mut rig = Rig::new();
+    let places = ten_batches(&rig);
+    let end = places[10].1;
+    rig.close();
+    let saved = super::rig::scratch();
+    copy(rig.dir.path(), saved.path());
+    for length in places[7].0..places[10].0 {
+        reset(&rig, saved.path());
+        shorten(&rig, length);
+        let (size, next) = *places.iter().rfind(|(byte, _)| *byte <= length).unwrap();
+        for appended in 0..2 {
             rig.open();
-            let (size, next) = *places.iter().rfind(|(byte, _)| *byte <= length).unwrap();
-            assert_eq!(rig.log().log_end_offset(), next, "cut at {length}");
-            assert_eq!(rig.log().high_watermark(), next);
-            assert_eq!(fs::metadata(rig.file(FIRST)).unwrap().len(), size);
-            let expected: Vec<_> = (0..next).map(|n| (n, value(n))).collect();
-            assert_eq!(rig.consume(0), expected, "cut at {length}");
-            if length % 16 == 0 {
-                assert_eq!(rig.append(batch(&["behind"])).base_offset, next);
-                assert_eq!(rig.consume(next), [(next, "behind".to_owned())]);
+            assert_eq!(rig.log().log_end_offset(), end + appended, "cut at {length}");
+            let before = rig.log().read(0, 1 << 20, true).unwrap().slice.unwrap();
+            assert_eq!(before.len as u64, size);
+            for offset in next..end {
+                let error = rig.log().read(offset, 1 << 20, true).unwrap_err().to_string();
+                let expected = format!(
+                    "offsets {next} to {} cannot be read; the next good offset is {end}",
+                    end - 1
+                );
+                assert!(error.contains(&expected) && error.contains(FIRST), "{error}");
             }
-            rig.kill();
+            assert_eq!(rig.append(batch(&["behind"])).base_offset, end + appended);
+            assert_eq!(rig.consume(end)[0], (end, "behind".to_owned()));
+            rig.close();
         }
+        assert_eq!(fs::metadata(rig.file(FIRST)).unwrap().len(), length);
     }
 }
 

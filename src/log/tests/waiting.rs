@@ -62,7 +62,7 @@ fn waiters_that_gave_up_are_forgotten() {
 fn waiters_hear_of_every_end() {
     type End = fn(&Rig);
     let ends: [(&str, End, &str); 3] = [
-        ("broken", |rig| rig.faults.fail_sync(true), "sync of"),
+        ("broken", |rig| rig.faults.fail_sync_below(&rig.path()), "sync of"),
         (
             "deleted",
             |rig| {

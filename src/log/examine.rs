@@ -1,0 +1,281 @@
+//! Looking through a segment batch by batch: which are good, where records are missing, and its indexes made anew.
+//!
+//! Nothing is changed on disk. Recovery uses it where it may not trust, reading where something does not fit together,
+//! `jackfield log verify` always.
+
+use std::{io, sync::Arc};
+
+use jackfield_protocol::records::BatchHeader;
+
+use crate::{
+    epochs::epoch_of,
+    salvage,
+    segment::{self, Check, Hole, Segment},
+    verified::Verified,
+};
+
+/// What is known of a segment from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    /// No segment lies behind it.
+    pub(crate) is_last: bool,
+    /// Offset that it reaches unless records are lost: the next segment's, or what was acknowledged.
+    pub(crate) end: i64,
+    /// It cannot reach further than `end`.
+    pub(crate) end_is_exact: bool,
+    /// What is bad from this offset on is the torn tail of a write; before it, records are lost.
+    pub(crate) torn_from: i64,
+    /// Batches below this offset need not be verified now: they are when they are read.
+    pub(crate) verify_from: i64,
+    /// Leader epochs and their start offsets.
+    pub(crate) epochs: &'a [(i32, i64)],
+    pub(crate) index_interval_bytes: u64,
+}
+
+/// A segment as it was found.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// The offset behind its last batch; that of `Bounds::end` when records before it are missing.
+    pub(crate) end: i64,
+    /// The log ends in this segment, although there may be others behind.
+    pub(crate) ends_log: bool,
+    /// Bytes that belong to no whole batch and may be cut.
+    pub(crate) torn: Option<Torn>,
+}
+
+/// The torn tail of a write.
+#[derive(Debug)]
+pub(crate) struct Torn {
+    pub(crate) position: u64,
+    pub(crate) message: String,
+    /// There are whole batches in it.
+    pub(crate) has_batches: bool,
+}
+
+/// Where and why the batches of a segment end before their file does.
+struct Fault {
+    position: u64,
+    message: String,
+    /// The batch is whole, and only in the wrong place.
+    whole: bool,
+}
+
+/// Batches whose base offset cannot be right, although the CRC, which does not cover it, is. A base offset behind a gap is
+/// fine (compaction leaves gaps) unless a later batch lies in the gap.
+#[derive(Default)]
+struct Gaps {
+    /// There is a gap: compacted segments have some, those this broker wrote have none.
+    any: bool,
+    /// The last batch behind a gap: its position and the offset at which the gap begins.
+    last: Option<(u64, i64)>,
+    /// Positions of batches that were proved wrong.
+    wrong: Vec<u64>,
+}
+
+impl Gaps {
+    fn observe(&mut self, position: u64, base_offset: i64, expected: i64) {
+        if base_offset > expected {
+            self.any = true;
+            self.last = Some((position, expected));
+        }
+    }
+
+    /// Whether a batch at this offset proves the last one behind a gap wrong.
+    fn disproved_by(&mut self, base_offset: i64) -> bool {
+        match self.last.take() {
+            Some((position, expected)) if base_offset >= expected => {
+                self.wrong.push(position);
+                true
+            }
+            other => {
+                self.last = other;
+                false
+            }
+        }
+    }
+}
+
+/// Accounts for the first `length` bytes of a segment anew.
+pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -> io::Result<Examined> {
+    let mut gaps = Gaps::default();
+    let mut bounds = *bounds;
+    loop {
+        segment.reset();
+        gaps.last = None;
+        let proved = gaps.wrong.len();
+        let mut attempt = Attempt {
+            segment: &mut *segment,
+            length,
+            bounds: &bounds,
+            gaps: &mut gaps,
+            next: 0,
+            last_batch: None,
+            verified_from: None,
+            doubted: false,
+        };
+        attempt.next = attempt.segment.base_offset;
+        let torn = attempt.run()?;
+        let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
+        if attempt.doubted {
+            bounds.verify_from = 0;
+            gaps = Gaps::default();
+            continue;
+        }
+        if bounds.end_is_exact && next > bounds.end {
+            gaps.disproved_by(bounds.end);
+        } else if bounds.is_last
+            && !bounds.end_is_exact
+            && gaps.last.map(|(position, _)| position) == last_batch
+        {
+            // Nothing is behind it that says it is right, and the segment that is written to was never compacted.
+            gaps.wrong.extend(last_batch);
+        }
+        if gaps.wrong.len() > proved {
+            continue;
+        }
+        segment.verified = Verified::from(verified_from.unwrap_or(length));
+        segment.restart_index_interval();
+        let ends_early = next < bounds.end;
+        let cut_short = ends_early && segment.holes.is_empty() && !gaps.any && next >= bounds.torn_from;
+        let ends_log = torn.is_some() || cut_short;
+        let lost = ends_early && !ends_log;
+        if lost {
+            segment.lose(next, bounds.end);
+        }
+        return Ok(Examined {
+            end: if lost { bounds.end } else { next },
+            ends_log,
+            torn,
+        });
+    }
+}
+
+/// Reports what cannot be read of a segment. Where offsets are missing without a trace they may have been compacted away.
+pub(crate) fn report(segment: &Segment) {
+    for hole in segment.holes.iter().filter(|hole| hole.start < hole.end) {
+        tracing::error!(
+            file = %segment.file.path().display(), position = hole.start, end = hole.end,
+            first_lost_offset = hole.first_offset, next_offset = hole.next_offset, error = %hole.cause,
+            "segment is damaged: records in these bytes cannot be read; restore the file from a copy"
+        );
+    }
+}
+
+/// One way through a segment; it ends early when a batch behind a gap was proved wrong.
+struct Attempt<'a> {
+    segment: &'a mut Segment,
+    length: u64,
+    bounds: &'a Bounds<'a>,
+    gaps: &'a mut Gaps,
+    next: i64,
+    /// Position of the batch before `next`.
+    last_batch: Option<u64>,
+    verified_from: Option<u64>,
+    /// Headers that were not verified do not fit together: all of it has to be verified.
+    doubted: bool,
+}
+
+impl Attempt<'_> {
+    fn run(&mut self) -> io::Result<Option<Torn>> {
+        let file = Arc::clone(&self.segment.file);
+        let proved = self.gaps.wrong.len();
+        while let Some(fault) = self.account() {
+            if self.doubted || self.gaps.wrong.len() > proved {
+                return Ok(None);
+            }
+            let good = salvage::next_good_batch(&*file, fault.position + 1, self.length, self.next)?;
+            if self.next >= self.bounds.torn_from {
+                return Ok(Some(Torn {
+                    position: fault.position,
+                    message: fault.message,
+                    has_batches: good.is_some() || fault.whole,
+                }));
+            }
+            let (end, next_offset) = good.unwrap_or((self.length, self.bounds.end.max(self.next)));
+            self.segment.skip(Hole {
+                start: fault.position,
+                end,
+                first_offset: self.next,
+                next_offset,
+                cause: fault.message,
+            });
+            self.next = next_offset;
+        }
+        Ok(None)
+    }
+
+    /// Accounts for the good batches from the segment's end on, until the file ends or one is bad.
+    fn account(&mut self) -> Option<Fault> {
+        if self.next < self.bounds.verify_from {
+            let fault = self.walk(Check::Header, self.bounds.verify_from);
+            // A batch begins at the recovery point, and no offset is missing before.
+            self.doubted = fault.is_some() || self.next != self.bounds.verify_from || self.gaps.any;
+            if self.doubted {
+                return fault;
+            }
+        }
+        self.verified_from.get_or_insert(self.segment.size);
+        self.walk(Check::Crc, i64::MAX)
+    }
+
+    fn walk(&mut self, check: Check, until: i64) -> Option<Fault> {
+        let mut misplaced = None;
+        let file = Arc::clone(&self.segment.file);
+        let walked = segment::walk(
+            &*file,
+            self.segment.size,
+            self.length,
+            check,
+            |position, header| {
+                if header.base_offset >= until {
+                    return false;
+                }
+                misplaced = self.misplaced(position, header);
+                if misplaced.is_some() {
+                    return false;
+                }
+                if header.base_offset > self.next {
+                    // Not even an empty hole says what was there: only that offsets are missing.
+                    self.segment.lose(self.next, header.base_offset);
+                }
+                self.gaps.observe(position, header.base_offset, self.next);
+                self.segment.account(header, self.bounds.index_interval_bytes);
+                self.next = header.last_offset() + 1;
+                self.last_batch = Some(position);
+                true
+            },
+        );
+        match walked {
+            Err(error) => Some(Fault {
+                position: error.position,
+                message: error.message,
+                whole: false,
+            }),
+            Ok(()) => misplaced,
+        }
+    }
+
+    /// What of a header, outside its CRC, does not fit what is around it.
+    fn misplaced(&mut self, position: u64, header: &BatchHeader) -> Option<Fault> {
+        let next = self.next;
+        let highest = self.segment.base_offset.saturating_add(i64::from(i32::MAX));
+        let wrong = self.gaps.wrong.contains(&position);
+        if !wrong && header.base_offset < next {
+            self.gaps.disproved_by(header.base_offset);
+        }
+        if wrong || header.base_offset < next || header.last_offset() > highest {
+            return Some(Fault {
+                position,
+                message: format!("base offset {} where {next} is expected", header.base_offset),
+                whole: true,
+            });
+        }
+        let epoch = header.partition_leader_epoch;
+        let expected = epoch_of(self.bounds.epochs, header.base_offset)?;
+        (epoch != expected).then(|| Fault {
+            position,
+            message: format!("leader epoch {epoch} where {expected} is expected"),
+            whole: true,
+        })
+    }
+}

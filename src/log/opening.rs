@@ -1,0 +1,180 @@
+//! Opening the log directories at start: every partition's directory, several at a time.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use jackfield_env::{Entry, File, Files};
+
+use crate::{
+    LogConfig, OpenError, checkpoint,
+    known::Checkpoints,
+    leftovers,
+    manager::{Directory, LogManager, Logs},
+    partition_log::PartitionLog,
+    recovery,
+};
+
+/// Directories that are opened at the same time, at most.
+const THREADS: usize = 16;
+/// Directories that are worth a thread.
+const DIRECTORIES_PER_THREAD: usize = 8;
+
+/// A log, and its files that were checked but may not be on disk.
+type Opened = (Arc<PartitionLog>, Vec<Arc<dyn File>>);
+
+impl LogManager {
+    /// Opens every log of a directory. Their files are on disk, and the clean marker is gone, when this returns.
+    pub(crate) fn load_directory(
+        &self,
+        directory: &Directory,
+        defaults: &LogConfig,
+        logs: &mut Logs,
+    ) -> Result<(), OpenError> {
+        let files = &*self.env.files;
+        let path = &directory.path;
+        let at = |name: &str| path.join(name);
+        let marker = at(checkpoint::CLEAN_SHUTDOWN);
+        let checkpoints = Checkpoints::read(files, path).map_err(OpenError::io(path))?;
+        self.note_checkpoints(path, &checkpoints);
+        let entries = files.read_dir(path).map_err(OpenError::io(path))?;
+        // Reading many small files is waiting for the disk, mostly.
+        let opened = in_parallel(&entries, |entry| {
+            self.open_entry(directory, entry, defaults, &checkpoints)
+                .map_err(OpenError::io(&at(&entry.name)))
+        });
+        let mut unsynced = Vec::new();
+        for opened in opened {
+            let Some((log, checked)) = opened? else { continue };
+            unsynced.extend(checked);
+            let key = (log.topic().into(), log.partition());
+            if let Some(other) = logs.get(&key) {
+                return Err(OpenError::Invalid {
+                    path: at(&format!("{}-{}", key.0, key.1)).display().to_string(),
+                    message: format!(
+                        "the same partition is in {}: remove one of them",
+                        other.log_dir.display()
+                    ),
+                });
+            }
+            logs.insert(key, log);
+        }
+        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
+            result.map_err(OpenError::io(file.path()))?;
+        }
+        // From here on a crash is unclean.
+        files
+            .remove_file(&marker)
+            .and_then(|()| files.sync_dir(path))
+            .map_err(OpenError::io(&marker))
+    }
+
+    /// Takes over the checkpoints as they are on disk. One that is missing or damaged is written.
+    fn note_checkpoints(&self, path: &Path, read: &Checkpoints) {
+        let mut known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, offsets) in [
+            (checkpoint::RECOVERY_POINT, &read.recovery_points),
+            (checkpoint::LOG_START, &read.starts),
+            (checkpoint::HIGH_WATERMARK, &read.watermarks),
+        ] {
+            if !offsets.is_empty() {
+                known.offsets.insert(path.join(name), offsets.clone());
+            }
+        }
+        known.copies.insert(path.to_owned(), read.copies.clone());
+    }
+
+    /// Opens the log in a directory entry; `None` when that is something else, or never became a log.
+    fn open_entry(
+        &self,
+        directory: &Directory,
+        entry: &Entry,
+        defaults: &LogConfig,
+        checkpoints: &Checkpoints,
+    ) -> io::Result<Option<Opened>> {
+        if !entry.is_dir {
+            return Ok(None);
+        }
+        let files = &*self.env.files;
+        let dir = directory.path.join(&entry.name);
+        if leftovers::is_deleted_partition(&entry.name) {
+            files.remove_dir_all(&dir)?;
+            return Ok(None);
+        }
+        let Some((topic, partition)) = recovery::parse_directory(&entry.name) else {
+            return Ok(None);
+        };
+        let known = checkpoints.of(topic, partition);
+        if known.copy.is_none() && !recovery::is_complete(files, &dir)? {
+            remove_unused(files, &dir)?;
+            return Ok(None);
+        }
+        let mut unsynced = Vec::new();
+        let log = recovery::open(
+            dir,
+            topic,
+            partition,
+            self.shared(directory),
+            defaults.clone(),
+            known,
+            &mut unsynced,
+        )?;
+        Ok(Some((log, unsynced)))
+    }
+}
+
+/// What `work` makes of every item, in order, by several threads.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(items.iter().map(|_| None).collect::<Vec<_>>());
+    let run = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return };
+            let result = work(item);
+            results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 1..THREADS.min(items.len() / DIRECTORIES_PER_THREAD) {
+            let thread = thread::Builder::new().name(format!("log-open-{number}"));
+            // Without it the others do its work.
+            if thread.spawn_scoped(scope, run).is_err() {
+                break;
+            }
+        }
+        run();
+    });
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.into_iter().flatten().collect()
+}
+
+/// Removes a partition that was never fully created; what is something else is left alone.
+fn remove_unused(files: &dyn Files, dir: &Path) -> io::Result<()> {
+    if leftovers::is_unused_partition(files, dir)? {
+        tracing::warn!(directory = %dir.display(), "partition was never fully created; removing it");
+        return files.remove_dir_all(dir);
+    }
+    tracing::warn!(directory = %dir.display(), "directory looks like a partition's by its name but holds other files; it is left alone: move it out of log.dirs");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order() {
+        for count in [0, 1, 7, 1_000] {
+            let items: Vec<usize> = (0..count).collect();
+            let doubled: Vec<usize> = items.iter().map(|item| item * 2).collect();
+            assert_eq!(in_parallel(&items, |item| item * 2), doubled);
+        }
+    }
+}
