@@ -89,6 +89,7 @@ mod format;
 mod identity;
 mod json;
 mod lines;
+mod listing;
 mod locate;
 mod name_template;
 mod names;

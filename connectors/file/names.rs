@@ -11,6 +11,7 @@ use globset::GlobSet;
 
 use crate::{
     identity::hash64,
+    listing,
     siblings::{directory_of, file_name, is_rotated, originals},
     source_config::{Share, glob_set},
 };
@@ -71,7 +72,7 @@ impl Patterns {
         } else {
             directory
         };
-        let entries = match std::fs::read_dir(here) {
+        let entries = match listing::entries(here) {
             Ok(entries) => entries,
             Err(cause) => {
                 return match cause.kind() {
@@ -82,7 +83,6 @@ impl Patterns {
         };
         found.directories.insert(here.to_owned());
         for entry in entries {
-            let entry = entry?;
             let path = directory.join(entry.file_name());
             let Ok(kind) = entry.file_type() else {
                 // Gone meanwhile.

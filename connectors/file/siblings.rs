@@ -11,6 +11,7 @@ use globset::GlobSet;
 
 use crate::{
     identity::{FileKey, Seen, look},
+    listing,
     reader::is_gzip,
 };
 
@@ -69,13 +70,13 @@ impl Name {
     fn read_directory(&self) -> std::io::Result<Vec<Entry>> {
         let directory = directory_of(&self.path);
         let mut entries = Vec::new();
-        let found = match std::fs::read_dir(directory) {
+        let found = match listing::entries(directory) {
             Ok(found) => found,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(entries),
             Err(cause) => return Err(cause),
         };
         for entry in found {
-            let name = entry?.file_name();
+            let name = entry.file_name();
             let path = self.path.with_file_name(&name);
             let seen = match look(&path) {
                 Ok(seen) if seen.is_file => seen,

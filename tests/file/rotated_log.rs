@@ -21,6 +21,8 @@ use crate::harness::wait;
 const RATE: u64 = 10_000_000;
 /// How long many rotations may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How many looks must find a file open, some milliseconds apart.
+const LOOKS: usize = 40;
 /// Bytes of one write; no multiple of anything.
 const WRITE: usize = 61_441;
 
@@ -149,15 +151,28 @@ impl Shared {
         File::create_new(&self.path).unwrap()
     }
 
+    /// Waits until the worker has opened the file to follow it, not just for a look at its first bytes: by the same
+    /// descriptor again and again.
+    fn wait_until_open(&self) {
+        let mut seen = (None, 0);
+        wait::until("the worker to open the file", || {
+            let found = descriptor_of(self.reader.load(Ordering::SeqCst), &self.path);
+            seen = if found.is_some() && found == seen.0 {
+                (found, seen.1 + 1)
+            } else {
+                (found, 0)
+            };
+            (seen.1 >= LOOKS).then_some(())
+        });
+    }
+
     /// Renames or deletes the file, which is still open.
     fn put_away(&self, files: &mut [Written]) {
         let number = files.len();
         let current = files.last_mut().unwrap();
         // The first file of a new source is the named one, not what was rotated before anybody looked.
         if number == 1 || self.rotation == Rotation::Delete {
-            wait::until("the worker to open the file", || {
-                is_open_in(self.reader.load(Ordering::SeqCst), &self.path).then_some(())
-            });
+            self.wait_until_open();
         }
         match self.rotation {
             Rotation::Rename => {
@@ -174,15 +189,15 @@ impl Shared {
     }
 }
 
-/// Whether a process has a file open.
-fn is_open_in(process: u32, path: &Path) -> bool {
+/// The lowest descriptor by which a process has a file open.
+fn descriptor_of(process: u32, path: &Path) -> Option<u32> {
     let wanted = fs::metadata(path).unwrap();
-    let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else {
-        return false;
-    };
-    open.flatten().any(|descriptor| {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let of_the_file = open.flatten().filter(|descriptor| {
         // Follows to what is open, whatever it is called by now.
         let found = fs::metadata(descriptor.path());
         found.is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
-    })
+    });
+    let numbers = of_the_file.filter_map(|descriptor| descriptor.file_name().to_str()?.parse().ok());
+    numbers.min()
 }
