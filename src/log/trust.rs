@@ -151,6 +151,7 @@ impl PartitionLog {
             verify_from: 0,
             epochs: &epochs,
             index_interval_bytes,
+            resumed_at: None,
         };
         examine::examine(&mut found, length, &bounds)?;
         let mut state = self.lock();

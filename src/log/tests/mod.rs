@@ -6,6 +6,7 @@ mod commits;
 mod faults;
 mod golden;
 mod hostile;
+mod marks;
 mod model;
 mod reading;
 mod recovery;
