@@ -30,6 +30,8 @@ pub(crate) struct Bounds<'a> {
     /// Leader epochs and their start offsets.
     pub(crate) epochs: &'a [(i32, i64)],
     pub(crate) index_interval_bytes: u64,
+    /// Base offset of the batch at the segment's end, when the segment is accounted for up to there.
+    pub(crate) resumed_at: Option<i64>,
 }
 
 /// A segment as it was found.
@@ -99,8 +101,12 @@ impl Gaps {
 pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -> io::Result<Examined> {
     let mut gaps = Gaps::default();
     let mut bounds = *bounds;
+    let mut resumed_at = bounds.resumed_at;
     loop {
-        segment.reset();
+        let start = resumed_at.take().unwrap_or_else(|| {
+            segment.reset();
+            segment.base_offset
+        });
         gaps.last = None;
         let proved = gaps.wrong.len();
         let mut attempt = Attempt {
@@ -108,12 +114,11 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             length,
             bounds: &bounds,
             gaps: &mut gaps,
-            next: 0,
+            next: start,
             last_batch: None,
             verified_from: None,
             doubted: false,
         };
-        attempt.next = attempt.segment.base_offset;
         let torn = attempt.run()?;
         let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
         if attempt.doubted {

@@ -20,6 +20,7 @@ mod lazy_file;
 mod leftovers;
 mod maintenance;
 mod manager;
+mod marks;
 mod opening;
 mod partition_log;
 mod place;

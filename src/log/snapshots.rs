@@ -51,6 +51,7 @@ pub(crate) fn load(
         }
         files.remove_file(&path)?;
     }
+    remove_older(files, dir, segments, from)?;
     let recalled_from = (!states.is_empty()).then_some(from);
     let mut recent = Recent::default();
     for (index, segment) in segments.iter().enumerate() {
@@ -80,8 +81,8 @@ pub(crate) fn recall(state: &mut State, now_ms: i64) {
     }
 }
 
-/// Offsets of the snapshot files, after those that belong to no segment were removed, except the one of the last orderly
-/// shutdown (`ProducerStateManager.removeStraySnapshots`).
+/// Offsets of the snapshot files, after those that belong to no segment were removed, except those of marks and of the last
+/// orderly shutdown (`ProducerStateManager.removeStraySnapshots`).
 fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Result<Vec<i64>> {
     let mut offsets: Vec<i64> = files
         .read_dir(dir)?
@@ -91,18 +92,25 @@ fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Resu
     offsets.sort_unstable_by(|a, b| b.cmp(a));
     let bases: HashSet<i64> = segments.iter().map(|segment| segment.base_offset).collect();
     let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
-    let newest_stray = offsets
-        .iter()
-        .copied()
-        .find(|offset| !bases.contains(offset))
-        .filter(|offset| *offset > newest_base);
     let (kept, stray): (Vec<i64>, Vec<i64>) = offsets
         .into_iter()
-        .partition(|offset| bases.contains(offset) || Some(*offset) == newest_stray);
+        .partition(|offset| bases.contains(offset) || *offset > newest_base);
     for offset in stray {
         files.remove_file(&segment::path(dir, offset, "snapshot"))?;
     }
     Ok(kept)
+}
+
+/// Removes snapshots of the last segment that are older than the one that was taken.
+fn remove_older(files: &dyn Files, dir: &Path, segments: &[Segment], taken: i64) -> io::Result<()> {
+    let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
+    for entry in files.read_dir(dir)? {
+        let offset = segment::base_offset_of(&entry.name, "snapshot");
+        if offset.is_some_and(|offset| newest_base < offset && offset < taken) {
+            files.remove_file(&dir.join(&entry.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// What producers appended shortly before `from`.

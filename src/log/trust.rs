@@ -156,6 +156,7 @@ impl PartitionLog {
             verify_from: 0,
             epochs: &epochs,
             index_interval_bytes,
+            resumed_at: None,
         };
         examine::examine(&mut found, length, &bounds)?;
         examine::report(&found);

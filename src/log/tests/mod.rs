@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod golden;
 mod hostile;
+mod marks;
 mod model;
 mod reading;
 mod recovery;
