@@ -128,10 +128,14 @@ pub(crate) fn parse_epochs(path: &Path, content: Vec<u8>) -> io::Result<Vec<(i32
         .ok_or_else(|| invalid(path, "malformed entry"))
 }
 
-/// Reads the leader epochs of a partition.
+/// Reads the leader epochs of a partition; a missing file has none.
 pub(crate) fn read_epochs(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i32, i64)>> {
     let path = dir.join(LEADER_EPOCH);
-    parse_epochs(&path, files.read(&path)?)
+    match files.read(&path) {
+        Ok(content) => parse_epochs(&path, content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Text of a leader epoch checkpoint.
