@@ -17,12 +17,12 @@ BROKER_PORT ?= 9092
 REST_PORT ?= 8083
 ONCE ?=
 
-.PHONY: help build run test test-long bench clean tools
+.PHONY: help build run test test-long bench bench-commit bench-recovery clean tools
 
 help: ## this list
 	@echo 'Jackfield: a Connect worker with its own Kafka broker'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: tools ## the program (target/release/jackfield) and the shipped connectors (plugins/)
 	cargo build --release --workspace --bins
@@ -35,11 +35,17 @@ run: build ## the quickstart: test.txt, a topic, test.sink.txt (ONCE=1 checks an
 test: ## everything CI checks: format, lints, all tests, documentation
 	@scripts/test.sh
 
-test-long: build ## fuzzing and repeated crash runs, for an hour or so
+test-long: build ## the long forms: power cuts, kill -9, damage, torn writes, fuzzing; two hours or so
 	@scripts/test-long.sh
 
 bench: build ## side by side with Apache Kafka and Connect (needs a JDK and Maven; BENCH='--lines 1000000 --runs 1' is shorter)
 	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench pipeline -- $(BENCH)
+
+bench-commit: build ## group commit with 1, 200 and 1,000 written partitions beside Apache Kafka (COMMIT='--only rounds,jackfield' needs no JDK)
+	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench commit -- $(COMMIT)
+
+bench-recovery: build ## restarts and idle memory with 10 GiB in 1,000 partitions beside Apache Kafka (RECOVERY='--gib 1 --only jackfield')
+	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench recovery -- $(RECOVERY)
 
 clean: ## removes what was built, and the quickstart's directory
 	cargo clean

@@ -1,23 +1,48 @@
 #!/usr/bin/env bash
-# What takes too long for every change: fuzzing every decoder, and the crash runs again and again.
+# What takes too long for every change: the campaigns against durability in their long forms, files rotated for longer, and
+# fuzzing of every decoder.
 #
-#   SECONDS_PER_TARGET=300  CRASH_RUNS=10
+#   POWER_CUTS=200  CRASH_KILLS=50  DAMAGE_FLIPS=10000  TORN_SEEDS=20  ROTATION_SECONDS=30  SECONDS_PER_TARGET=600
+#   POWER_CUT=off   leaves out what needs root, loop devices and ext4
 # Fuzzing needs a nightly toolchain and cargo-fuzz: cargo install cargo-fuzz --locked
-set -euo pipefail
+set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export JF_PROGRAM=$PWD/target/release/jackfield
-seconds=${SECONDS_PER_TARGET:-300} runs=${CRASH_RUNS:-10}
+export POWER_CUTS=${POWER_CUTS:-200} CRASH_KILLS=${CRASH_KILLS:-50}
+export DAMAGE_FLIPS=${DAMAGE_FLIPS:-10000} TORN_SEEDS=${TORN_SEEDS:-20} ROTATION_SECONDS=${ROTATION_SECONDS:-30}
+seconds=${SECONDS_PER_TARGET:-600}
+table=() failed=0
+
+# run NAME COMMAND…: one row of the summary.
+run() {
+  local name=$1 start=$SECONDS verdict=ok; shift
+  echo "== $name: $*"
+  "$@" || { verdict=FAILED; failed=$((failed + 1)); }
+  table+=("$(printf '%-44s %6s s  %s' "$name" $((SECONDS - start)) "$verdict")")
+}
+# tests FILTER…: tests of the whole program, one after the other, with what they print.
+tests() { cargo test --release --test tests -- "$@" --nocapture --test-threads 1; }
+
+if [ "${POWER_CUT:-on}" = off ]; then
+  table+=("power cuts                                   LEFT OUT (POWER_CUT=off)")
+else
+  scripts/tools.sh mkfs.ext4=e2fsprogs mount=mount losetup=mount || exit 1
+  run "$POWER_CUTS power cuts" tests power::
+fi
+run "$CRASH_KILLS kills in every campaign" tests crash::
+run "files rotated for $ROTATION_SECONDS s" tests file::rotation
+run "$DAMAGE_FLIPS flipped bits, $TORN_SEEDS seeds of torn writes" \
+  cargo test --release --package jackfield-log -- damage torn --nocapture
 
 if cargo +nightly fuzz --version > /dev/null 2>&1; then
   for target in $(cargo +nightly fuzz list); do
-    echo "== fuzzing $target for $seconds s"
-    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds"
+    run "fuzzing $target" cargo +nightly fuzz run "$target" -- -max_total_time="$seconds"
   done
 else
-  echo "fuzzing is left out: rustup toolchain install nightly && cargo install cargo-fuzz --locked" >&2
+  table+=("fuzzing                                      LEFT OUT: rustup toolchain install nightly && cargo install cargo-fuzz --locked")
 fi
 
-for run in $(seq "$runs"); do
-  echo "== crash run $run of $runs"
-  cargo test --release --workspace --test tests -- crash::
-done
+echo
+printf '%s\n' "${table[@]}"
+echo "$failed failed"
+[ "$failed" -eq 0 ]

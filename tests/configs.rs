@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -96,6 +97,76 @@ fn the_shipped_quickstart_files_work() {
     );
 }
 
+/// No limit is reached in a test: the file is still hidden, with all that was committed.
+#[test]
+fn the_shipped_rolling_sink_works() {
+    let scratch = Scratch::new("config-rolling");
+    scratch.write("test.txt", "foo\nbar\n");
+    fs::create_dir(scratch.join("out")).unwrap();
+    let files = [
+        "connect-standalone",
+        "connect-file-source",
+        "connect-file-sink-rolling",
+    ]
+    .map(|name| config(&format!("{name}.properties")));
+    let worker = Worker::start(&scratch, &files.each_ref().map(PathBuf::as_path));
+    let directory = scratch.join("out/connect-test/0");
+    let file = directory.join(".00000000000000000000.jsonl.gz.part");
+    wait::until("the first record in a file", || file.exists().then_some(()));
+    wait::until("both lines in the topic", || {
+        (Wire::connect(worker.kafka_port).read_all("connect-test", 0).len() == 2).then_some(())
+    });
+    let rest = worker.rest.clone();
+    assert_eq!(
+        rest.get("/connectors/local-file-sink-rolling/tasks")
+            .body
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    worker.stop();
+    let mut lines = String::new();
+    let bytes = fs::read(file).unwrap();
+    flate2::read::MultiGzDecoder::new(&bytes[..])
+        .read_to_string(&mut lines)
+        .unwrap();
+    assert!(
+        "\"foo\"\n\"bar\"\n".starts_with(&lines) && lines.starts_with("\"foo\"\n"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn the_shipped_file_of_patterns_works() {
+    let scratch = Scratch::new("config-glob");
+    fs::create_dir_all(scratch.join("logs/deep")).unwrap();
+    scratch.write("logs/deep/app.log", "old\n");
+    let files = [
+        config("connect-standalone.properties"),
+        config("connect-file-source-glob.properties"),
+    ];
+    let worker = Worker::start(&scratch, &[&files[0], &files[1]]);
+    let mut wire = Wire::connect(worker.kafka_port);
+    let records = wait::until("a line in connect-logs", || {
+        // Only what is written after the tasks have started is read.
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .open(scratch.join("logs/deep/app.log"));
+        std::io::Write::write_all(&mut file.unwrap(), b"new\n").unwrap();
+        wire.topics().get("connect-logs")?;
+        let records = wire.read_all("connect-logs", 0);
+        (!records.is_empty()).then_some(records)
+    });
+    for record in records {
+        assert_eq!(
+            record.text(),
+            r#"{"schema":{"type":"string","optional":false},"payload":"new"}"#
+        );
+    }
+    worker.stop();
+}
+
 /// The settings of the sample files that Apache Kafka 4.3 ships, key for key.
 #[test]
 fn kafkas_own_sample_files_work() {
@@ -169,7 +240,9 @@ fn every_file_of_config_is_loaded_by_a_test() {
     let known = [
         "connect-standalone.properties",
         "connect-file-source.properties",
+        "connect-file-source-glob.properties",
         "connect-file-sink.properties",
+        "connect-file-sink-rolling.properties",
         "worker.properties",
         "server.properties",
     ];

@@ -95,6 +95,10 @@ fn a_connector_is_created_read_changed_and_deleted() {
     );
 
     rest.wait_for_state("a", "RUNNING");
+    wait::until("the source to say that nothing is left to read", || {
+        let task = rest.get("/connectors/a/tasks/0/status").body;
+        (task["lag"] == json!({"bytes": 0, "files": 0})).then_some(())
+    });
     let info = rest.get("/connectors/a").body;
     assert_eq!(info["tasks"], json!([{"connector": "a", "task": 0}]));
     assert_eq!(rest.get("/connectors").body, json!(["a"]));

@@ -30,7 +30,9 @@ const EDGES: &[(&str, &[&str])] = &[
     // The composition root also makes the world (env) and the root of all tasks.
     (
         "cli",
-        &["rest", "worker", "plugin", "cluster", "broker", "tasks", "env"],
+        &[
+            "rest", "worker", "plugin", "cluster", "broker", "log", "tasks", "env",
+        ],
     ),
 ];
 

@@ -49,13 +49,27 @@ impl LineBuffer {
         }
     }
 
-    /// Continues behind this byte (`None` = at the start of the file).
+    /// Forgets all bytes and continues behind this one (`None` = at the start of a file).
     pub(crate) fn continue_after(&mut self, byte: Option<u8>) {
+        self.forget();
         self.before = match byte {
             None | Some(b'\n') => Before::Line,
             Some(b'\r') => Before::CarriageReturn,
             Some(_) => Before::Unterminated,
         };
+    }
+
+    /// Forgets all bytes: the same come again.
+    pub(crate) fn forget(&mut self) {
+        (self.start, self.scanned, self.end) = (0, 0, 0);
+    }
+
+    /// Gives its memory back while there is nothing in it.
+    pub(crate) fn release(&mut self) {
+        if self.pending() == 0 {
+            self.forget();
+            self.bytes = Vec::new();
+        }
     }
 
     /// Free space to read into, then [`LineBuffer::filled`].
@@ -128,6 +142,11 @@ impl LineBuffer {
     /// Gives up the unfinished line: [`LineBuffer::skip_old`] skips it, now and as its rest comes.
     pub(crate) fn give_up(&mut self) {
         self.before = Before::GivenUp;
+    }
+
+    /// Whether the line that comes was given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.before == Before::GivenUp
     }
 
     /// The next complete line.

@@ -49,7 +49,11 @@ impl Output {
                 _ => "",
             };
             let hint = format!("{hint}{}", crate::grant_hint());
-            ConnectError::config(format!("cannot write {path}: {cause}{hint}"))
+            let message = format!("cannot write {path}: {cause}{hint}");
+            match error("", "", &cause).kind {
+                jackfield_api::ErrorKind::Retriable => ConnectError::retriable(message),
+                _ => ConnectError::config(message),
+            }
         };
         let mut options = OpenOptions::new();
         let file = match options.append(true).open(path) {
@@ -62,15 +66,7 @@ impl Output {
         if regular {
             lock(&file, path, context)?;
             // Also of a file that was there: who created it may have died before.
-            if let Err(cause) = sync_directory(Path::new(path)) {
-                if !cannot_sync(&cause) {
-                    return Err(failed(cause));
-                }
-                let message = format!(
-                    "cannot sync the directory of {path}, a power failure may lose a new file: {cause}"
-                );
-                context.log(LogLevel::Warn, &message);
-            }
+            made_durable(sync_directory(Path::new(path)), Path::new(path), context)?;
         }
         let disk = Disk {
             path: path.into(),
@@ -182,15 +178,26 @@ impl Output {
     }
 
     fn error(&self, what: &str, cause: &io::Error) -> ConnectError {
-        let message = format!("{what} {}: {cause}", self.name);
-        match cause.kind() {
-            ErrorKind::StorageFull
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::WouldBlock
-            | ErrorKind::TimedOut
-            | ErrorKind::ResourceBusy => ConnectError::retriable(message),
-            _ => ConnectError::fatal(message),
+        error(what, &self.name, cause)
+    }
+}
+
+/// What could not be done with a file or directory, and whether it may succeed later.
+pub(crate) fn error(what: &str, name: &str, cause: &io::Error) -> ConnectError {
+    let hint = match cause.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; the worker's user needs write access to the file and its directory"
         }
+        _ => "",
+    };
+    let message = format!("{what} {name}: {cause}{hint}");
+    match cause.kind() {
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::WouldBlock
+        | ErrorKind::TimedOut
+        | ErrorKind::ResourceBusy => ConnectError::retriable(message),
+        _ => ConnectError::fatal(message),
     }
 }
 
@@ -287,8 +294,29 @@ fn lock(file: &File, path: &str, context: &SinkContext) -> Result<(), ConnectErr
     }
 }
 
+/// Judges the sync of the directory that a new file or directory is in.
+pub(crate) fn made_durable(
+    synced: io::Result<()>,
+    path: &Path,
+    context: &SinkContext,
+) -> Result<(), ConnectError> {
+    let path = path.display();
+    match synced {
+        Err(cause) if cannot_sync(&cause) => {
+            let message =
+                format!("cannot sync the directory of {path}, a power failure may lose a new file: {cause}");
+            context.log(LogLevel::Warn, &message);
+            Ok(())
+        }
+        Err(cause) => Err(ConnectError::fatal(format!(
+            "cannot sync the directory of {path}: {cause}"
+        ))),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Whether a directory cannot be synced because of what it is, not because something broke.
-fn cannot_sync(cause: &io::Error) -> bool {
+pub(crate) fn cannot_sync(cause: &io::Error) -> bool {
     matches!(
         cause.kind(),
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
@@ -296,7 +324,7 @@ fn cannot_sync(cause: &io::Error) -> bool {
 }
 
 /// Makes the entry of the file durable.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

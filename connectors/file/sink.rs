@@ -1,33 +1,32 @@
-//! FileStreamSink: the values of records as lines of a file, each exactly once.
-
-use std::collections::BTreeSet;
+//! FileStreamSink: the values of records in files, each exactly once.
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, LogLevel, RecordError, Sink, SinkContext,
-    SinkPosition, TopicPartition, batch::Batch,
+    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, RecordError, Sink, SinkContext,
+    SinkPosition, TaskConfig, TopicPartition, batch::Batch,
 };
 
 use crate::{
-    config::{refuse, sink_def, sink_file, sink_file_issue, validate_sink},
-    output::Output,
-    text::Schemas,
+    format::Formatter,
+    sink_config::{self, SinkConfig, is_rolling, sink_def, validate_sink},
+    sink_plain::PlainFile,
+    sink_rolling::RollingFiles,
 };
 
-/// Text buffers up to this size are kept for the next batch.
+/// Buffers up to this size are kept for the next batch.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// Appends values to a file.
+/// Writes values to files.
 pub struct FileStreamSink {
-    context: SinkContext,
-    /// As configured; `None` = standard output.
-    file: Option<String>,
-    /// The file's absolute path, which commits remember: a relative one means another file in another directory.
-    absolute: String,
-    output: Output,
-    assigned: BTreeSet<TopicPartition>,
-    schemas: Schemas,
-    /// The lines of the batch at hand.
+    destination: Destination,
+    formatter: Formatter,
+    /// What is written of the batch or record at hand.
     text: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Destination {
+    Plain(PlainFile),
+    Rolling(RollingFiles),
 }
 
 impl std::fmt::Debug for FileStreamSink {
@@ -35,17 +34,10 @@ impl std::fmt::Debug for FileStreamSink {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
-            "FileStreamSink({:?}, {:?}, {:?})",
-            self.context, self.output, self.assigned
+            "FileStreamSink({:?}, {:?})",
+            self.destination, self.formatter
         )
     }
-}
-
-/// What a commit remembers: so much of this file belongs to the records before the committed offsets.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Metadata {
-    file: String,
-    position: u64,
 }
 
 impl Connector for FileStreamSink {
@@ -58,176 +50,95 @@ impl Connector for FileStreamSink {
     }
 
     fn validate(config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
-        Ok(validate_sink(config))
+        validate_sink(config)
+    }
+
+    /// One file has one task; files of partitions may be shared among several.
+    fn task_configs(config: &Config, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
+        let tasks = if is_rolling(config) { max_tasks.max(1) } else { 1 };
+        Ok((0..tasks).map(|_| config.original().clone()).collect())
     }
 }
 
 impl Sink for FileStreamSink {
     fn start(config: &Config, context: SinkContext) -> Result<Self, ConnectError> {
-        refuse(validate_sink(config))?;
-        let file = sink_file(config).map(str::to_owned);
-        let absolute = file.as_deref().map_or_else(String::new, absolute);
-        refuse(sink_file_issue(&absolute).into_iter().collect())?;
-        let output = match &file {
-            Some(path) => Output::open(path, &context)?,
-            None => standard_output()?,
+        let config = SinkConfig::read(config)?;
+        let destination = match config.destination {
+            sink_config::Destination::File(file) => Destination::Plain(PlainFile::start(file, context)?),
+            sink_config::Destination::Rolling(rolling) => {
+                Destination::Rolling(RollingFiles::start(&rolling, config.format, context)?)
+            }
         };
-        Ok(Self::with_output(file, absolute, output, context))
+        Ok(Self {
+            destination,
+            formatter: Formatter::new(config.format, config.raw_separator),
+            text: Vec::new(),
+        })
     }
 
-    /// Cuts the file back to what was committed. When the task keeps other partitions their lines stay, and what is
-    /// delivered again is in the file twice; a host that reassigns closes all partitions first.
     fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
-        let committed = partitions
-            .iter()
-            .filter_map(|position| self.committed_length(position))
-            .max();
-        let is_first = self.assigned.is_empty();
-        let added = partitions.iter().map(|at| TopicPartition {
-            topic: at.topic.clone(),
-            partition: at.partition,
-        });
-        self.assigned.extend(added);
-        let Some(committed) = committed else { return Ok(()) };
-        if !is_first {
-            if committed < self.output.length() {
-                let message = format!(
-                    "file {} is longer than the {committed} committed bytes: lines of added partitions may repeat",
-                    self.name()
-                );
-                self.context.log(LogLevel::Warn, &message);
-            }
-            return Ok(());
+        match &mut self.destination {
+            Destination::Plain(file) => file.open(partitions),
+            Destination::Rolling(files) => files.open(partitions),
         }
-        let length = self.output.look()?;
-        if committed > length {
-            let message = format!(
-                "file {} has {length} bytes, {committed} were committed: it was changed from outside",
-                self.name()
-            );
-            self.context.log(LogLevel::Warn, &message);
-        }
-        if committed < length {
-            self.output.cut(committed)?;
-            let message = format!(
-                "file {} cut from {length} to the {committed} committed bytes",
-                self.name()
-            );
-            self.context.log(LogLevel::Info, &message);
-        }
-        Ok(())
     }
 
     fn put(&mut self, batch: &Batch<&[u8]>) -> Result<Vec<RecordError>, ConnectError> {
-        let mut rejected = Vec::new();
-        self.text.clear();
-        for found in batch.records() {
-            let record = found.record;
-            match self.schemas.write(&mut self.text, batch, &record.value) {
-                Ok(()) => self.text.push(b'\n'),
-                Err(message) => rejected.push(RecordError {
-                    sequence: record.sequence,
-                    message,
-                }),
-            }
-        }
-        let appended = self.output.append(&self.text);
+        let put = match &mut self.destination {
+            Destination::Plain(file) => put_plain(file, &mut self.formatter, &mut self.text, batch),
+            Destination::Rolling(files) => files.put(&mut self.formatter, &mut self.text, batch),
+        };
         if self.text.capacity() > KEEP_BYTES {
             self.text = Vec::new();
         }
-        appended.map(|()| rejected)
+        put
     }
 
     fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
-        self.output.sync()?;
-        let metadata = self.metadata()?;
-        Ok(current
-            .iter()
-            .map(|at| SinkPosition {
-                metadata: metadata.clone(),
-                ..at.clone()
-            })
-            .collect())
+        match &mut self.destination {
+            Destination::Plain(file) => file.pre_commit(current),
+            Destination::Rolling(files) => files.pre_commit(current),
+        }
     }
 
     fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), ConnectError> {
-        for partition in partitions {
-            self.assigned.remove(partition);
+        match &mut self.destination {
+            Destination::Plain(file) => file.close(partitions),
+            Destination::Rolling(files) => files.close(partitions),
         }
         Ok(())
     }
 }
 
-impl FileStreamSink {
-    fn with_output(file: Option<String>, absolute: String, output: Output, context: SinkContext) -> Self {
-        Self {
-            context,
-            file,
-            absolute,
-            output,
-            assigned: BTreeSet::new(),
-            schemas: Schemas::default(),
-            text: Vec::new(),
+/// Appends a whole batch or, with an error, nothing of it.
+fn put_plain(
+    file: &mut PlainFile,
+    formatter: &mut Formatter,
+    text: &mut Vec<u8>,
+    batch: &Batch<&[u8]>,
+) -> Result<Vec<RecordError>, ConnectError> {
+    let mut rejected = Vec::new();
+    text.clear();
+    for found in batch.records() {
+        let record = found.record;
+        if let Err(message) = formatter.write(text, batch, &record.value) {
+            rejected.push(RecordError {
+                sequence: record.sequence,
+                message,
+            });
         }
     }
-
-    /// Length of the file that belongs to a committed position; `None` when it tells nothing about this file.
-    fn committed_length(&self, position: &SinkPosition) -> Option<u64> {
-        if !self.output.is_regular() {
-            return None;
-        }
-        let metadata: Metadata = serde_json::from_str(&position.metadata).ok()?;
-        // Commits of versions before kept the file as configured.
-        if metadata.file == self.absolute || Some(&metadata.file) == self.file.as_ref() {
-            return Some(metadata.position);
-        }
-        let message = format!(
-            "committed position {} belongs to file {}, not to {}: the file is not cut, lines may repeat",
-            metadata.position, metadata.file, self.absolute
-        );
-        self.context.log(LogLevel::Warn, &message);
-        None
-    }
-
-    fn metadata(&self) -> Result<String, ConnectError> {
-        match &self.file {
-            Some(_) if self.output.is_regular() => {
-                let metadata = Metadata {
-                    file: self.absolute.clone(),
-                    position: self.output.length(),
-                };
-                serde_json::to_string(&metadata).map_err(|cause| ConnectError::fatal(cause.to_string()))
-            }
-            _ => Ok(String::new()),
-        }
-    }
-
-    fn name(&self) -> &str {
-        self.file.as_deref().unwrap_or("standard output")
-    }
-}
-
-/// The path from the root, without looking at the file system. The SDK changes a component to the worker's directory; the
-/// path stays as it is where there is none.
-fn absolute(file: &str) -> String {
-    match std::path::absolute(file) {
-        Ok(path) => path.to_string_lossy().into_owned(),
-        Err(_) => file.to_owned(),
-    }
-}
-
-#[cfg(not(target_family = "wasm"))]
-fn standard_output() -> Result<Output, ConnectError> {
-    Output::standard_output()
-}
-
-#[cfg(target_family = "wasm")]
-fn standard_output() -> Result<Output, ConnectError> {
-    Err(ConnectError::config(
-        "a WASM plugin has no standard output: set file",
-    ))
+    file.append(text).map(|()| rejected)
 }
 
 #[cfg(test)]
 #[path = "sink_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sink_rolling_tests.rs"]
+mod rolling_tests;
+
+#[cfg(test)]
+#[path = "sink_fault_tests.rs"]
+mod fault_tests;

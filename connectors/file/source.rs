@@ -1,74 +1,77 @@
-//! FileStreamSource: the lines of a file as records.
+//! FileStreamSource: the lines of files as records. Streams take turns; this file gives them.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read, Seek, SeekFrom},
-    path::Path,
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use jackfield_api::{
     Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, LogLevel, PollLimits, Polled, Source,
-    SourceContext,
-    batch::{BatchBuilder, Record, SourcePartitionIndex, TopicIndex, Value},
+    SourceContext, TaskConfig, batch::BatchBuilder,
 };
 
 use crate::{
-    config::{SourceConfig, refuse, source_def, validate_source},
-    lines::{Line, LineBuffer, cut_character},
+    claims::{Claims, StreamId},
+    followed::{Followed, LOOK_AGAIN_MS},
+    identity::{Stored, look},
+    lines::LineBuffer,
+    names::{Found, Patterns},
+    reader::read_head,
+    resume::Begin,
+    siblings::Name,
+    source_config::{InputConfig, SourceConfig, refuse, source_def, task_configs, validate_source},
+    stream::{Input, Round, Stream, Target, Turn, earlier},
 };
 
-/// When nothing watches the file, the task looks by itself this often.
-const LOOK_AGAIN_MS: u64 = 1_000;
 /// A poll that found no end of line yet comes back after this much, to keep its host responsive.
 const READ_PER_POLL_BYTES: usize = 8 << 20;
+/// What a stream reads before it is the next one's turn.
+const READ_PER_TURN_BYTES: usize = 256 << 10;
+/// More files than this are closed while they are idle.
+const MOST_OPEN: usize = 256;
+/// With more streams than this, idle ones are looked at less often and give their memory back.
+const FEW_STREAMS: usize = 16;
+const IDLE_STREAM_LOOK: Duration = Duration::from_millis(100);
+/// How often directories are looked through while there is much to read.
+const BUSY_SCAN: Duration = Duration::from_millis(200);
+/// How often directories are looked through although nothing seems to have changed.
+const WATCHED_SCAN_MS: u64 = 10_000;
+/// How often lag is reported while there is some.
+const LAG_REPORT: Duration = Duration::from_millis(500);
 
-/// Follows a file and delivers its lines.
+/// Follows files and delivers their lines.
 #[derive(Debug)]
 pub struct FileStreamSource {
     config: SourceConfig,
     context: SourceContext,
-    /// `{"filename":…}`
-    partition: String,
-    input: Input,
-    buffer: LineBuffer,
-    /// Byte position of the buffer's start, which is where the last line that was delivered or given up ends.
-    position: u64,
-    /// Since when the file has ended in an unfinished line.
-    unfinished_since: Option<Instant>,
-    /// Scratch space for `{"position":N}`.
-    offset: String,
+    pub(crate) streams: Vec<Stream>,
+    claims: Claims,
+    /// Where files come from when patterns tell.
+    finder: Option<Finder>,
+    /// Whose turn it is.
+    turn: usize,
+    /// When an idle stream is looked at again, if not at once.
+    look_after: HashMap<StreamId, Instant>,
+    open_files: usize,
+    lag: (u64, u64),
+    lag_reported: Option<Instant>,
 }
 
 #[derive(Debug)]
-enum Input {
-    /// Not there yet, or not yet opened.
-    Waiting {
-        path: String,
-        reported: bool,
-        watched: bool,
-    },
-    Open {
-        path: String,
-        file: File,
-        watched: bool,
-    },
-    #[cfg(not(target_family = "wasm"))]
-    Stdin(crate::stdin::Stdin),
-}
-
-/// What reading more found.
-enum Filled {
-    Bytes(usize),
-    /// Nothing now; look again after so many ms (`None` = when woken).
-    Nothing(Option<u64>),
-}
-
-/// Why a line cannot be delivered now.
-enum Refused {
-    /// The batch before it must go first.
-    Full,
-    Failed(ConnectError),
+struct Finder {
+    patterns: Patterns,
+    watched: BTreeSet<PathBuf>,
+    /// All directories are.
+    is_watched: bool,
+    /// Names that are followed, or were until they were gone.
+    followed: HashMap<PathBuf, Option<StreamId>>,
+    next_id: u64,
+    last_scan: Option<Instant>,
+    /// The last poll found nothing to do, so that something has happened since.
+    was_idle: bool,
+    /// Files that were last written before this (in ms) were there when the connector first started.
+    first_start_ms: Option<u64>,
 }
 
 impl Connector for FileStreamSource {
@@ -83,40 +86,49 @@ impl Connector for FileStreamSource {
     fn validate(config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
         Ok(validate_source(config))
     }
+
+    fn task_configs(config: &Config, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
+        Ok(task_configs(config, max_tasks))
+    }
 }
 
 impl Source for FileStreamSource {
     fn start(config: &Config, context: SourceContext) -> Result<Self, ConnectError> {
         refuse(validate_source(config))?;
         let config = SourceConfig::read(config)?;
-        let partition = serde_json::json!({ "filename": config.file }).to_string();
-        let (input, position) = match config.file.as_deref() {
-            None | Some("") => (standard_input(&context)?, 0),
-            Some(path) => {
-                let position = stored_position(&context, &partition)?;
-                // Before the first look at the file, so that no change is missed.
-                let watched = context.watch_path(path);
-                (
-                    Input::Waiting {
-                        path: path.to_owned(),
-                        reported: false,
-                        watched,
-                    },
-                    position,
-                )
+        let mut source = Self::new(config, context);
+        match source.config.input.clone() {
+            InputConfig::Stdin { file } => {
+                let stream = standard_input(&source.context, file.as_deref())?;
+                source.streams.push(stream);
             }
-        };
-        let buffer = input.take_left().unwrap_or_else(LineBuffer::new);
-        Ok(Self {
-            config,
-            context,
-            partition,
-            input,
-            buffer,
-            position,
-            unfinished_since: None,
-            offset: String::new(),
-        })
+            InputConfig::File(path) => {
+                let begin = match stored(&source.context, &partition(&path))? {
+                    Some(stored) => Begin::At(stored),
+                    None => Begin::New {
+                        at_end: source.config.follow.start_at_end && look(Path::new(&path)).is_ok(),
+                        with_rotated: false,
+                    },
+                };
+                source.follow(StreamId(0), &path, begin, false);
+            }
+            InputConfig::Glob { patterns, share } => {
+                let rotated = source.config.follow.rotated.clone();
+                let patterns = Patterns::new(&patterns, rotated, share).map_err(ConnectError::config)?;
+                source.finder = Some(Finder {
+                    patterns,
+                    watched: BTreeSet::new(),
+                    is_watched: true,
+                    followed: HashMap::new(),
+                    next_id: 0,
+                    last_scan: None,
+                    was_idle: true,
+                    first_start_ms: None,
+                });
+                source.find(Instant::now())?;
+            }
+        }
+        Ok(source)
     }
 
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
@@ -128,369 +140,328 @@ impl Source for FileStreamSource {
 impl Drop for FileStreamSource {
     /// Standard input cannot be read again: what was not delivered is left to the next task.
     fn drop(&mut self) {
-        if let Input::Stdin(stdin) = &self.input {
-            stdin.leave(std::mem::replace(&mut self.buffer, LineBuffer::new()));
-        }
-    }
-}
-
-impl Input {
-    /// What a task before took and did not deliver.
-    fn take_left(&self) -> Option<LineBuffer> {
-        match self {
-            #[cfg(not(target_family = "wasm"))]
-            Self::Stdin(stdin) => stdin.take_left(),
-            _ => None,
+        for stream in &mut self.streams {
+            if let Input::Stdin(stdin) = &stream.input {
+                stdin.leave(std::mem::replace(&mut stream.buffer, LineBuffer::new()));
+            }
         }
     }
 }
 
 impl FileStreamSource {
-    fn poll_at(
+    pub(crate) fn new(config: SourceConfig, context: SourceContext) -> Self {
+        Self {
+            config,
+            context,
+            streams: Vec::new(),
+            claims: Claims::default(),
+            finder: None,
+            turn: 0,
+            look_after: HashMap::new(),
+            open_files: 0,
+            lag: (0, 0),
+            lag_reported: None,
+        }
+    }
+
+    fn follow(&mut self, id: StreamId, path: &str, begin: Begin, closes_gone: bool) {
+        let name = Name {
+            path: PathBuf::from(path),
+            rotated: self.config.follow.rotated.clone(),
+        };
+        let follow = self.config.follow.clone();
+        let followed = Followed::new(id, name, follow, self.context.clone(), begin, closes_gone);
+        let input = Input::Followed(Box::new(followed));
+        self.streams
+            .push(Stream::new(partition(path), input, LineBuffer::new()));
+    }
+
+    pub(crate) fn poll_at(
         &mut self,
         now: Instant,
         limits: PollLimits,
         batch: &mut BatchBuilder,
     ) -> Result<Polled, ConnectError> {
+        let find_ms = self.find(now)?;
         let mut target = Target {
             topic: batch.topic(&self.config.topic)?,
-            partition: batch.source_partition(&self.partition)?,
+            partition: None,
             max_records: self.config.batch_size.min(limits.max_records as usize).max(1),
             max_bytes: limits.max_bytes as usize,
             batch,
         };
-        let mut read = 0;
-        loop {
-            let full = self.deliver_lines(&mut target)?;
-            if full || read > READ_PER_POLL_BYTES {
-                return Ok(Polled::Records);
+        let idle_ms = self.take_turns(now, &mut target);
+        let is_empty = target.batch.is_empty();
+        if let Some(finder) = &mut self.finder {
+            finder.was_idle = is_empty;
+        }
+        match idle_ms? {
+            Some(idle_ms) if is_empty => {
+                let lag_ms = self.report_lag(now, true);
+                Ok(Polled::Idle(earlier(earlier(idle_ms, find_ms), lag_ms)))
             }
-            match self.fill()? {
-                Filled::Bytes(count) => {
-                    read += count;
-                    self.unfinished_since = None;
-                }
-                Filled::Nothing(_) if !target.batch.is_empty() => return Ok(Polled::Records),
-                Filled::Nothing(again_ms) => return self.idle(now, again_ms, &mut target),
+            _ => {
+                self.report_lag(now, false);
+                Ok(Polled::Records)
             }
         }
     }
 
-    /// Pushes all complete lines that fit; true = the batch has to go.
-    fn deliver_lines(&mut self, target: &mut Target<'_>) -> Result<bool, ConnectError> {
-        self.position += self.buffer.skip_old() as u64;
-        while !target.is_full() {
-            let Some(line) = self.buffer.line() else {
-                let unfinished = self.buffer.unfinished_line();
-                if unfinished.is_none_or(|line| line.text <= self.config.line_max_bytes) {
-                    return Ok(false);
-                }
-                if !target.batch.is_empty() {
-                    return Ok(true);
-                }
-                let error = self.too_long();
-                self.buffer.give_up();
-                self.position += self.buffer.skip_old() as u64;
-                return Err(error);
-            };
-            match self.deliver(line, target) {
-                Ok(()) => {}
-                Err(Refused::Full) => return Ok(true),
-                Err(Refused::Failed(error)) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    fn deliver(&mut self, line: Line, target: &mut Target<'_>) -> Result<(), Refused> {
-        let end = self.position + line.total as u64;
-        let error = match std::str::from_utf8(self.buffer.text(line)) {
-            Ok(text) if text.len() <= self.config.line_max_bytes => {
-                if self.reads_stdin() {
-                    self.offset.clear();
-                    self.offset.push_str("{\"position\":null}");
-                } else {
-                    write_offset(&mut self.offset, end);
-                }
-                target.push(text, &self.offset).map_err(Refused::Failed)?;
-                self.buffer.take(line);
-                self.position = end;
-                return Ok(());
-            }
-            // The good lines before it go first; the bad one is found again by the next poll.
-            _ if !target.batch.is_empty() => return Err(Refused::Full),
-            Ok(_) => self.too_long(),
-            Err(cause) => ConnectError::data(format!(
-                "line at byte {} of {} is not UTF-8: {cause}",
-                self.position,
-                self.name()
-            )),
-        };
-        // The error consumes the line: the next poll goes on behind it.
-        self.buffer.take(line);
-        self.position = end;
-        Err(Refused::Failed(error))
-    }
-
-    fn too_long(&self) -> ConnectError {
-        ConnectError::data(format!(
-            "line at byte {} of {} is longer than line.max.bytes={}",
-            self.position,
-            self.name(),
-            self.config.line_max_bytes
-        ))
-    }
-
-    /// Nothing to read and nothing to deliver but, after a while, an unfinished line.
-    fn idle(
+    /// Lets the streams fill the batch; `Some` = all are idle, and when the first of them wants to look again.
+    fn take_turns(
         &mut self,
         now: Instant,
-        again_ms: Option<u64>,
         target: &mut Target<'_>,
-    ) -> Result<Polled, ConnectError> {
-        let (Some(line), Some(timeout)) = (self.buffer.unfinished_line(), self.config.line_idle_timeout)
-        else {
-            return Ok(Polled::Idle(again_ms));
-        };
-        if cut_character(self.buffer.text(line)) {
-            return Ok(Polled::Idle(again_ms));
+    ) -> Result<Option<Option<u64>>, ConnectError> {
+        let (mut idle, mut read, mut again_ms) = (0, 0, None);
+        let single = self.streams.len() == 1;
+        while idle < self.streams.len() {
+            self.turn %= self.streams.len();
+            let id = self.streams[self.turn].followed().map(Followed::id);
+            if let Some(after) = id.and_then(|id| self.look_after.get(&id))
+                && *after > now
+            {
+                let left = after.saturating_duration_since(now).as_millis();
+                again_ms = earlier(again_ms, Some(u64::try_from(left).unwrap_or(u64::MAX) + 1));
+                idle += 1;
+                self.turn += 1;
+                continue;
+            }
+            match self.take_turn(now, target, single)? {
+                Turn::Full => {
+                    if target.is_full() {
+                        self.turn += 1;
+                    }
+                    return Ok(None);
+                }
+                Turn::More(count) => {
+                    read += count;
+                    idle = 0;
+                    self.turn += 1;
+                }
+                Turn::Idle(ms) => {
+                    again_ms = earlier(again_ms, ms);
+                    idle += 1;
+                    if self.rest(now, id) {
+                        self.turn += 1;
+                    }
+                }
+            }
+            if read > READ_PER_POLL_BYTES {
+                return Ok(None);
+            }
         }
-        let since = *self.unfinished_since.get_or_insert(now);
-        let left = timeout.saturating_sub(now.saturating_duration_since(since));
-        if left > Duration::ZERO {
-            let left_ms = u64::try_from(left.as_millis())
-                .unwrap_or(u64::MAX)
-                .saturating_add(1);
-            return Ok(Polled::Idle(Some(
-                again_ms.map_or(left_ms, |again| again.min(left_ms)),
-            )));
-        }
-        self.unfinished_since = None;
-        match self.deliver(line, target) {
-            Ok(()) | Err(Refused::Full) => Ok(Polled::Records),
-            Err(Refused::Failed(error)) => Err(error),
-        }
+        Ok(Some(again_ms))
     }
 
-    fn fill(&mut self) -> Result<Filled, ConnectError> {
-        if let Input::Waiting { watched, .. } = self.input {
-            let again_ms = if watched { None } else { Some(LOOK_AGAIN_MS) };
-            if !self.open()? {
-                return Ok(Filled::Nothing(again_ms));
-            }
-        }
-        match &mut self.input {
-            Input::Waiting { .. } => Ok(Filled::Nothing(Some(LOOK_AGAIN_MS))),
-            Input::Open { path, file, watched } => {
-                let known = self.position + self.buffer.pending() as u64;
-                let failed =
-                    |cause| ConnectError::fatal(format!("cannot read {path} at byte {known}: {cause}"));
-                let count = read(file, self.buffer.space()).map_err(failed)?;
-                self.buffer.filled(count);
-                if count > 0 {
-                    return Ok(Filled::Bytes(count));
-                }
-                let size = file.metadata().map_err(failed)?.len();
-                if size < known {
-                    return Err(ConnectError::fatal(format!(
-                        "{path} shrank to {size} bytes, {known} were read: it was truncated while it was followed"
-                    )));
-                }
-                if cfg!(target_family = "wasm") {
-                    // WASI's stream of a file has ended for good; a seek makes the next read open a new one.
-                    file.seek(SeekFrom::Start(known)).map_err(failed)?;
-                }
-                Ok(Filled::Nothing(if *watched { None } else { Some(LOOK_AGAIN_MS) }))
-            }
-            #[cfg(not(target_family = "wasm"))]
-            Input::Stdin(stdin) => match stdin.read()? {
-                crate::stdin::Input::Bytes(bytes) => {
-                    self.buffer.push(&bytes);
-                    Ok(Filled::Bytes(bytes.len()))
-                }
-                crate::stdin::Input::Nothing => Ok(Filled::Nothing(None)),
+    fn take_turn(
+        &mut self,
+        now: Instant,
+        target: &mut Target<'_>,
+        single: bool,
+    ) -> Result<Turn, ConnectError> {
+        target.partition = None;
+        let stream = &mut self.streams[self.turn];
+        let open_before = stream.followed().map_or(0, Followed::open_files);
+        let turn = stream.advance(&mut Round {
+            now,
+            lines: &self.config.lines,
+            claims: &mut self.claims,
+            target,
+            most_bytes: if single {
+                READ_PER_POLL_BYTES
+            } else {
+                READ_PER_TURN_BYTES
             },
-        }
+        });
+        let open_now = stream.followed().map_or(0, Followed::open_files);
+        self.open_files = (self.open_files + open_now).saturating_sub(open_before);
+        turn
     }
 
-    /// Opens the file at the stored position; false = it is not there.
-    fn open(&mut self) -> Result<bool, ConnectError> {
-        let Input::Waiting {
-            path,
-            reported,
-            watched,
-        } = &mut self.input
-        else {
-            return Ok(true);
-        };
-        let failed =
-            |cause| ConnectError::fatal(format!("cannot open {path}: {cause}{}", crate::grant_hint()));
-        // Looked at first: opening a named pipe would wait for its writer.
-        let metadata = match std::fs::metadata(&*path) {
-            Ok(metadata) => metadata,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                if cfg!(target_family = "wasm") && !directory_is_visible(path) {
-                    return Err(ConnectError::config(format!(
-                        "the directory of {path} is not there{}",
-                        crate::grant_hint()
-                    )));
-                }
-                if !*reported {
-                    self.context.log(
-                        LogLevel::Warn,
-                        &format!("file {path} does not exist, waiting for it"),
-                    );
-                    *reported = true;
-                }
-                return Ok(false);
-            }
-            Err(cause) => return Err(failed(cause)),
-        };
-        if !metadata.is_file() {
-            return Err(ConnectError::config(format!("{path} is not a regular file")));
-        }
-        let mut file = match File::open(&*path) {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(cause) => return Err(failed(cause)),
-        };
-        let size = file.metadata().map_err(failed)?.len();
-        let position = self.position;
-        if position > size {
-            return Err(ConnectError::fatal(format!(
-                "the stored position {position} is beyond the end of {path} ({size} bytes): it was truncated or \
-                 replaced; delete the connector's offsets to read it from its start"
-            )));
-        }
-        let mut before = [0];
-        if position > 0 {
-            file.seek(SeekFrom::Start(position - 1)).map_err(failed)?;
-            file.read_exact(&mut before).map_err(failed)?;
-        }
-        self.buffer.continue_after((position > 0).then_some(before[0]));
-        let message = format!("reading {path} from byte {position}");
-        self.context.log(LogLevel::Info, &message);
-        self.input = Input::Open {
-            path: std::mem::take(path),
-            file,
-            watched: *watched,
-        };
-        Ok(true)
-    }
-
-    fn reads_stdin(&self) -> bool {
-        #[cfg(not(target_family = "wasm"))]
-        if matches!(self.input, Input::Stdin(_)) {
+    /// What an idle stream gives back when there are many; false = it has ended and the next one has its place.
+    fn rest(&mut self, now: Instant, id: Option<StreamId>) -> bool {
+        let (Some(finder), Some(id)) = (&mut self.finder, id) else {
             return true;
-        }
-        false
-    }
-
-    fn name(&self) -> &str {
-        match &self.input {
-            Input::Waiting { path, .. } | Input::Open { path, .. } => path,
-            #[cfg(not(target_family = "wasm"))]
-            Input::Stdin(_) => "standard input",
-        }
-    }
-}
-
-/// The batch being filled.
-struct Target<'a> {
-    batch: &'a mut BatchBuilder,
-    topic: TopicIndex,
-    partition: SourcePartitionIndex,
-    max_records: usize,
-    max_bytes: usize,
-}
-
-impl Target<'_> {
-    fn is_full(&self) -> bool {
-        self.batch.len() >= self.max_records
-            || (!self.batch.is_empty() && self.batch.size_bytes() >= self.max_bytes)
-    }
-
-    fn push(&mut self, text: &str, offset: &str) -> Result<(), ConnectError> {
-        let record = Record {
-            topic: self.topic,
-            source_partition: Some(self.partition),
-            partition: None,
-            timestamp: None,
-            offset: -1,
-            sequence: u32::try_from(self.batch.len()).unwrap_or(u32::MAX),
-            key: Value::Null,
-            value: Value::Utf8(text),
-            source_offset: Some(offset),
         };
-        Ok(self.batch.push(&record, &[])?)
+        let stream = &mut self.streams[self.turn];
+        if stream.followed().is_some_and(Followed::is_gone) {
+            if let Some(followed) = stream.followed() {
+                followed.give_up(&mut self.claims);
+            }
+            self.streams.remove(self.turn);
+            for known in finder.followed.values_mut() {
+                *known = known.filter(|known| *known != id);
+            }
+            self.look_after.remove(&id);
+            return false;
+        }
+        if self.streams.len() > FEW_STREAMS {
+            self.look_after.insert(id, now + IDLE_STREAM_LOOK);
+            self.streams[self.turn].buffer.release();
+        }
+        if self.open_files > MOST_OPEN {
+            let stream = &mut self.streams[self.turn];
+            let before = stream.followed().map_or(0, Followed::open_files);
+            stream.park(&mut self.claims);
+            let after = stream.followed().map_or(0, Followed::open_files);
+            self.open_files -= before - after;
+        }
+        true
+    }
+
+    /// Looks for new files, if it is time; gives when to do so again.
+    fn find(&mut self, now: Instant) -> Result<Option<u64>, ConnectError> {
+        let Some(mut finder) = self.finder.take() else {
+            return Ok(None);
+        };
+        let found = self.find_with(&mut finder, now);
+        let again_ms = if finder.is_watched {
+            WATCHED_SCAN_MS
+        } else {
+            LOOK_AGAIN_MS
+        };
+        self.finder = Some(finder);
+        found.map(|()| Some(again_ms))
+    }
+
+    fn find_with(&mut self, finder: &mut Finder, now: Instant) -> Result<(), ConnectError> {
+        let busy = |last| !finder.was_idle && now.saturating_duration_since(last) < BUSY_SCAN;
+        if finder.last_scan.is_some_and(busy) {
+            return Ok(());
+        }
+        let is_first = finder.last_scan.is_none();
+        let failed = |cause| ConnectError::fatal(format!("cannot look for files of glob: {cause}"));
+        let mut found = finder.patterns.scan().map_err(failed)?;
+        let mut is_new = false;
+        for directory in &found.directories {
+            if !finder.watched.contains(directory) {
+                is_new = true;
+                let watched = directory
+                    .to_str()
+                    .is_some_and(|path| self.context.watch_path(path));
+                finder.is_watched &= watched;
+                finder.watched.insert(directory.clone());
+            }
+        }
+        if is_new {
+            // What came between the look and the watch.
+            found = finder.patterns.scan().map_err(failed)?;
+        }
+        if found.directories.is_empty() {
+            // What is not there cannot be watched.
+            finder.is_watched = false;
+            if is_first {
+                let message = format!(
+                    "no directory of glob is there, waiting for one{}",
+                    crate::grant_hint()
+                );
+                self.context.log(LogLevel::Warn, &message);
+            }
+        }
+        finder
+            .watched
+            .retain(|directory| found.directories.contains(directory));
+        finder.last_scan = Some(now);
+        let known = |path: &Path| {
+            finder.followed.contains_key(path)
+                || path
+                    .to_str()
+                    .is_some_and(|path| self.context.stored_offset(&partition(path)).is_some())
+        };
+        let streams = finder.patterns.streams(&found, known);
+        let mut new = Vec::new();
+        for path in streams {
+            let begin = match (path.to_str(), finder.followed.get(&path)) {
+                (None, _) | (_, Some(Some(_))) => continue,
+                // It comes back after it was gone.
+                (Some(_), Some(None)) => None,
+                (Some(text), None) => stored(&self.context, &partition(text))?,
+            };
+            new.push((path, begin));
+        }
+        if is_first {
+            let stored = new.iter().filter_map(|(_, stored)| stored.as_ref()?.identity);
+            finder.first_start_ms = stored.map(|identity| identity.modified_ms).max();
+        }
+        for (path, stored) in new {
+            let begin = match stored {
+                Some(stored) => Begin::At(stored),
+                None => match self.begin_new(finder, &found, &path, is_first) {
+                    Some(begin) => begin,
+                    None => continue,
+                },
+            };
+            let id = StreamId(finder.next_id);
+            finder.next_id += 1;
+            let text = path.to_str().unwrap_or_default();
+            self.follow(id, text, begin, true);
+            finder.followed.insert(path, Some(id));
+        }
+        Ok(())
+    }
+
+    /// Where to begin a file of which nothing is stored; `None` = not to.
+    fn begin_new(&self, finder: &Finder, found: &Found, path: &Path, is_first: bool) -> Option<Begin> {
+        let seen = look(path).ok()?;
+        if self
+            .claims
+            .is_others(seen.key, None, || read_head(path).unwrap_or_default())
+        {
+            // Another name's file, which has moved here.
+            return None;
+        }
+        let modified_ms = seen.modified_ns / 1_000_000;
+        let was_there = finder.first_start_ms.is_none_or(|first| modified_ms <= first);
+        let at_end = is_first && self.config.follow.start_at_end && was_there;
+        let is_back = finder.followed.contains_key(path);
+        Some(Begin::New {
+            at_end,
+            with_rotated: !at_end && !is_back && finder.patterns.match_rotated(found, path),
+        })
+    }
+
+    /// Tells the host what is left to read; gives when to do so again.
+    fn report_lag(&mut self, now: Instant, is_idle: bool) -> Option<u64> {
+        let due = self
+            .lag_reported
+            .is_none_or(|last| now.saturating_duration_since(last) >= LAG_REPORT);
+        let cheap = is_idle && self.streams.len() <= FEW_STREAMS;
+        if !due && !cheap {
+            return is_idle.then_some(u64::try_from(LAG_REPORT.as_millis()).unwrap_or(u64::MAX));
+        }
+        let lags = self.streams.iter().map(Stream::lag);
+        let lag = lags.fold((0, 0), |sum, lag| (sum.0 + lag.0, sum.1 + lag.1));
+        if lag != self.lag || self.lag_reported.is_none() {
+            self.context.report_lag(lag.0, lag.1);
+            self.lag = lag;
+        }
+        self.lag_reported = Some(now);
+        None
+    }
+}
+
+/// The source partition of a file.
+fn partition(path: &str) -> String {
+    serde_json::json!({ "filename": path }).to_string()
+}
+
+fn stored(context: &SourceContext, partition: &str) -> Result<Option<Stored>, ConnectError> {
+    match context.stored_offset(partition) {
+        Some(offset) => Stored::parse(partition, &offset),
+        None => Ok(None),
     }
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn standard_input(context: &SourceContext) -> Result<Input, ConnectError> {
-    Ok(Input::Stdin(crate::stdin::Stdin::open(context.wake_handle())?))
+fn standard_input(context: &SourceContext, file: Option<&str>) -> Result<Stream, ConnectError> {
+    let stdin = crate::stdin::Stdin::open(context.wake_handle())?;
+    Ok(Stream::of_stdin(stdin, file))
 }
 
 #[cfg(target_family = "wasm")]
-fn standard_input(_context: &SourceContext) -> Result<Input, ConnectError> {
+fn standard_input(_context: &SourceContext, _file: Option<&str>) -> Result<Stream, ConnectError> {
     Err(ConnectError::config(
-        "a WASM plugin has no standard input: set file",
+        "a WASM plugin has no standard input: set file or glob",
     ))
 }
-
-fn stored_position(context: &SourceContext, partition: &str) -> Result<u64, ConnectError> {
-    let Some(offset) = context.stored_offset(partition) else {
-        return Ok(0);
-    };
-    let invalid = || {
-        ConnectError::fatal(format!(
-            "the stored offset {offset} of {partition} has no valid position"
-        ))
-    };
-    let parsed: serde_json::Value = serde_json::from_str(&offset).map_err(|_| invalid())?;
-    match parsed.get("position") {
-        None | Some(serde_json::Value::Null) => Ok(0),
-        Some(position) => position.as_u64().ok_or_else(invalid),
-    }
-}
-
-/// `{"position":N}`, without the machinery of formatting.
-fn write_offset(out: &mut String, position: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = position;
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789"[usize::try_from(rest % 10).expect("a digit")];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.clear();
-    out.push_str("{\"position\":");
-    out.push_str(std::str::from_utf8(&digits[at..]).expect("digits are ASCII"));
-    out.push('}');
-}
-
-fn read(file: &mut File, space: &mut [u8]) -> std::io::Result<usize> {
-    loop {
-        match file.read(space) {
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-/// A component cannot tell a directory that is missing from one that was not granted, and the latter never appears.
-fn directory_is_visible(path: &str) -> bool {
-    let directory = match Path::new(path).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    directory.is_dir()
-}
-
-#[cfg(test)]
-#[path = "source_tests.rs"]
-mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jackfield_api::{
     batch::{
-        Batch, Value,
+        Batch, SchemaIndex, Value,
         typed::{self, Datum, Schema},
     },
     java_text, schema_json,
@@ -22,32 +22,42 @@ pub(crate) struct Schemas {
     parsed: BTreeMap<String, Schema>,
 }
 
-impl Schemas {
-    /// Appends the text of a value; after an error `out` is as before.
-    pub(crate) fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        batch: &Batch<&[u8]>,
-        value: &Value<'_>,
-    ) -> Result<(), String> {
-        match value {
-            Value::Null => out.extend_from_slice(b"null"),
-            Value::Bytes(bytes) => out.extend_from_slice(bytes),
-            Value::Utf8(text) => out.extend_from_slice(text.as_bytes()),
-            Value::Json(json) if json.trim_start().starts_with('"') => {
-                let text: String =
-                    serde_json::from_str(json).map_err(|cause| format!("value is not JSON: {cause}"))?;
-                out.extend_from_slice(text.as_bytes());
-            }
-            Value::Json(json) => out.extend_from_slice(json.as_bytes()),
-            Value::Typed { schema, data } => {
-                let schema = self.parse(batch.schema(*schema))?;
-                let datum = typed::decode(schema, data).map_err(|cause| cause.to_string())?;
-                let before = out.len();
-                write_datum(out, schema, &datum).inspect_err(|_| out.truncate(before))?;
-            }
+/// Appends the text of a value; after an error `out` may end in the middle.
+pub(crate) fn write(
+    schemas: &mut Schemas,
+    out: &mut Vec<u8>,
+    batch: &Batch<&[u8]>,
+    value: &Value<'_>,
+) -> Result<(), String> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bytes(bytes) => out.extend_from_slice(bytes),
+        Value::Utf8(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Json(json) if json.trim_start().starts_with('"') => {
+            let text: String =
+                serde_json::from_str(json).map_err(|cause| format!("value is not JSON: {cause}"))?;
+            out.extend_from_slice(text.as_bytes());
         }
-        Ok(())
+        Value::Json(json) => out.extend_from_slice(json.as_bytes()),
+        Value::Typed { schema, data } => {
+            let (schema, datum) = schemas.decode(batch, *schema, data)?;
+            write_datum(out, schema, &datum)?;
+        }
+    }
+    Ok(())
+}
+
+impl Schemas {
+    /// A typed value and its schema.
+    pub(crate) fn decode(
+        &mut self,
+        batch: &Batch<&[u8]>,
+        schema: SchemaIndex,
+        data: &[u8],
+    ) -> Result<(&Schema, Datum), String> {
+        let schema = self.parse(batch.schema(schema))?;
+        let datum = typed::decode(schema, data).map_err(|cause| cause.to_string())?;
+        Ok((schema, datum))
     }
 
     fn parse(&mut self, json: &str) -> Result<&Schema, String> {
@@ -171,10 +181,7 @@ mod tests {
         let batch = Batch::parse(&bytes[..]).unwrap();
         let mut out = Vec::new();
         let found = batch.records().next().unwrap();
-        if let Err(error) = Schemas::default().write(&mut out, &batch, &found.record.value) {
-            assert_eq!(out, b"", "as before");
-            return Err(error);
-        }
+        write(&mut Schemas::default(), &mut out, &batch, &found.record.value)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -182,8 +182,10 @@ pub struct HostVTable {
     /// Writes a log line; `task` may be null outside of a task.
     pub log: unsafe extern "C" fn(task: *const c_void, level: u8, message: Slice),
     /// Stored source offset of a source partition (JSON objects): true and `out` filled, or false when there is none.
+    /// A sink task asks with `{"positions":"group"}` for the positions of its group, see `wit/plugin.wit`.
     pub stored_offset: unsafe extern "C" fn(task: *const c_void, partition: Slice, out: *mut Buf) -> bool,
-    /// A change of this file ends the task's idle time from now on; false = not watched, come back by yourself.
+    /// A change of this file, or of this directory's entries and the files in it, ends the task's idle time from now on;
+    /// false = not watched, come back by yourself.
     pub watch_path: unsafe extern "C" fn(task: *const c_void, path: Slice) -> bool,
     /// Ends the task's idle time now.
     pub wake: unsafe extern "C" fn(task: *const c_void),

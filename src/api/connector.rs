@@ -73,6 +73,9 @@ pub trait Sink: Connector + Send + Sized + 'static {
 
     /// Makes everything put so far durable and returns the positions safe to commit, a subset of `current`, each with
     /// metadata of the sink's own (given back to `open`; Kafka keeps at most 4,096 bytes).
+    ///
+    /// `current` has the metadata of the last commit that succeeded. The host calls once more right after a commit, so
+    /// what may happen only when something is committed happens then, not an interval later.
     fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError>;
 
     /// Partitions were taken away. What was put and not committed will be delivered again, perhaps elsewhere.

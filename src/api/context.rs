@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::{ConnectError, SinkPosition};
+
+/// What a sink task asks the host's stored offsets for, to be told the committed positions of its whole group: a JSON array
+/// of [`SinkPosition`].
+pub const GROUP_POSITIONS: &str = r#"{"positions":"group"}"#;
+
 /// The host as the SDK sees it; implemented for the C ABI, for components and, for tests, by [`crate::LocalHost`].
 pub trait TaskHost: Send + Sync {
     /// Name of the connector.
@@ -12,9 +18,10 @@ pub trait TaskHost: Send + Sync {
     fn log_level(&self) -> LogLevel;
     /// Writes a log line.
     fn log(&self, level: LogLevel, message: &str);
-    /// Stored offset of a source partition, both JSON objects.
+    /// Stored offset of a source partition, both JSON objects. A sink task gets for [`GROUP_POSITIONS`] what
+    /// [`SinkContext::group_positions`] returns, as JSON.
     fn stored_offset(&self, source_partition: &str) -> Option<String>;
-    /// Starts watching a file; false = not watched.
+    /// Starts watching a file or a directory; false = not watched.
     fn watch_path(&self, path: &str) -> bool;
     /// Ends the task's idle time.
     fn wake(&self);
@@ -106,8 +113,10 @@ impl SourceContext {
         self.host.stored_offset(source_partition)
     }
 
-    /// From now on a change of the file at `path`, which need not exist yet, ends the task's idle time. False = the host
-    /// does not watch it: do not idle without a limit then.
+    /// From now on a change of the file at `path`, which need not exist yet, ends the task's idle time. When there is a
+    /// directory at `path`, a change of its entries (one comes, goes or is renamed) and of the files in it does so. One
+    /// watch of a directory is better than one of each file in it. Where the operating system does not tell of changes, a
+    /// second may pass before the task is woken. False = the host does not watch it: do not idle without a limit then.
     pub fn watch_path(&self, path: &str) -> bool {
         self.host.watch_path(path)
     }
@@ -146,6 +155,17 @@ impl SinkContext {
     /// Writes a line in the worker's log, constant lower-case text first; the host adds connector and task.
     pub fn log(&self, level: LogLevel, message: &str) {
         log(&*self.host, level, message);
+    }
+
+    /// Every committed position of the connector's group, also of partitions that this task does not hold, as they are
+    /// when [`open`](crate::Sink::open) is called. A sink that keeps one position for all partitions, such as the length
+    /// of a file, finds the newest among them: it may have been committed with a partition that has left since.
+    pub fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        let Some(stored) = self.host.stored_offset(GROUP_POSITIONS) else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_str(&stored)
+            .map_err(|cause| ConnectError::fatal(format!("the host's positions of the group: {cause}")))
     }
 }
 

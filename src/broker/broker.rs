@@ -83,6 +83,8 @@ impl Broker {
             config.log_defaults.clone(),
             config.num_partitions,
         )?;
+        // Now that every topic has its own settings.
+        logs.start_maintenance().map_err(|error| error.to_string())?;
         let topics = Arc::new(topics);
         let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
             .map_err(|error| error.to_string())?;

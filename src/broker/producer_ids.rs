@@ -14,6 +14,26 @@ use crate::blocking;
 
 const BLOCK: i64 = 1_000;
 
+/// The end of the reserved block with its checksum, three times: a smaller number would hand out ids again.
+fn render(end: i64) -> String {
+    let line = format!("{end} {:08x}\n", crc32c::crc32c(end.to_string().as_bytes()));
+    line.repeat(3)
+}
+
+/// The largest number in a good line. Earlier versions wrote the number alone.
+fn parse(content: &[u8]) -> Option<i64> {
+    let text = String::from_utf8_lossy(content);
+    if let Ok(alone) = text.trim().parse() {
+        return Some(alone);
+    }
+    let good = |line: &str| {
+        let (end, crc) = line.split_once(' ')?;
+        let is_good = crc == format!("{:08x}", crc32c::crc32c(end.as_bytes()));
+        is_good.then(|| end.parse().ok()).flatten()
+    };
+    text.lines().filter_map(good).max()
+}
+
 /// Hands out producer ids.
 #[derive(Debug)]
 pub(crate) struct ProducerIds {
@@ -36,11 +56,12 @@ impl ProducerIds {
                 .files
                 .read(&path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
-            let text = String::from_utf8_lossy(&content);
-            next = text
-                .trim()
-                .parse()
-                .map_err(|_| format!("{}: '{}' is not a producer id", path.display(), text.trim()))?;
+            next = parse(&content).ok_or_else(|| {
+                format!(
+                    "{}: is damaged: restore it from a copy, or write a number into it that is larger than any producer id in use",
+                    path.display()
+                )
+            })?;
         }
         Ok(Self {
             env,
@@ -57,7 +78,7 @@ impl ProducerIds {
         let mut range = self.range.lock().unwrap_or_else(PoisonError::into_inner);
         if range.0 == range.1 {
             let end = range.1 + BLOCK;
-            let content = format!("{end}\n");
+            let content = render(end);
             blocking::run(|| self.env.files.write_atomic(&self.path, content.as_bytes()))?;
             range.1 = end;
         }
@@ -82,5 +103,17 @@ mod tests {
             second.next().unwrap();
         }
         assert_eq!(open().next().unwrap(), 3_000);
+    }
+
+    #[test]
+    fn no_flipped_bit_brings_ids_back() {
+        let text = render(12_000);
+        for bit in 0..text.len() * 8 {
+            let mut content = text.clone().into_bytes();
+            content[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(parse(&content), Some(12_000), "bit {bit}");
+        }
+        assert_eq!(parse(b"3000\n"), Some(3_000), "earlier versions");
+        assert_eq!(parse(b"rubbish"), None);
     }
 }

@@ -11,6 +11,8 @@ use std::{
 use jackfield_env::Env;
 use jackfield_log::TopicId;
 
+/// Begins the last line, which has the checksum of those before. Files written by earlier versions have none.
+const CHECKSUM: &str = "#crc32c=";
 /// Ending of the files of topics.
 const FILE_SUFFIX: &str = ".properties";
 
@@ -36,6 +38,15 @@ impl TopicFile {
         }
     }
 
+    /// In place of a file that cannot be read. Until its configs are known nothing of the topic is deleted.
+    fn in_place_of_damaged(id: TopicId) -> Self {
+        let configs = ["retention.ms", "retention.bytes"].map(|key| (key.to_owned(), "-1".to_owned()));
+        Self {
+            configs: configs.into(),
+            ..Self::without_configs(id, "")
+        }
+    }
+
     /// `#key=value` lines are the file's own, the others are configs.
     fn render(&self) -> String {
         let mut text = format!(
@@ -48,10 +59,20 @@ impl TopicFile {
             text.push_str(value);
             text.push('\n');
         }
-        text
+        let crc = crc32c::crc32c(text.as_bytes());
+        text + &format!("{CHECKSUM}{crc:08x}\n")
     }
 
-    fn parse(id: TopicId, text: &str) -> Option<Self> {
+    fn parse(id: TopicId, content: &[u8]) -> Option<Self> {
+        let mut text = str::from_utf8(content).ok()?;
+        if let Some((rest, line)) = text.trim_end().rsplit_once('\n')
+            && line.contains(&CHECKSUM[1..])
+        {
+            text = &text[..=rest.len()];
+            if line != format!("{CHECKSUM}{:08x}", crc32c::crc32c(text.as_bytes())) {
+                return None;
+            }
+        }
         let (own, configs): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with('#'));
         let own: BTreeMap<&str, &str> = own.iter().filter_map(|line| line[1..].split_once('=')).collect();
         let pair = |line: &&str| {
@@ -91,7 +112,7 @@ impl TopicFiles {
     /// All files. What is not a topic's is left alone.
     ///
     /// # Errors
-    /// A message when one cannot be read or understood.
+    /// A message when one cannot be read. What is damaged is reported, and its topic goes on without its configs.
     pub(crate) fn read_all(&self) -> Result<Vec<TopicFile>, String> {
         let files = &*self.env.files;
         let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
@@ -112,8 +133,10 @@ impl TopicFiles {
             };
             let path = self.directory.join(&entry.name);
             let content = files.read(&path).map_err(|error| failed(&path, error))?;
-            let file = TopicFile::parse(id, &String::from_utf8_lossy(&content));
-            topic_files.push(file.ok_or_else(|| format!("{}: is damaged", path.display()))?);
+            topic_files.push(TopicFile::parse(id, &content).unwrap_or_else(|| {
+                tracing::error!(file = %path.display(), "file of a topic is damaged: the topic has the broker's defaults, and nothing of it is deleted; set its configs again, or restore the file from a copy and restart");
+                TopicFile::in_place_of_damaged(id)
+            }));
         }
         Ok(topic_files)
     }
@@ -147,9 +170,37 @@ mod tests {
                 .into(),
             ..TopicFile::without_configs(TopicId([7; 16]), "a.b-c")
         };
-        assert_eq!(TopicFile::parse(file.id, &file.render()), Some(file.clone()));
+        let text = file.render();
+        assert_eq!(TopicFile::parse(file.id, text.as_bytes()), Some(file.clone()));
+        let (before, _) = text.split_once("#crc32c").unwrap();
+        assert_eq!(
+            TopicFile::parse(file.id, before.as_bytes()),
+            Some(file.clone()),
+            "earlier versions"
+        );
         for damaged in ["", "#name=a\n", "#name=a\n#partitions=x\n#deleting=false\n"] {
-            assert_eq!(TopicFile::parse(file.id, damaged), None, "{damaged}");
+            assert_eq!(TopicFile::parse(file.id, damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    /// No flipped bit changes a config, or which topic the file is of.
+    #[test]
+    fn flipped_bits_are_found() {
+        let file = TopicFile {
+            partitions: 3,
+            configs: [("retention.ms".to_owned(), "604800000".to_owned())].into(),
+            ..TopicFile::without_configs(TopicId([7; 16]), "orders")
+        };
+        let text = file.render();
+        for bit in 0..text.len() * 8 {
+            let mut content = text.clone().into_bytes();
+            content[bit / 8] ^= 1 << (bit % 8);
+            let read = TopicFile::parse(file.id, &content);
+            // The name of the checksum says nothing else.
+            assert!(
+                read.is_none() || read == Some(file.clone()),
+                "bit {bit}: {read:?}"
+            );
         }
     }
 }

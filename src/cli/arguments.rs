@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Consume(ConsumeArguments),
     /// Show the connectors that plugin.path offers
     Plugins(PluginsArguments),
+    /// Look after the files of topics
+    Log(LogArguments),
 }
 
 /// Options that both servers have.
@@ -299,6 +301,39 @@ pub(crate) struct PluginsArguments {
     pub(crate) plugin_path: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield log verify jackfield-data/broker")]
+pub(crate) struct LogArguments {
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// Read everything and say whether it is what was written; nothing is changed
+    Verify(LogVerifyArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A running broker need not be stopped: what it is just writing is passed over.
+
+Exit codes: 0 when everything is clean, 1 when damage was found, 2 when a directory cannot be read.
+
+Examples:
+  jackfield log verify jackfield-data/broker
+  jackfield log verify --json /var/lib/kafka/orders-0 /var/lib/kafka/orders-1")]
+pub(crate) struct LogVerifyArguments {
+    /// Log directories (log.dirs), or directories of partitions
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -338,6 +373,8 @@ mod tests {
             "jackfield consume orders --from-beginning --exit-at-end --key --timestamp",
             "jackfield consume orders --group billing -n 100",
             "jackfield plugins --plugin-path /opt/plugins,/home/me/plugins",
+            "jackfield log verify jackfield-data/broker",
+            "jackfield log verify --json /var/lib/kafka/orders-0 /var/lib/kafka/orders-1",
             "jackfield --log-level debug plugins",
             "jackfield plugins --log-level debug",
         ] {
@@ -348,6 +385,7 @@ mod tests {
             "jackfield nope",
             "jackfield standalone",
             "jackfield consume t --offset 1",
+            "jackfield log verify",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

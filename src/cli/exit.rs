@@ -4,7 +4,7 @@
 pub(crate) const OK: u8 = 0;
 /// Anything that went wrong and has no code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// The command line is wrong.
+/// The command line is wrong, or names what cannot be read.
 pub(crate) const USAGE: u8 = 2;
 /// A connector given on the command line could not be started; Kafka's code for it.
 pub(crate) const CONNECTOR: u8 = 3;
@@ -23,6 +23,18 @@ impl std::fmt::Display for ConnectorFailed {
 
 impl std::error::Error for ConnectorFailed {}
 
+/// A directory given on the command line cannot be read.
+#[derive(Debug)]
+pub(crate) struct CannotRead(pub(crate) String);
+
+impl std::fmt::Display for CannotRead {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CannotRead {}
+
 /// The reader of stdout went away (`… | head`), which is its right.
 fn reader_left(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<std::io::Error>();
@@ -35,6 +47,7 @@ pub(crate) fn code(result: &anyhow::Result<()>) -> u8 {
         Ok(()) => OK,
         Err(error) if reader_left(error) => OK,
         Err(error) if error.is::<ConnectorFailed>() => CONNECTOR,
+        Err(error) if error.is::<CannotRead>() => USAGE,
         Err(_) => FAILED,
     }
 }
@@ -70,6 +83,7 @@ mod tests {
         assert_eq!(code(&Ok(())), OK);
         assert_eq!(code(&Err(anyhow!("x"))), FAILED);
         assert_eq!(code(&Err(ConnectorFailed("x".into()).into())), CONNECTOR);
+        assert_eq!(code(&Err(CannotRead("x".into()).into())), USAGE);
         assert_eq!(code(&Err(io::Error::from(io::ErrorKind::BrokenPipe).into())), OK);
     }
 

@@ -1,5 +1,5 @@
 //! The commands: `standalone` and `broker` start the crates below, `topics`, `produce` and `consume` are clients of the
-//! Kafka protocol, `plugins` looks at `plugin.path`.
+//! Kafka protocol, `plugins` looks at `plugin.path`, `log` at log directories.
 //!
 //! Everything that comes from outside the configuration files (command line, environment) enters through [`run`].
 
@@ -19,6 +19,7 @@ mod properties;
 mod signals;
 mod standalone;
 mod topics;
+mod verify;
 mod worker_settings;
 
 use std::{ffi::OsString, time::Duration};
@@ -26,7 +27,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::Parser as _;
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, LogAction, LogArguments},
     configuration::Environment,
 };
 
@@ -66,6 +67,9 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         Command::Produce(arguments) => produce::run(arguments, &environment),
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),
         Command::Plugins(arguments) => plugins::run(&arguments),
+        Command::Log(LogArguments {
+            action: LogAction::Verify(arguments),
+        }) => verify::run(&arguments),
     };
     runtime.shutdown_timeout(RUNTIME_END);
     result

@@ -199,6 +199,8 @@ pub trait GroupConsumer: Send {
     fn seek(&mut self, partition: &TopicPartition, offset: i64);
     /// Partitions held now.
     fn assignment(&self) -> Vec<TopicPartition>;
+    /// Every committed position of the group, of partitions held by other members or by nobody too.
+    async fn committed(&self) -> Result<Vec<CommittedOffset>, ClusterError>;
     /// Commits offsets durably.
     async fn commit(&mut self, offsets: Vec<CommittedOffset>) -> Result<(), ClusterError>;
     /// Leaves the group.

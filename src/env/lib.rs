@@ -79,6 +79,10 @@ fn parent_of(path: &Path) -> &Path {
 pub trait Files: Send + Sync + std::fmt::Debug {
     /// Opens for reading and writing, creating the file when `create`.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>>;
+    /// Opens for reading only, where that can be told apart.
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path, false)
+    }
     /// Opens a directory so that it can be made durable together with files by [`Files::sync_data_many`].
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Reads a whole small file.

@@ -104,6 +104,14 @@ impl Files for RealFiles {
         }))
     }
 
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile {
+            path: path.to_owned(),
+            file: fs::File::open(path)?,
+            is_dir: false,
+        }))
+    }
+
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile {
             path: path.to_owned(),

@@ -244,7 +244,7 @@ impl PartitionLog {
         let active = state.active();
         let (file, size) = (std::sync::Arc::clone(&active.file), active.size);
         #[cfg(feature = "planted-bugs")]
-        if crate::planted::is("ack-before-write") && self.topic() == "crash" {
+        if crate::planted::is("ack-before-write") && self.topic() == "kept" {
             crate::planted::write_later(std::sync::Arc::clone(&file), batches.to_vec(), size);
             state.touch(file);
             return Ok(());

@@ -35,13 +35,15 @@ pub(crate) fn is_content(error: &io::Error) -> bool {
 /// Offsets by topic and partition.
 pub(crate) type Offsets = BTreeMap<(String, i32), i64>;
 
-/// Reads the entry lines of a checkpoint; a missing file has none.
-fn read_lines(files: &dyn Files, path: &Path) -> io::Result<Vec<String>> {
-    let content = match files.read(path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+/// What is wrong with the content of a file, without its path.
+pub(crate) fn what(path: &Path, error: &io::Error) -> String {
+    let text = error.to_string();
+    let prefix = format!("{}: ", path.display());
+    text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
+}
+
+/// The entry lines of a checkpoint.
+fn parse_lines(path: &Path, content: Vec<u8>) -> io::Result<Vec<String>> {
     let text = String::from_utf8(content).map_err(|_| invalid(path, "is not text"))?;
     let mut lines = text.lines();
     if lines.next() != Some("0") {
@@ -70,10 +72,10 @@ fn render(lines: &[String]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Reads an offset checkpoint; a missing file is empty.
-pub(crate) fn read_offsets(files: &dyn Files, path: &Path) -> io::Result<Offsets> {
+/// The offsets in a checkpoint.
+pub(crate) fn parse_offsets(path: &Path, content: Vec<u8>) -> io::Result<Offsets> {
     let mut offsets = Offsets::new();
-    for line in read_lines(files, path)? {
+    for line in parse_lines(path, content)? {
         let entry = (|| {
             let (rest, offset) = line.rsplit_once(' ')?;
             let (topic, partition) = rest.rsplit_once(' ')?;
@@ -83,6 +85,15 @@ pub(crate) fn read_offsets(files: &dyn Files, path: &Path) -> io::Result<Offsets
         offsets.insert(key, offset);
     }
     Ok(offsets)
+}
+
+/// Reads an offset checkpoint; a missing file is empty.
+pub(crate) fn read_offsets(files: &dyn Files, path: &Path) -> io::Result<Offsets> {
+    match files.read(path) {
+        Ok(content) => parse_offsets(path, content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Offsets::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads an offset checkpoint that recovery can do without: damage is reported, and counts as an empty file.
@@ -105,17 +116,22 @@ pub(crate) fn write_offsets(files: &dyn Files, path: &Path, offsets: &Offsets) -
     files.write_atomic(path, &render(&lines))
 }
 
-/// Leader epochs with their start offsets.
-pub(crate) fn read_epochs(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i32, i64)>> {
-    let path = dir.join(LEADER_EPOCH);
-    read_lines(files, &path)?
+/// The leader epochs of a checkpoint, with their start offsets.
+pub(crate) fn parse_epochs(path: &Path, content: Vec<u8>) -> io::Result<Vec<(i32, i64)>> {
+    parse_lines(path, content)?
         .iter()
         .map(|line| {
             let (epoch, start) = line.split_once(' ')?;
             Some((epoch.parse().ok()?, start.parse().ok()?))
         })
         .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| invalid(&path, "malformed entry"))
+        .ok_or_else(|| invalid(path, "malformed entry"))
+}
+
+/// Reads the leader epochs of a partition.
+pub(crate) fn read_epochs(files: &dyn Files, dir: &Path) -> io::Result<Vec<(i32, i64)>> {
+    let path = dir.join(LEADER_EPOCH);
+    parse_epochs(&path, files.read(&path)?)
 }
 
 /// Text of a leader epoch checkpoint.
@@ -172,13 +188,18 @@ pub(crate) fn render_partition_metadata(id: TopicId) -> Vec<u8> {
     format!("version: 0\ntopic_id: {}", id.to_base64()).into_bytes()
 }
 
+/// The topic id in `partition.metadata`.
+pub(crate) fn parse_partition_metadata(path: &Path, content: Vec<u8>) -> io::Result<TopicId> {
+    let text = String::from_utf8(content).map_err(|_| invalid(path, "is not text"))?;
+    text.lines()
+        .find_map(|line| TopicId::from_base64(line.strip_prefix("topic_id:")?.trim()))
+        .ok_or_else(|| invalid(path, "has no topic_id"))
+}
+
 /// Reads the topic id of a partition directory.
 pub(crate) fn read_partition_metadata(files: &dyn Files, dir: &Path) -> io::Result<TopicId> {
     let path = dir.join(PARTITION_METADATA);
-    let text = String::from_utf8(files.read(&path)?).map_err(|_| invalid(&path, "is not text"))?;
-    text.lines()
-        .find_map(|line| TopicId::from_base64(line.strip_prefix("topic_id:")?.trim()))
-        .ok_or_else(|| invalid(&path, "has no topic_id"))
+    parse_partition_metadata(&path, files.read(&path)?)
 }
 
 #[cfg(test)]

@@ -117,6 +117,10 @@ pub(crate) fn round(files: &dyn Files, logs: &[Arc<PartitionLog>]) {
         .iter()
         .flat_map(|(_, unsynced)| unsynced.files.iter().cloned())
         .collect();
+    #[cfg(feature = "planted-bugs")]
+    if crate::planted::is("ack-before-sync") {
+        work.iter().for_each(|(log, unsynced)| log.synced(unsynced.end));
+    }
     let mut results = files.sync_data_many(&handles).into_iter().zip(&handles);
     for (log, unsynced) in work {
         let mut error = None;

@@ -129,7 +129,7 @@ pub(crate) fn read(files: &dyn Files, log_dir: &Path) -> io::Result<Copies> {
 }
 
 /// Whether the clean shutdown marker is one of Apache Kafka's, which names the epoch of its broker. Ours has -1.
-fn closed_by_kafka(files: &dyn Files, log_dir: &Path) -> bool {
+pub(crate) fn closed_by_kafka(files: &dyn Files, log_dir: &Path) -> bool {
     let Ok(marker) = files.read(&log_dir.join(CLEAN_SHUTDOWN)) else {
         return false;
     };

@@ -30,6 +30,8 @@ pub(crate) struct Bounds<'a> {
     /// Leader epochs and their start offsets.
     pub(crate) epochs: &'a [(i32, i64)],
     pub(crate) index_interval_bytes: u64,
+    /// Base offset of the batch at the segment's end, when the segment is accounted for up to there.
+    pub(crate) resumed_at: Option<i64>,
 }
 
 /// A segment as it was found.
@@ -98,22 +100,32 @@ impl Gaps {
 /// Accounts for the first `length` bytes of a segment anew.
 pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -> io::Result<Examined> {
     let mut gaps = Gaps::default();
+    let mut bounds = *bounds;
+    let mut resumed_at = bounds.resumed_at;
     loop {
-        segment.reset();
+        let start = resumed_at.take().unwrap_or_else(|| {
+            segment.reset();
+            segment.base_offset
+        });
         gaps.last = None;
         let proved = gaps.wrong.len();
         let mut attempt = Attempt {
             segment: &mut *segment,
             length,
-            bounds,
+            bounds: &bounds,
             gaps: &mut gaps,
-            next: 0,
+            next: start,
             last_batch: None,
             verified_from: None,
+            doubted: false,
         };
-        attempt.next = attempt.segment.base_offset;
         let torn = attempt.run()?;
         let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
+        if attempt.doubted {
+            bounds.verify_from = 0;
+            gaps = Gaps::default();
+            continue;
+        }
         if bounds.end_is_exact && next > bounds.end {
             gaps.disproved_by(bounds.end);
         } else if bounds.is_last
@@ -143,6 +155,17 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
     }
 }
 
+/// Reports what cannot be read of a segment. Where offsets are missing without a trace they may have been compacted away.
+pub(crate) fn report(segment: &Segment) {
+    for hole in segment.holes.iter().filter(|hole| hole.start < hole.end) {
+        tracing::error!(
+            file = %segment.file.path().display(), position = hole.start, end = hole.end,
+            first_lost_offset = hole.first_offset, next_offset = hole.next_offset, error = %hole.cause,
+            "segment is damaged: records in these bytes cannot be read; restore the file from a copy"
+        );
+    }
+}
+
 /// One way through a segment; it ends early when a batch behind a gap was proved wrong.
 struct Attempt<'a> {
     segment: &'a mut Segment,
@@ -153,6 +176,8 @@ struct Attempt<'a> {
     /// Position of the batch before `next`.
     last_batch: Option<u64>,
     verified_from: Option<u64>,
+    /// Headers that were not verified do not fit together: all of it has to be verified.
+    doubted: bool,
 }
 
 impl Attempt<'_> {
@@ -160,7 +185,7 @@ impl Attempt<'_> {
         let file = Arc::clone(&self.segment.file);
         let proved = self.gaps.wrong.len();
         while let Some(fault) = self.account() {
-            if self.gaps.wrong.len() > proved {
+            if self.doubted || self.gaps.wrong.len() > proved {
                 return Ok(None);
             }
             let good = salvage::next_good_batch(&*file, fault.position + 1, self.length, self.next)?;
@@ -172,10 +197,6 @@ impl Attempt<'_> {
                 }));
             }
             let (end, next_offset) = good.unwrap_or((self.length, self.bounds.end.max(self.next)));
-            tracing::error!(
-                file = %file.path().display(), position = fault.position, end, first_lost_offset = self.next, next_offset, error = %fault.message,
-                "segment is damaged: records in these bytes cannot be read; restore the file from a copy"
-            );
             self.segment.skip(Hole {
                 start: fault.position,
                 end,
@@ -192,7 +213,9 @@ impl Attempt<'_> {
     fn account(&mut self) -> Option<Fault> {
         if self.next < self.bounds.verify_from {
             let fault = self.walk(Check::Header, self.bounds.verify_from);
-            if fault.is_some() {
+            // A batch begins at the recovery point, and no offset is missing before.
+            self.doubted = fault.is_some() || self.next != self.bounds.verify_from || self.gaps.any;
+            if self.doubted {
                 return fault;
             }
         }

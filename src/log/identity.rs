@@ -18,6 +18,11 @@ pub(crate) fn random_id(env: &Env) -> TopicId {
     TopicId(bytes)
 }
 
+/// What a `meta.properties` says of node, directory and cluster; `None` when it is not text.
+pub(crate) fn said(content: &[u8]) -> Option<String> {
+    str::from_utf8(content).ok().map(|text| line(&properties(text)))
+}
+
 /// Node, directory and cluster, as a line that can be compared with what it was.
 fn line(properties: &BTreeMap<&str, &str>) -> String {
     let node = properties.get("node.id").or(properties.get("broker.id"));

@@ -264,6 +264,32 @@ impl Indexes {
         })
     }
 
+    /// Those in the files that speak of batches before offset `mark`; `None` when they are missing or not in order. The rest
+    /// of the files goes when something is appended.
+    pub(crate) fn load_before(
+        files: &Arc<dyn Files>,
+        dir: &Path,
+        base_offset: i64,
+        mark: i64,
+    ) -> Option<Self> {
+        let offsets =
+            StoredIndex::<OffsetEntry>::load_while(files, dir, base_offset, |entry| entry.offset < mark)?;
+        let last = offsets.last()?.offset;
+        let times =
+            StoredIndex::<TimeEntry>::load_while(files, dir, base_offset, |entry| entry.offset <= last)?;
+        let loaded = Self {
+            offsets: Index {
+                stored: Some(offsets),
+                newest: Vec::new(),
+            },
+            times: Index {
+                stored: Some(times),
+                newest: Vec::new(),
+            },
+        };
+        loaded.are_in_order().then_some(loaded)
+    }
+
     /// Whether the files are in order from end to end.
     pub(crate) fn are_in_order(&self) -> bool {
         self.offsets.stored.as_ref().is_none_or(StoredIndex::is_in_order)

@@ -47,7 +47,8 @@ impl Checkpoints {
             copies: copies::read(files, log_dir)?,
         };
         for (key, start, copied) in read.wrong_starts() {
-            tracing::error!(
+            // A crash between the two, or damage.
+            tracing::warn!(
                 file = %log_dir.join(checkpoint::LOG_START).display(), topic = key.0, partition = key.1, log_start_offset = start, copied,
                 "log start offset differs from its copy, which is taken; the file is written anew"
             );

@@ -100,8 +100,11 @@ fn run(manager: &Weak<LogManager>, maintenance: &Maintenance) {
             last_retention = (!rolled).then_some(now_ms);
         }
         if due(last_checkpoint, CHECKPOINT_INTERVAL_MS) {
-            last_checkpoint = Some(now_ms);
-            manager.close_unused_segments();
+            // At a start there is nothing new to be done.
+            if last_checkpoint.replace(now_ms).is_some() {
+                manager.close_unused_segments();
+                manager.make_marks();
+            }
             if let Err(error) = manager.write_checkpoints() {
                 tracing::warn!(%error, "checkpoints could not be written; a restart would check more");
             }

@@ -63,20 +63,16 @@ pub struct LogManager {
 }
 
 impl LogManager {
-    /// Opens (and creates) the directories, recovers every log in them, and starts the commit thread and the
-    /// maintenance thread. Blocking. Logs get `defaults` until [`PartitionLog::set_config`].
+    /// Opens (and creates) the directories, recovers every log in them, and starts the commit thread. Blocking. Logs get
+    /// `defaults` until [`PartitionLog::set_config`]; nothing expires before [`LogManager::start_maintenance`].
     ///
     /// # Errors
     /// [`OpenError`]: a directory cannot be used, is in use, or belongs to another cluster.
     pub fn open(config: LogManagerConfig, defaults: LogConfig, env: Env) -> Result<Arc<Self>, OpenError> {
         let manager = Arc::new(Self::load(config, &defaults, env)?);
-        let failed = OpenError::io(Path::new("starting the log threads"));
-        let threads = manager
-            .committer
-            .start(Arc::clone(&manager.env.files))
-            .and_then(|commit| Ok(vec![commit, Maintenance::start(&manager)?]))
-            .map_err(failed)?;
-        *manager.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads;
+        let failed = OpenError::io(Path::new("starting the commit thread"));
+        let commit = manager.committer.start(Arc::clone(&manager.env.files));
+        manager.own_thread(commit.map_err(failed)?);
         Ok(manager)
     }
 
@@ -114,6 +110,24 @@ impl LogManager {
         }
         manager.logs = RwLock::new(logs);
         Ok(manager)
+    }
+
+    /// Starts retention, checkpoints and the unlinking of what was deleted. Every log must have its own settings by now:
+    /// under the defaults it might lose what it is to keep.
+    ///
+    /// # Errors
+    /// [`OpenError`] when no thread can be started.
+    pub fn start_maintenance(self: &Arc<Self>) -> Result<(), OpenError> {
+        let failed = OpenError::io(Path::new("starting the maintenance thread"));
+        self.own_thread(Maintenance::start(self).map_err(failed)?);
+        Ok(())
+    }
+
+    fn own_thread(&self, thread: JoinHandle<()>) {
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
     }
 
     pub(crate) fn shared(&self, directory: &Directory) -> Shared {

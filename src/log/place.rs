@@ -51,14 +51,21 @@ pub(crate) enum Trouble {
     /// It cannot be.
     Answer(ReadError),
     /// Something in the segment with this base offset does not fit together: it is examined, and read again.
-    Suspect { segment: i64, error: WalkError },
+    Suspect {
+        segment: i64,
+        file: Arc<dyn File>,
+        error: WalkError,
+    },
 }
 
 impl Place {
     pub(crate) fn trouble(&self, error: WalkError) -> Trouble {
         if !self.trusted {
-            let segment = self.segment;
-            return Trouble::Suspect { segment, error };
+            return Trouble::Suspect {
+                segment: self.segment,
+                file: Arc::clone(&self.file),
+                error,
+            };
         }
         let path = self.file.path().display();
         Trouble::Answer(ReadError::Damaged(format!(
@@ -84,9 +91,9 @@ impl PartitionLog {
             match ask() {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Answer(error)) => return Err(error),
-                Err(Trouble::Suspect { segment, error }) => {
+                Err(Trouble::Suspect { segment, file, error }) => {
                     tracing::warn!(
-                        topic = self.topic(), partition = self.partition(), segment, position = error.position, error = %error.message,
+                        file = %file.path().display(), position = error.position, error = %error.message,
                         "segment and index do not fit together; examining the segment"
                     );
                     self.examine_segment(segment).map_err(|error| {

@@ -10,7 +10,7 @@ use jackfield_protocol::records::BatchHeader;
 use crate::AppendError;
 
 /// Batches remembered per producer for deduplication (a client keeps at most five requests in flight).
-const REMEMBERED_BATCHES: usize = 5;
+pub(crate) const REMEMBERED_BATCHES: usize = 5;
 const SNAPSHOT_VERSION: i16 = 1;
 const ENTRY_BYTES: usize = 46;
 

@@ -90,14 +90,19 @@ pub(crate) fn open(
         unsynced,
     }
     .load(&mut segments)?;
-    if !known.clean {
-        make_names_durable(&*files, &dir, end, unsynced)?;
-    }
     let epochs = match lost_epochs {
         Some(error) => epochs::rebuild(&*files, &dir, &segments, &error)?,
         None => epochs,
     };
-    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, now_ms)?;
+    if !known.clean {
+        make_names_durable(&*files, &dir, end, unsynced)?;
+    }
+    let may_be_torn = if known.clean {
+        i64::MAX
+    } else {
+        known.recovery_point
+    };
+    let (producers, recalled_from) = snapshots::load(&*files, &dir, &segments, end, may_be_torn, now_ms)?;
     #[cfg(feature = "planted-bugs")]
     let (producers, recalled_from) = if crate::planted::is("forget-producer-state") {
         (ProducerStates::default(), None)
@@ -168,6 +173,7 @@ fn new_state(
         segments,
         producers: ProducerStates::default(),
         recalled_from: None,
+        marks: Vec::new(),
         epochs,
         unsynced: Vec::new(),
         queued: false,
@@ -294,6 +300,20 @@ impl Loader<'_> {
         self.rebuild(segment, next_base)
     }
 
+    /// The newest mark in a segment before the recovery point: what is in front of it is on disk, index entries included.
+    fn mark_in(&self, segment: &Segment, next_base: Option<i64>) -> io::Result<Option<i64>> {
+        if self.known.clean || self.known.recovery_point <= segment.base_offset {
+            return Ok(None);
+        }
+        let end = next_base.unwrap_or(i64::MAX).min(self.known.recovery_point);
+        let entries = self.files.read_dir(self.dir)?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| segment::base_offset_of(&entry.name, "snapshot"))
+            .filter(|offset| *offset > segment.base_offset && *offset <= end)
+            .max())
+    }
+
     /// Removes the files of a segment without records.
     fn remove_empty(&mut self, segment: &Segment) -> io::Result<()> {
         tracing::warn!(file = %segment.file.path().display(), "removed an empty segment that lies inside the one before");
@@ -311,6 +331,10 @@ impl Loader<'_> {
         let recovery_point = self.known.recovery_point;
         let length = segment.size;
         let unclean_tail = next_base.is_none() && !self.known.clean;
+        let resumed_at = match self.mark_in(segment, next_base)? {
+            Some(mark) => segment.resume(self.files, self.dir, mark),
+            None => None,
+        };
         let bounds = Bounds {
             is_last: next_base.is_none(),
             end: next_base.unwrap_or(recovery_point),
@@ -323,8 +347,10 @@ impl Loader<'_> {
             verify_from: if unclean_tail { recovery_point } else { 0 },
             epochs: self.epochs,
             index_interval_bytes: self.index_interval_bytes,
+            resumed_at,
         };
         let examined = examine::examine(segment, length, &bounds)?;
+        examine::report(segment);
         if let Some(torn) = &examined.torn {
             self.cut(&*segment.file, torn, length)?;
         }

@@ -57,6 +57,8 @@ pub(crate) struct Segment {
     /// Damaged ranges, in order; almost always none.
     pub(crate) holes: Vec<Hole>,
     pub(crate) verified: Verified,
+    /// Recovery can go on from this position, at most.
+    pub(crate) marked: u64,
     bytes_since_index: u64,
     /// The index files are those of `indexes`.
     indexes_on_disk: bool,
@@ -105,14 +107,15 @@ impl Segment {
             created_ms,
             holes: Vec::new(),
             verified: Verified::none(size),
+            marked: 0,
             bytes_since_index: 0,
             indexes_on_disk: false,
         }
     }
 
-    /// The same file, of which nothing is known.
-    pub(crate) fn unread(&self) -> Self {
-        Self::new(Arc::clone(&self.file), self.base_offset, 0, self.created_ms)
+    /// A segment of whose file nothing is known.
+    pub(crate) fn over(file: Arc<dyn File>, base_offset: i64, created_ms: i64) -> Self {
+        Self::new(file, base_offset, 0, created_ms)
     }
 
     /// Lets go of the open file unless somebody reads it; it is opened again when it is used.
@@ -124,7 +127,9 @@ impl Segment {
 
     /// Takes over what was found in the first `length` bytes, which end at offset `end`.
     pub(crate) fn take_over(&mut self, mut found: Self, length: u64, end: i64) {
-        found.indexes.extend(&self.indexes, length, end);
+        if self.size > length {
+            found.indexes.extend(&self.indexes, length, end);
+        }
         if self.offset_of_max_timestamp < end {
             self.max_timestamp = found.max_timestamp;
             self.offset_of_max_timestamp = found.offset_of_max_timestamp;
@@ -144,6 +149,7 @@ impl Segment {
         self.offset_of_max_timestamp = -1;
         self.first_timestamp = None;
         self.holes.clear();
+        self.marked = 0;
         self.bytes_since_index = 0;
         self.indexes_on_disk = false;
     }
@@ -330,7 +336,33 @@ impl Segment {
             }
         }
         self.restart_index_interval();
+        self.marked = self.size;
         Ok(next)
+    }
+
+    /// Goes back to what the index files say of the batches before offset `mark`, which are on disk. Returns the base offset
+    /// of the batch at the segment's end then; `None`, and nothing has changed, when segment and indexes do not agree.
+    pub(crate) fn resume(&mut self, files: &Arc<dyn Files>, dir: &Path, mark: i64) -> Option<i64> {
+        let indexes = Indexes::load_before(files, dir, self.base_offset, mark)?;
+        let (entry, time) = (indexes.last_offset()?, indexes.last_time()?);
+        let header_at = |position| {
+            let mut found = None;
+            let walked = walk(&*self.file, position, self.size, Check::Header, |_, header| {
+                found = Some(*header);
+                false
+            });
+            walked.ok().and(found)
+        };
+        let first = header_at(0)?;
+        let indexed = header_at(entry.position).filter(|header| header.last_offset() == entry.offset)?;
+        self.reset();
+        self.indexes = indexes;
+        self.size = entry.position;
+        self.marked = entry.position;
+        self.max_timestamp = time.timestamp;
+        self.offset_of_max_timestamp = time.offset;
+        self.first_timestamp = Some(first.max_timestamp);
+        Some(indexed.base_offset)
     }
 
     /// Walks over headers from an index entry on, which must be right.

@@ -1,12 +1,18 @@
 //! Producer state at start: the newest good `.snapshot` file and the batches behind it; and, when a producer repeats an older
 //! batch, those just before it.
 
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    io,
+    ops::Range,
+    path::Path,
+};
 
 use jackfield_env::Files;
+use jackfield_protocol::records::BatchHeader;
 
 use crate::{
-    producer_state::ProducerStates,
+    producer_state::{ProducerStates, REMEMBERED_BATCHES},
     segment::{self, Check, Segment},
     state::State,
 };
@@ -15,12 +21,14 @@ use crate::{
 /// may repeat any of the five it had in flight.
 const RECALLED_BYTES: u64 = 16 << 20;
 
-/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer.
+/// Producer state at `end`, and the offset of the snapshot it was made of, unless that knew no producer. A snapshot from
+/// `unsynced` on may never have reached the disk.
 pub(crate) fn load(
     files: &dyn Files,
     dir: &Path,
     segments: &[Segment],
     end: i64,
+    unsynced: i64,
     now_ms: i64,
 ) -> io::Result<(ProducerStates, Option<i64>)> {
     let mut states = ProducerStates::default();
@@ -36,10 +44,16 @@ pub(crate) fn load(
             from = offset;
             break;
         }
-        tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        if offset >= unsynced {
+            tracing::warn!(file = %path.display(), "producer snapshot of a roll that was interrupted; using an older one");
+        } else {
+            tracing::error!(file = %path.display(), "producer snapshot is damaged; using an older one");
+        }
         files.remove_file(&path)?;
     }
+    remove_older(files, dir, segments, from)?;
     let recalled_from = (!states.is_empty()).then_some(from);
+    let mut recent = Recent::default();
     for (index, segment) in segments.iter().enumerate() {
         if segments
             .get(index + 1)
@@ -52,8 +66,9 @@ pub(crate) fn load(
         } else {
             segment.indexes.position_before(from - 1)
         };
-        replay(segment, start, from..i64::MAX, &mut states, now_ms);
+        recent.collect(segment, start, from..i64::MAX);
     }
+    recent.record(&mut states, now_ms);
     Ok((states, recalled_from))
 }
 
@@ -66,8 +81,8 @@ pub(crate) fn recall(state: &mut State, now_ms: i64) {
     }
 }
 
-/// Offsets of the snapshot files, after those that belong to no segment were removed, except the one of the last orderly
-/// shutdown (`ProducerStateManager.removeStraySnapshots`).
+/// Offsets of the snapshot files, after those that belong to no segment were removed, except those of marks and of the last
+/// orderly shutdown (`ProducerStateManager.removeStraySnapshots`).
 fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Result<Vec<i64>> {
     let mut offsets: Vec<i64> = files
         .read_dir(dir)?
@@ -77,18 +92,25 @@ fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Resu
     offsets.sort_unstable_by(|a, b| b.cmp(a));
     let bases: HashSet<i64> = segments.iter().map(|segment| segment.base_offset).collect();
     let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
-    let newest_stray = offsets
-        .iter()
-        .copied()
-        .find(|offset| !bases.contains(offset))
-        .filter(|offset| *offset > newest_base);
     let (kept, stray): (Vec<i64>, Vec<i64>) = offsets
         .into_iter()
-        .partition(|offset| bases.contains(offset) || Some(*offset) == newest_stray);
+        .partition(|offset| bases.contains(offset) || *offset > newest_base);
     for offset in stray {
         files.remove_file(&segment::path(dir, offset, "snapshot"))?;
     }
     Ok(kept)
+}
+
+/// Removes snapshots of the last segment that are older than the one that was taken.
+fn remove_older(files: &dyn Files, dir: &Path, segments: &[Segment], taken: i64) -> io::Result<()> {
+    let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
+    for entry in files.read_dir(dir)? {
+        let offset = segment::base_offset_of(&entry.name, "snapshot");
+        if offset.is_some_and(|offset| newest_base < offset && offset < taken) {
+            files.remove_file(&dir.join(&entry.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// What producers appended shortly before `from`.
@@ -105,30 +127,55 @@ fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> ProducerState
         left = left.saturating_sub(segment.size - start);
         starts.push((segment, start));
     }
-    let mut states = ProducerStates::default();
+    let mut recent = Recent::default();
     for (segment, start) in starts.into_iter().rev() {
-        replay(segment, start, i64::MIN..from, &mut states, now_ms);
+        recent.collect(segment, start, i64::MIN..from);
     }
+    let mut states = ProducerStates::default();
+    recent.record(&mut states, now_ms);
     states
 }
 
-/// Remembers the batches of a segment from byte `start` on whose base offset is in `offsets`.
-fn replay(
-    segment: &Segment,
-    start: u64,
-    offsets: std::ops::Range<i64>,
-    states: &mut ProducerStates,
-    now_ms: i64,
-) {
-    for (from, end) in segment.good_ranges(start) {
-        let walked = segment::walk(&*segment.file, from, end, Check::Header, |_, header| {
-            if offsets.contains(&header.base_offset) {
-                states.record(header, now_ms);
+/// The last batches of each producer. Headers are looked at in passing; the few batches that count are verified.
+#[derive(Default)]
+struct Recent<'a> {
+    batches: BTreeMap<i64, VecDeque<(&'a Segment, u64, BatchHeader)>>,
+}
+
+impl<'a> Recent<'a> {
+    /// Takes the batches of a segment from byte `start` on whose base offset is in `offsets`.
+    fn collect(&mut self, segment: &'a Segment, start: u64, offsets: Range<i64>) {
+        for (from, end) in segment.good_ranges(start) {
+            let mut expected = None;
+            let walked = segment::walk(&*segment.file, from, end, Check::Header, |position, header| {
+                // One that jumped is damaged: reading it says so.
+                let fits = expected.is_none_or(|expected| header.base_offset == expected);
+                expected = fits.then(|| header.last_offset() + 1);
+                if fits && header.has_producer_id() && offsets.contains(&header.base_offset) {
+                    let batches = self.batches.entry(header.producer_id).or_default();
+                    if batches.len() == REMEMBERED_BATCHES {
+                        batches.pop_front();
+                    }
+                    batches.push_back((segment, position, *header));
+                }
+                !fits || header.base_offset < offsets.end
+            });
+            if let Err(error) = walked {
+                tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
             }
-            header.base_offset < offsets.end
-        });
-        if let Err(error) = walked {
-            tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
+        }
+    }
+
+    /// Remembers those that are good.
+    fn record(self, states: &mut ProducerStates, now_ms: i64) {
+        for (segment, position, header) in self.batches.into_values().flatten() {
+            let end = position + header.size_bytes() as u64;
+            let verified = segment.verified.covers(&(position..end));
+            if verified || segment::walk(&*segment.file, position, end, Check::Crc, |_, _| true).is_ok() {
+                states.record(&header, now_ms);
+                continue;
+            }
+            tracing::error!(file = %segment.file.path().display(), position, producer_id = header.producer_id, "batch is damaged: it is not remembered for its producer");
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) queued: bool,
     /// Whether a segment was closed since the last commit round.
     pub(crate) rolled: bool,
+    /// Offsets of the last marks, oldest first.
+    pub(crate) marks: Vec<i64>,
     /// Everything before this offset is on disk, its closed segments with their indexes.
     pub(crate) recovery_point: i64,
     /// What is acknowledged, and so readable.

@@ -33,8 +33,8 @@ pub(crate) struct StoredIndex<E> {
     files: Arc<dyn Files>,
     path: PathBuf,
     base_offset: i64,
-    /// The file holds this index, and nothing that was there before.
-    is_made: bool,
+    /// The file is there, and holds nothing but this index.
+    is_exact: bool,
     /// Number of entries.
     len: u64,
     last: Option<E>,
@@ -51,7 +51,7 @@ impl<E: Entry> StoredIndex<E> {
             files: Arc::clone(files),
             path: segment::path(dir, base_offset, E::SUFFIX),
             base_offset,
-            is_made: false,
+            is_exact: false,
             len: 0,
             last: None,
             in_order: OnceLock::new(),
@@ -61,7 +61,7 @@ impl<E: Entry> StoredIndex<E> {
     /// A file that is there; `None` when it cannot be read or its ends do not fit the segment.
     pub(crate) fn load(files: &Arc<dyn Files>, dir: &Path, base_offset: i64, log_bytes: u64) -> Option<Self> {
         let mut loaded = Self::new(files, dir, base_offset);
-        loaded.is_made = true;
+        loaded.is_exact = true;
         let file = files.open(&loaded.path, false).ok()?;
         let bytes = file.len().ok()?;
         let entry_bytes = Self::ENTRY_BYTES as u64;
@@ -81,6 +81,27 @@ impl<E: Entry> StoredIndex<E> {
         Some(loaded)
     }
 
+    /// The entries at the front of a file that are `wanted`; `None` when it cannot be read. What is behind them goes by the
+    /// first [`StoredIndex::append`].
+    pub(crate) fn load_while(
+        files: &Arc<dyn Files>,
+        dir: &Path,
+        base_offset: i64,
+        wanted: impl Fn(&E) -> bool,
+    ) -> Option<Self> {
+        let mut loaded = Self::new(files, dir, base_offset);
+        let file = files.open(&loaded.path, false).ok()?;
+        let count = file.len().ok()? / Self::ENTRY_BYTES as u64;
+        let entries = loaded.read(&*file, 0, count).ok()?;
+        // What is behind may be anything.
+        let wanted = entries.into_iter().take_while(wanted);
+        for entry in wanted {
+            loaded.len += 1;
+            loaded.last = Some(entry);
+        }
+        Some(loaded)
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -91,10 +112,10 @@ impl<E: Entry> StoredIndex<E> {
 
     /// Writes entries behind those that are there; returns the file, to be made durable.
     pub(crate) fn append(&mut self, entries: &[E]) -> io::Result<Arc<dyn File>> {
-        let file = self.files.open(&self.path, !self.is_made)?;
-        if !self.is_made {
-            file.set_len(0)?;
-            self.is_made = true;
+        let file = self.files.open(&self.path, !self.is_exact)?;
+        if !self.is_exact {
+            file.set_len(self.len * Self::ENTRY_BYTES as u64)?;
+            self.is_exact = true;
         }
         let Some(last) = entries.last() else {
             return Ok(file);

@@ -10,7 +10,8 @@ use crate::{
     index::TimeEntry,
     partition_log::PartitionLog,
     place::{Place, Trouble, place},
-    segment::{self, Check, WalkError},
+    segment::{self, Check, Segment, WalkError},
+    state::State,
 };
 
 /// An offset found by timestamp.
@@ -26,7 +27,8 @@ pub struct TimestampOffset {
 const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
 
 impl PartitionLog {
-    /// First offset whose timestamp is at least `timestamp`; `None` when there is none below the high watermark.
+    /// First offset whose timestamp is at least `timestamp`; `None` when there is none below the high watermark. Records
+    /// that are known to be lost are passed over.
     ///
     /// # Errors
     /// As [`PartitionLog::read`].
@@ -42,10 +44,10 @@ impl PartitionLog {
             .segments
             .iter()
             .filter(|segment| segment.max_timestamp >= timestamp && state.readable(segment) > 0)
-            .map(|segment| {
+            .flat_map(|segment| {
                 let near = segment.indexes.time_before(timestamp);
                 let offset = near.map_or(segment.base_offset, |entry| entry.offset);
-                Ok((place(&state, segment, offset, 0)?, near))
+                places_from(&state, segment, offset).map(move |place| Ok((place?, near)))
             })
             .collect();
         let places = places?;
@@ -85,7 +87,7 @@ impl PartitionLog {
             .max_by_key(|s| s.max_timestamp);
         let Some(best) = best else { return Ok(None) };
         let timestamp = best.max_timestamp;
-        let whole = place(&state, best, best.base_offset, 0)?;
+        let whole: Vec<Place> = places_from(&state, best, best.base_offset).collect::<Result<_, _>>()?;
         let near = place(&state, best, best.offset_of_max_timestamp, 0)?;
         let committed = best.offset_of_max_timestamp < state.committed.offset;
         drop(state);
@@ -99,18 +101,32 @@ impl PartitionLog {
         }
         // The largest one is not acknowledged yet: the largest before it.
         let mut largest = -1;
-        walk(&whole, |_, header| {
-            largest = largest.max(header.max_timestamp);
-            true
-        })
-        .map_err(|error| whole.trouble(error))?;
-        find_record(
-            &whole,
-            None,
-            |header| header.max_timestamp == largest,
-            |found| found.timestamp == largest,
-        )
+        for place in &whole {
+            walk(place, |_, header| {
+                largest = largest.max(header.max_timestamp);
+                true
+            })
+            .map_err(|error| place.trouble(error))?;
+        }
+        let found = whole.iter().map(|place| {
+            let candidate = |header: &BatchHeader| header.max_timestamp == largest;
+            find_record(place, None, candidate, |found| found.timestamp == largest)
+        });
+        found.into_iter().find_map(Result::transpose).transpose()
     }
+}
+
+/// A place from `offset` on, and one behind each damaged part.
+fn places_from(
+    state: &State,
+    segment: &Segment,
+    offset: i64,
+) -> impl Iterator<Item = Result<Place, Trouble>> {
+    let first = place(state, segment, offset, 0);
+    std::iter::successors(Some(first), move |before| {
+        let hole = before.as_ref().ok()?.damage.as_ref()?;
+        Some(place(state, segment, hole.next_offset, 0))
+    })
 }
 
 /// Walks over the batches of a place; those that nobody vouched for are verified.
@@ -149,9 +165,8 @@ fn find_record(
         found.is_none() && fault.is_none()
     })
     .map_err(|error| place.trouble(error))?;
-    match (found, fault, &place.damage) {
-        (None, Some(error), _) => Err(place.trouble(error)),
-        (None, None, Some(hole)) => Err(place.lost(hole)),
+    match (found, fault) {
+        (None, Some(error)) => Err(place.trouble(error)),
         _ => Ok(found),
     }
 }

@@ -5,7 +5,11 @@
 //! the range is remembered. When anything does not, the whole segment is examined: it comes out with its damage known and
 //! its indexes made anew. No lock of the log is held while files are read.
 
-use std::{io, ops::Range, sync::PoisonError};
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, PoisonError},
+};
 
 use jackfield_env::File;
 use jackfield_protocol::records::BatchHeader;
@@ -138,7 +142,8 @@ impl PartitionLog {
         if known.verified.is_all() {
             return Ok(());
         }
-        let (length, mut found) = (known.size, known.unread());
+        let mut found = Segment::over(Arc::clone(&known.file), base_offset, known.created_ms);
+        let (length, dir) = (known.size, state.dir.clone());
         let next_base = state.segments.get(index + 1).map(|next| next.base_offset);
         let end = next_base.unwrap_or(state.log_end_offset);
         let (epochs, index_interval_bytes) = (state.epochs.clone(), state.config.index_interval_bytes);
@@ -151,15 +156,20 @@ impl PartitionLog {
             verify_from: 0,
             epochs: &epochs,
             index_interval_bytes,
+            resumed_at: None,
         };
         examine::examine(&mut found, length, &bounds)?;
+        examine::report(&found);
+        if !found.is_damaged() {
+            let index = segment::path(&dir, base_offset, "index");
+            tracing::warn!(file = %index.display(), "the segment is good: its index or time index was not, and is made anew");
+        }
         let mut state = self.lock();
         let Some(index) = at(&state.segments) else {
             return Ok(());
         };
         state.hints.retain(|hint| hint.segment != base_offset);
         let closed = index + 1 < state.segments.len();
-        let dir = state.dir.clone();
         let segment = &mut state.segments[index];
         segment.take_over(found, length, end);
         if closed && !state.deleted && !state.closed {

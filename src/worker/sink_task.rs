@@ -5,26 +5,28 @@
 //! at the end. A batch the sink could not take for now is delivered again, the same bytes, while the partitions are
 //! paused and membership goes on.
 
+mod group_positions;
 mod incoming;
 mod positions;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jackfield_api::{ConnectError, ErrorKind};
 use jackfield_cluster::{
     CommittedOffset, FetchedRecords, GroupConsumer, GroupEvent, GroupSubscription, TopicPartition,
     TopicSelection,
 };
-use jackfield_plugin::{HostedSink, RecordError, SinkPosition};
+use jackfield_plugin::{HostedSink, RecordError, SinkPosition, StoredOffsets};
 use tokio::time::Instant;
 
 use self::{
+    group_positions::GroupPositions,
     incoming::{Delivery, Incoming, offset_of, pair},
     positions::Positions,
 };
 use crate::{
     errors::{RecordFailure, Stage, Tolerance},
-    stores::{offsets, status::State},
+    stores::status::State,
     task::{Backoff, Control, ControlReceiver, TaskContext, TaskFailure},
 };
 
@@ -34,10 +36,9 @@ const FETCH_BYTES: usize = 1 << 20;
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let incoming = Incoming::new(context)?;
-    let sink = context
-        .plugin
-        .start_sink(&context.task_config, context.services(offsets::none()))
-        .await;
+    let group_positions = Arc::new(GroupPositions::default());
+    let services = context.services(Arc::clone(&group_positions) as Arc<dyn StoredOffsets>);
+    let sink = context.plugin.start_sink(&context.task_config, services).await;
     let sink = sink.map_err(|error| context.plugin_failure("start", &error))?;
     let config = &context.config;
     let subscription = GroupSubscription {
@@ -62,6 +63,7 @@ pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Resu
         consumer,
         incoming,
         positions: Positions::default(),
+        group_positions,
         tolerance: Tolerance::default(),
         interval,
         next_flush: Instant::now() + interval,
@@ -78,6 +80,7 @@ struct SinkTask<'a> {
     consumer: Box<dyn GroupConsumer>,
     incoming: Incoming,
     positions: Positions,
+    group_positions: Arc<GroupPositions>,
     tolerance: Tolerance,
     interval: Duration,
     next_flush: Instant,
@@ -152,6 +155,12 @@ impl SinkTask<'_> {
         if opened.is_empty() {
             return Ok(());
         }
+        let group = self.consumer.committed().await;
+        let group = group.map_err(|error| {
+            self.context
+                .cluster_failure("reading the group's offsets", &error)
+        })?;
+        self.group_positions.set(group);
         let result = self.sink.open(&opened).await;
         result.map_err(|error| self.context.plugin_failure("open", &error))?;
         self.flush().await
@@ -202,6 +211,8 @@ impl SinkTask<'_> {
         #[cfg(feature = "planted-bugs")]
         self.commit_before_the_flush(delivery).await;
         let mut accepted = delivery.records == 0;
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::pass("sink.before-write");
         while !accepted {
             match self.sink.put(delivery.batch.clone()).await {
                 Ok(errors) => {
@@ -216,6 +227,8 @@ impl SinkTask<'_> {
                 Err(error) => return Err(self.put_failure(delivery, &error)),
             }
         }
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::pass("sink.written");
         if backoff.reset() {
             let partitions = self.positions.partitions();
             self.consumer.resume(&partitions);
@@ -344,11 +357,20 @@ impl SinkTask<'_> {
         self.flush().await
     }
 
-    /// Lets the sink make everything safe, and commits what it says.
+    /// Lets the sink make everything safe, and commits what it says. After a commit the sink is asked again: what it may
+    /// do only now need not wait for the next interval.
     async fn flush(&mut self) -> Result<(), TaskFailure> {
         self.next_flush = Instant::now() + self.interval;
+        if self.commit_what_is_safe().await? {
+            self.commit_what_is_safe().await?;
+        }
+        Ok(())
+    }
+
+    /// `true` = something was committed.
+    async fn commit_what_is_safe(&mut self) -> Result<bool, TaskFailure> {
         if self.positions.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let safe = match self.sink.pre_commit(&self.positions.current()).await {
             Ok(safe) => safe,
@@ -359,25 +381,36 @@ impl SinkTask<'_> {
                     error = %error,
                     "flush failed and is repeated"
                 );
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => return Err(self.context.plugin_failure("flush", &error)),
         };
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::pass("sink.synced");
         let commits = self.positions.to_commit(safe);
         if commits.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
+        #[cfg(feature = "planted-bugs")]
+        crate::planted::pass("sink.before-commit");
         match self.consumer.commit(commits.clone()).await {
-            Ok(()) => self.positions.committed(&commits),
+            Ok(()) => {
+                #[cfg(feature = "planted-bugs")]
+                crate::planted::pass("sink.committed");
+                self.positions.committed(&commits);
+                Ok(true)
+            }
             // The next commit holds these positions too; after a rebalance the records come again.
-            Err(error) => tracing::warn!(
-                connector = self.context.connector,
-                task = self.context.task,
-                error = %error,
-                "offsets were not committed"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    connector = self.context.connector,
+                    task = self.context.task,
+                    error = %error,
+                    "offsets were not committed"
+                );
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Holds still until told otherwise, and stays a member of the group.

@@ -1,6 +1,7 @@
 //! The checker of what producers were promised: a history of acknowledgements held against what can be read afterwards.
 //!
-//! Values are unique. A value whose send ended without an answer may be there or not, but at most once.
+//! Values are unique. A value whose send ended without an answer may be there or not, but at most once. Producers without
+//! idempotence may repeat and reorder what they were not answered for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,8 +13,23 @@ pub(crate) type Place = (i32, i64);
 pub(crate) struct History {
     acknowledged: Vec<(String, Place)>,
     attempted: BTreeSet<String>,
-    /// What was read, and how many acknowledgements there were before.
-    reads: Vec<(BTreeMap<Place, String>, usize)>,
+    reads: Vec<Read>,
+}
+
+/// Everything that could be read at one time.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) values: BTreeMap<Place, String>,
+    /// Log start offsets of partitions that had been cut by retention.
+    pub(crate) starts: BTreeMap<i32, i64>,
+    /// How many acknowledgements there had been before.
+    pub(crate) acknowledgements: usize,
+}
+
+impl Read {
+    fn is_expired(&self, (partition, offset): Place) -> bool {
+        self.starts.get(&partition).is_some_and(|start| offset < *start)
+    }
 }
 
 /// What a checker can find.
@@ -42,39 +58,41 @@ impl History {
         self.acknowledged.push((value, place));
     }
 
-    /// Everything that could be read at one time, when there had been `acknowledgements` before.
-    pub(crate) fn read(&mut self, values: BTreeMap<Place, String>, acknowledgements: usize) {
-        self.reads.push((values, acknowledgements));
+    /// What was read.
+    pub(crate) fn read(&mut self, read: Read) {
+        self.reads.push(read);
     }
 
     pub(crate) fn acknowledgements(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// All anomalies, sorted. `order` maps a value to its producer and its number in it.
-    pub(crate) fn check(&self, order: impl Fn(&str) -> (String, u64)) -> Vec<Anomaly> {
+    /// All anomalies, sorted. `order` maps the value of an idempotent producer to the producer and the number in it.
+    pub(crate) fn check(&self, order: impl Fn(&str) -> Option<(String, u64)>) -> Vec<Anomaly> {
         let mut found = BTreeSet::new();
         self.check_offsets(&mut found);
-        for (read, before) in &self.reads {
-            for (value, place) in &self.acknowledged[..*before] {
-                if read.get(place) != Some(value) {
+        for read in &self.reads {
+            for (value, place) in &self.acknowledged[..read.acknowledgements] {
+                if !read.is_expired(*place) && read.values.get(place) != Some(value) {
                     found.insert(Anomaly::Lost(value.clone()));
                 }
             }
         }
-        let (last, _) = self.reads.last().expect("a read after the run");
+        let last = self.reads.last().expect("a read after the run");
         let mut times = HashMap::new();
         let mut latest: HashMap<(String, i32), u64> = HashMap::new();
-        for ((partition, _), value) in last {
+        for ((partition, _), value) in &last.values {
             if !self.attempted.contains(value) {
                 found.insert(Anomaly::Unknown(value.clone()));
             }
+            let Some((producer, number)) = order(value) else {
+                continue;
+            };
             let count: &mut u32 = times.entry(value).or_default();
             *count += 1;
             if *count == 2 {
                 found.insert(Anomaly::Duplicate(value.clone()));
             }
-            let (producer, number) = order(value);
             let before = latest.insert((producer, *partition), number);
             if *count == 1 && before.is_some_and(|before| before > number) {
                 found.insert(Anomaly::Reordered(value.clone()));
@@ -89,7 +107,7 @@ impl History {
         let read = self
             .reads
             .iter()
-            .flat_map(|(read, _)| read)
+            .flat_map(|read| &read.values)
             .map(|(place, value)| (*place, value));
         for (place, value) in acknowledged.chain(read) {
             let first = values.entry(place).or_insert(value);
@@ -104,9 +122,21 @@ impl History {
 mod tests {
     use super::*;
 
-    fn order(value: &str) -> (String, u64) {
+    /// Producer `x` is not idempotent.
+    fn order(value: &str) -> Option<(String, u64)> {
         let (producer, number) = value.split_once('-').unwrap();
-        (producer.to_owned(), number.parse().unwrap())
+        (producer != "x").then(|| (producer.to_owned(), number.parse().unwrap()))
+    }
+
+    fn read(values: &[(i64, &str)], acknowledgements: usize) -> Read {
+        Read {
+            values: values
+                .iter()
+                .map(|(offset, value)| ((0, *offset), (*value).to_owned()))
+                .collect(),
+            acknowledgements,
+            ..Read::default()
+        }
     }
 
     /// Runs the checker over sent values, acknowledgements and reads (each a list of offset and value, partition 0).
@@ -116,12 +146,8 @@ mod tests {
         for (offset, value) in acknowledged {
             history.acknowledge((*value).to_owned(), (0, *offset));
         }
-        for read in reads {
-            let read = read
-                .iter()
-                .map(|(offset, value)| ((0, *offset), (*value).to_owned()))
-                .collect();
-            history.read(read, acknowledged.len());
+        for values in reads {
+            history.read(read(values, acknowledged.len()));
         }
         history.check(order)
     }
@@ -146,10 +172,20 @@ mod tests {
         // What is acknowledged after a read need not be in it.
         let mut history = History::default();
         history.attempt("a-0");
-        history.read(BTreeMap::new(), 0);
+        history.read(read(&[], 0));
         history.acknowledge("a-0".to_owned(), (0, 0));
-        history.read(BTreeMap::from([((0, 0), "a-0".to_owned())]), 1);
+        history.read(read(&[(0, "a-0")], 1));
+        // What retention has removed need not, either.
+        history.read(Read {
+            starts: BTreeMap::from([(0, 1)]),
+            ..read(&[], 1)
+        });
         assert_eq!(history.check(order), []);
+        // A producer without idempotence may repeat.
+        assert_eq!(
+            check(&["x-0", "x-1"], &[], &[&[(0, "x-0"), (1, "x-1"), (2, "x-0")]]),
+            []
+        );
     }
 
     #[test]

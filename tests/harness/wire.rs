@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -43,22 +42,77 @@ pub(crate) fn topic(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
+/// What a partition holds.
+#[derive(Debug)]
+pub(crate) struct ReadLog {
+    pub(crate) start: i64,
+    pub(crate) records: Vec<ReadRecord>,
+    pub(crate) bytes: usize,
+}
+
+/// A request that creates a topic.
+pub(crate) fn creation(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreateTopicsRequest {
+    let configs = configs
+        .iter()
+        .map(|(key, value)| {
+            CreatableTopicConfig::default()
+                .with_name(text(key))
+                .with_value(Some(text(value)))
+        })
+        .collect();
+    CreateTopicsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topics(vec![
+            CreatableTopic::default()
+                .with_name(topic(name))
+                .with_num_partitions(partitions)
+                .with_replication_factor(1)
+                .with_configs(configs),
+        ])
+}
+
+/// A request that produces one batch with acks=all.
+pub(crate) fn production(name: &str, partition: i32, batch: Vec<u8>) -> ProduceRequest {
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![
+            TopicProduceData::default()
+                .with_name(topic(name))
+                .with_partition_data(vec![
+                    PartitionProduceData::default()
+                        .with_index(partition)
+                        .with_records(Some(batch.into())),
+                ]),
+        ])
+}
+
 impl Wire {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
+        Self::try_connect(port).unwrap()
+    }
+
+    /// As [`Wire::connect`], for a broker that may be down.
+    pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(wait::PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
             stream,
             correlation: 0,
-        }
+        })
     }
 
     /// Sends a request and waits for its answer.
     pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.try_call(version, request).unwrap()
+    }
+
+    /// As [`Wire::call`], for a broker that may go away.
+    pub(crate) fn try_call<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
         let frame = self.frame(version, request);
-        self.send(&frame).unwrap();
-        let mut body = Bytes::from(self.receive().unwrap());
+        self.send(&frame)?;
+        let mut body = Bytes::from(self.receive()?);
         let api = ApiKey::try_from(R::KEY).unwrap();
         let header = ResponseHeader::decode(&mut body, api.response_header_version(version)).unwrap();
         assert_eq!(header.correlation_id, self.correlation, "answers come in order");
@@ -68,7 +122,7 @@ impl Wire {
             "{} bytes after the answer to {api:?} v{version}",
             body.len()
         );
-        response
+        Ok(response)
     }
 
     /// The bytes of a request, length first.
@@ -103,24 +157,7 @@ impl Wire {
 
     /// Creates a topic; an error code other than 0 fails the test.
     pub(crate) fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
-        let configs = configs
-            .iter()
-            .map(|(key, value)| {
-                CreatableTopicConfig::default()
-                    .with_name(text(key))
-                    .with_value(Some(text(value)))
-            })
-            .collect();
-        let request = CreateTopicsRequest::default()
-            .with_timeout_ms(30_000)
-            .with_topics(vec![
-                CreatableTopic::default()
-                    .with_name(topic(name))
-                    .with_num_partitions(partitions)
-                    .with_replication_factor(1)
-                    .with_configs(configs),
-            ]);
-        let response = self.call(5, &request);
+        let response = self.call(5, &creation(name, partitions, configs));
         let result = &response.topics[0];
         assert_eq!(
             result.error_code, 0,
@@ -148,19 +185,7 @@ impl Wire {
 
     /// Produces one batch with acks=all: error code and base offset.
     pub(crate) fn try_produce(&mut self, name: &str, partition: i32, batch: Vec<u8>) -> (i16, i64) {
-        let request = ProduceRequest::default()
-            .with_acks(-1)
-            .with_timeout_ms(30_000)
-            .with_topic_data(vec![
-                TopicProduceData::default()
-                    .with_name(topic(name))
-                    .with_partition_data(vec![
-                        PartitionProduceData::default()
-                            .with_index(partition)
-                            .with_records(Some(batch.into())),
-                    ]),
-            ]);
-        let response = self.call(9, &request);
+        let response = self.call(9, &production(name, partition, batch));
         let result = &response.responses[0].partition_responses[0];
         (result.error_code, result.base_offset)
     }
@@ -174,6 +199,13 @@ impl Wire {
 
     /// Log end offset (-1) or log start offset (-2).
     pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
+        let (code, offset) = self.try_list_offset(name, partition, timestamp);
+        assert_eq!(code, 0, "listing offsets of {name}-{partition}");
+        offset
+    }
+
+    /// As [`Wire::list_offset`]: error code and offset.
+    pub(crate) fn try_list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> (i16, i64) {
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_topics(vec![
@@ -187,12 +219,16 @@ impl Wire {
             ]);
         let response = self.call(5, &request);
         let result = &response.topics[0].partitions[0];
-        assert_eq!(result.error_code, 0, "listing offsets of {name}-{partition}");
-        result.offset
+        (result.error_code, result.offset)
     }
 
     /// One fetch without waiting: error code, and the batches from `offset` on as they are.
     pub(crate) fn try_fetch(&mut self, name: &str, partition: i32, offset: i64) -> (i16, Bytes) {
+        self.fetch_once(name, partition, offset).unwrap()
+    }
+
+    /// As [`Wire::try_fetch`], for a broker that may close the connection instead.
+    fn fetch_once(&mut self, name: &str, partition: i32, offset: i64) -> io::Result<(i16, Bytes)> {
         let fetched = FetchPartition::default()
             .with_partition(partition)
             .with_current_leader_epoch(-1)
@@ -209,10 +245,10 @@ impl Wire {
                     .with_topic(topic(name))
                     .with_partitions(vec![fetched]),
             ]);
-        let response = self.call(11, &request);
+        let response = self.try_call(11, &request)?;
         assert_eq!(response.error_code, 0);
         let result = &response.responses[0].partitions[0];
-        (result.error_code, result.records.clone().unwrap_or_default())
+        Ok((result.error_code, result.records.clone().unwrap_or_default()))
     }
 
     /// As [`Wire::try_fetch`]; an error code other than 0 fails the test.
@@ -230,11 +266,21 @@ impl Wire {
 
     /// As [`Wire::read_all`], for brokers that may be unable to serve what they acknowledged.
     pub(crate) fn try_read_all(&mut self, name: &str, partition: i32) -> Result<Vec<ReadRecord>, String> {
-        let end = self.list_offset(name, partition, -1);
-        let mut next = self.list_offset(name, partition, -2);
+        self.try_read(name, partition).map(|read| read.records)
+    }
+
+    /// As [`Wire::try_read_all`], with the log start offset and the bytes that were read.
+    pub(crate) fn try_read(&mut self, name: &str, partition: i32) -> Result<ReadLog, String> {
+        let mut bound = |timestamp| match self.try_list_offset(name, partition, timestamp) {
+            (0, offset) => Ok(offset),
+            (code, _) => Err(format!("error code {code} for the bounds of {name}-{partition}")),
+        };
+        let (end, start) = (bound(-1)?, bound(-2)?);
+        let (mut next, mut bytes) = (start, 0);
         let mut records = Vec::new();
         while next < end {
-            let (code, data) = self.try_fetch(name, partition, next);
+            let fetched = self.fetch_once(name, partition, next);
+            let (code, data) = fetched.map_err(|error| format!("fetching at {next}: {error}"))?;
             let batches = batches::split(&data);
             let Some(last) = batches.last() else {
                 return Err(format!(
@@ -248,8 +294,13 @@ impl Wire {
             );
             let base = i64::from_be_bytes(last[..8].try_into().unwrap());
             next = base + i64::from(i32::from_be_bytes(last[23..27].try_into().unwrap())) + 1;
+            bytes += data.len();
         }
-        Ok(records)
+        Ok(ReadLog {
+            start,
+            records,
+            bytes,
+        })
     }
 
     /// The topic's id.

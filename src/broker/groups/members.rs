@@ -189,6 +189,16 @@ impl Groups {
         Ok((left.unwrap_or_else(nobody), after_offset))
     }
 
+    /// Ids of the members that a client of this name joined, as the group was loaded or has changed since.
+    ///
+    /// # Errors
+    /// When the group is not served here or now.
+    pub fn members_of_client(&self, group_id: &str, client_id: &str) -> Result<Vec<String>, GroupError> {
+        let shard = self.open_shard(group_id)?;
+        let entry = shard.groups.get(group_id);
+        Ok(entry.map_or_else(Vec::new, |entry| entry.group.members_of_client(client_id)))
+    }
+
     /// Follows a group's rebalances: the value changes whenever the group's state does, so that members in this
     /// process need not wait for their next heartbeat.
     pub fn watch_rebalances(&self, group_id: &str) -> watch::Receiver<u64> {

@@ -97,7 +97,7 @@ impl EmbeddedGroupConsumer {
         match (held, &self.phase) {
             (Held::Failed(error), _) => Err(error),
             (Held::Assigned(generation), Phase::Joining) => {
-                let committed = self.committed(&generation).await?;
+                let committed = self.committed_of(&generation).await?;
                 self.fetcher.assign(self.broker.topics(), &committed);
                 self.phase = Phase::Assigned(generation);
                 Ok(Some(GroupEvent::Assigned(committed)))
@@ -123,7 +123,7 @@ impl EmbeddedGroupConsumer {
         }
     }
 
-    async fn committed(&self, generation: &Generation) -> Result<Vec<CommittedOffset>, ClusterError> {
+    async fn committed_of(&self, generation: &Generation) -> Result<Vec<CommittedOffset>, ClusterError> {
         let wanted: Vec<GroupPartition> = generation.partitions.iter().map(group_partition).collect();
         let fetched = self.broker.groups().fetch(&self.group_id, Some(&wanted)).await;
         let fetched = fetched.map_err(|error| ClusterError::group(error, &self.group_id))?;
@@ -197,6 +197,20 @@ impl GroupConsumer for EmbeddedGroupConsumer {
             Phase::Assigned(generation) => generation.partitions.clone(),
             Phase::Joining | Phase::Revoked(_) | Phase::Lost => Vec::new(),
         }
+    }
+
+    async fn committed(&self) -> Result<Vec<CommittedOffset>, ClusterError> {
+        let fetched = self.broker.groups().fetch(&self.group_id, None).await;
+        let fetched = fetched.map_err(|error| ClusterError::group(error, &self.group_id))?;
+        let committed = fetched.into_iter().map(|fetched| CommittedOffset {
+            partition: TopicPartition {
+                topic: fetched.partition.topic.into(),
+                partition: fetched.partition.partition,
+            },
+            offset: Some(fetched.offset).filter(|offset| *offset >= 0),
+            metadata: fetched.metadata,
+        });
+        Ok(committed.collect())
     }
 
     async fn commit(&mut self, offsets: Vec<CommittedOffset>) -> Result<(), ClusterError> {

@@ -115,7 +115,29 @@ impl Membership {
         }
     }
 
+    /// A member of the same name is from a process that was killed, or from a task that was given up. It will not come
+    /// back, so that nobody has to wait for the end of its session.
+    async fn remove_predecessors(&self) -> Result<(), GroupError> {
+        let groups = self.broker.groups();
+        let members = groups.members_of_client(&self.group_id, &self.client_id)?;
+        if members.is_empty() {
+            return Ok(());
+        }
+        let leaving: Vec<_> = members
+            .into_iter()
+            .map(|member_id| LeavingMember {
+                member_id,
+                group_instance_id: None,
+            })
+            .collect();
+        // One that left meanwhile is as good.
+        groups.leave(&self.group_id, &leaving).await.map(drop)
+    }
+
     async fn hold_membership(&mut self) -> ClusterError {
+        if let Err(error) = self.remove_predecessors().await {
+            tracing::warn!(group = %self.group_id, %error, "members that died before are waited for");
+        }
         loop {
             self.standing.send_modify(|standing| {
                 *standing = Standing {

@@ -1,6 +1,15 @@
 //! The port over a real broker core in a temporary directory.
 
-use std::{collections::BTreeMap, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -119,10 +128,14 @@ fn names(topics: &[&str]) -> TopicSelection {
 
 impl Rig {
     async fn consumer(&self, group: &str, topics: &[&str]) -> Box<dyn GroupConsumer> {
-        self.cluster
-            .join_group(subscription(group, "connector-consumer-x-0", names(topics)))
-            .await
-            .unwrap()
+        static TASKS: AtomicUsize = AtomicUsize::new(0);
+        let client = format!("connector-consumer-x-{}", TASKS.fetch_add(1, Ordering::Relaxed));
+        self.task(group, &client, topics).await
+    }
+
+    async fn task(&self, group: &str, client: &str, topics: &[&str]) -> Box<dyn GroupConsumer> {
+        let subscription = subscription(group, client, names(topics));
+        self.cluster.join_group(subscription).await.unwrap()
     }
 
     async fn append(&self, records: PartitionRecords) -> Vec<i64> {
@@ -234,6 +247,20 @@ async fn a_dropped_consumer_leaves_its_partitions_to_the_others() {
     assert_eq!(assigned(&mut *second).await.len(), 2);
 }
 
+/// A task that was killed or given up does not answer any more, and its session would last a while.
+#[tokio::test]
+async fn a_task_does_not_wait_for_its_predecessor() {
+    let rig = rig(&[("t", 2)]).await;
+    let mut first = rig.task("g", "connector-consumer-x-0", &["t"]).await;
+    assert_eq!(assigned(&mut *first).await.len(), 2);
+    let mut second = rig.task("g", "connector-consumer-x-0", &["t"]).await;
+    assert_eq!(assigned(&mut *second).await.len(), 2);
+    event(&mut *first, |event| {
+        matches!(event, GroupEvent::Lost(_)).then_some(())
+    })
+    .await;
+}
+
 /// The two ends of a consumer that is dropped do not go at the same moment.
 #[tokio::test]
 async fn a_membership_that_is_lost_ends_with_its_consumer() {
@@ -321,7 +348,17 @@ async fn a_commit_with_metadata_survives_the_broker() {
         .join_group(subscription("g", "c", names(&["t"])))
         .await
         .unwrap();
-    assert_eq!(assigned(&mut *consumer).await, [committed]);
+    assert_eq!(assigned(&mut *consumer).await, std::slice::from_ref(&committed));
+    let group = cluster
+        .join_group(subscription("g", "d", names(&["other"])))
+        .await
+        .unwrap();
+    assert_eq!(
+        group.committed().await.unwrap(),
+        [committed],
+        "also to who does not hold the partition"
+    );
+    group.leave().await.unwrap();
     // Within a batch the reader skips what was delivered.
     assert_eq!(values(&fetched(&mut *consumer).await), ["d"]);
 }

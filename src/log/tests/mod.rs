@@ -3,13 +3,16 @@
 mod appending;
 mod bounded;
 mod commits;
+mod damage;
 mod faults;
 mod golden;
 mod hostile;
+mod marks;
 mod model;
 mod reading;
 mod recovery;
 mod retention;
 mod rig;
+mod sample;
 mod torn;
 mod waiting;

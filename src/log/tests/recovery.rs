@@ -2,31 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::rig::{Rig, TOPIC, batch, batch_at, config, from_producer, names, wait};
+use super::rig::{Rig, TOPIC, batch, batch_at, config, copy, from_producer, names, reset, wait};
 use crate::{AppendOrigin, ReadError};
 
 const FIRST: &str = "00000000000000000000.log";
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// Replaces the log directories by a copy.
-fn reset(rig: &Rig, saved: &Path) {
-    for dir in rig.log_dirs() {
-        fs::remove_dir_all(&dir).unwrap();
-        copy(&saved.join(dir.file_name().unwrap()), &dir);
-    }
-}
 
 fn flip(path: &Path, at: usize) {
     let mut content = fs::read(path).unwrap();

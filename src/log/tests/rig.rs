@@ -96,7 +96,9 @@ impl Rig {
             producer_id_expiration_ms: 86_400_000,
             retention_check_interval_ms: i64::MAX,
         };
-        self.manager = Some(LogManager::open(manager_config, self.config.clone(), env)?);
+        let manager = LogManager::open(manager_config, self.config.clone(), env)?;
+        manager.start_maintenance()?;
+        self.manager = Some(manager);
         Ok(())
     }
 
@@ -217,6 +219,27 @@ pub(super) fn decode(data: &Bytes) -> Vec<(i64, String)> {
     }
     assert_eq!(bytes, data.len(), "whole batches only");
     seen
+}
+
+pub(super) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Replaces the log directories by a copy.
+pub(super) fn reset(rig: &Rig, saved: &Path) {
+    for dir in rig.log_dirs() {
+        std::fs::remove_dir_all(&dir).unwrap();
+        copy(&saved.join(dir.file_name().unwrap()), &dir);
+    }
 }
 
 pub(super) fn batch(values: &[&str]) -> BytesMut {

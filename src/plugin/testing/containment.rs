@@ -255,6 +255,36 @@ async fn watching_outside_of_the_granted_directories_says_which_key_to_set() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_in_a_watched_directory_wakes() {
+    let fixture = Fixture::new(Limits::default());
+    let directory = fixture.granted();
+    for form in BOTH {
+        let services = Services::default();
+        let config = entries(&[("do", "watch"), ("argument", directory.to_str().unwrap())]);
+        let plugin = fixture.load(form).await;
+        let mut task = plugin.start_source(&config, services.task()).await.unwrap();
+        match task.poll(POLL).await.unwrap() {
+            Polled::Batch(batch) => assert_eq!(texts(&batch), ["true"], "{form}"),
+            Polled::Idle(_) => panic!("{form}: idle"),
+        }
+        let woken = || tokio::time::timeout(DEADLINE, services.wake.notified());
+        woken().await.expect("told that watching has begun");
+        for step in 0..3 {
+            fs::write(directory.join(format!("{form}-{}", step / 2)), "changed").unwrap();
+            woken()
+                .await
+                .unwrap_or_else(|_| panic!("{form}: woken in step {step}"));
+            // What one step gave rise to does not count for the next.
+            while tokio::time::timeout(Duration::from_millis(50), services.wake.notified())
+                .await
+                .is_ok()
+            {}
+        }
+        task.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_package_gets_only_what_it_asks_for() {
     let root = tempfile::tempdir().unwrap();
     let wasm = Some(misbehaving()[1].as_path());

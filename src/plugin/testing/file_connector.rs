@@ -86,11 +86,8 @@ async fn drive_source(form: Form) {
     let batch = next(&mut *source, &services.wake, POLL).await;
     assert_eq!(texts(&batch), ["third"], "{form}");
     let (partition, offset) = last_offset(&batch);
-    assert_eq!(
-        offset,
-        format!("{{\"position\":{}}}", "hello\nwörld\nthird\n".len()),
-        "{form}"
-    );
+    let position = format!("{{\"position\":{},\"device\":", "hello\nwörld\nthird\n".len());
+    assert!(offset.starts_with(&position), "{form}: {offset}");
     source.stop().await;
 
     append(&path, "fourth\n");
@@ -176,7 +173,8 @@ async fn drive_sink(form: Form) {
     let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
     sink.open(&committed).await.unwrap();
     sink.put(sink_batch(&["three"], 2)).await.unwrap();
-    sink.pre_commit(&[position(3, &committed[0].metadata)])
+    let last = sink
+        .pre_commit(&[position(3, &committed[0].metadata)])
         .await
         .unwrap();
     sink.stop().await;
@@ -185,6 +183,25 @@ async fn drive_sink(form: Form) {
         "one\ntwo\nthree\n",
         "{form}: exactly once"
     );
+
+    // Another topic takes the place of "t", whose commit says where the file ends.
+    append(&path, "torn");
+    let known = format!(
+        r#"[{{"topic":"t","partition":0,"offset":3,"metadata":{}}}]"#,
+        serde_json::to_string(&last[0].metadata).unwrap()
+    );
+    let mut services = Services::default();
+    services
+        .stored
+        .insert(jackfield_api::GROUP_POSITIONS.to_owned(), known);
+    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
+    let new = SinkPosition {
+        topic: "other".into(),
+        ..position(-1, "")
+    };
+    sink.open(&[new]).await.unwrap();
+    sink.stop().await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n", "{form}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -270,6 +287,142 @@ async fn drive_full_disk(form: Form) {
 async fn a_full_disk_loses_nothing_in_both_forms() {
     for form in BOTH {
         drive_full_disk(form).await;
+    }
+}
+
+/// Files of a partition below `directory`, hidden ones too, with their content.
+fn files_of(directory: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(directory.join("t/0")).unwrap();
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read_to_string(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn rolling(directory: &Path) -> BTreeMap<String, String> {
+    entries(&[
+        ("file.directory", directory.to_str().unwrap()),
+        ("file.roll.records", "2"),
+        ("topics", "t"),
+    ])
+}
+
+/// Files get their names after the commit of their records, and what was not committed is cut or removed.
+async fn drive_rolling_sink(form: Form) {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let plugin = load(root, "FileStreamSink", form).await;
+    let config = rolling(root);
+    assert_eq!(plugin.validate(&config).await.unwrap(), []);
+    assert_eq!(plugin.task_configs(&config, 3).await.unwrap().len(), 3, "{form}");
+    let services = Services::default();
+    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
+    sink.open(&[position(-1, "")]).await.unwrap();
+    sink.put(sink_batch(&["a", "b", "c"], 0)).await.unwrap();
+    let name = |first: i64| format!("{first:020}.txt");
+    let part = |first: i64| format!(".{first:020}.txt.part");
+    let file = |name: String, content: &str| (name, content.to_owned());
+    let committed = sink.pre_commit(&[position(3, "")]).await.unwrap();
+    assert_eq!(
+        files_of(root),
+        [file(part(0), "a\nb\n"), file(part(2), "c\n")],
+        "{form}"
+    );
+    sink.pre_commit(&committed).await.unwrap();
+    assert_eq!(
+        files_of(root),
+        [file(part(2), "c\n"), file(name(0), "a\nb\n")],
+        "{form}"
+    );
+    sink.put(sink_batch(&["lost", "lost", "lost"], 3)).await.unwrap();
+    sink.stop().await;
+    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
+    sink.open(&committed).await.unwrap();
+    assert_eq!(
+        files_of(root),
+        [file(part(2), "c\n"), file(name(0), "a\nb\n")],
+        "{form}"
+    );
+    sink.put(sink_batch(&["d"], 3)).await.unwrap();
+    let committed = sink
+        .pre_commit(&[position(4, &committed[0].metadata)])
+        .await
+        .unwrap();
+    sink.pre_commit(&committed).await.unwrap();
+    sink.stop().await;
+    assert_eq!(
+        files_of(root),
+        [file(name(0), "a\nb\n"), file(name(2), "c\nd\n")],
+        "{form}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rolling_files_are_finished_by_commits_in_both_forms() {
+    for form in BOTH {
+        drive_rolling_sink(form).await;
+    }
+}
+
+/// A batch of which a part was written before the disk was full is continued, also after a restart from the commit.
+async fn drive_full_disk_of_rolling_files(form: Form) {
+    let Some(disk) = SmallDisk::mount(512 << 10) else {
+        return;
+    };
+    let root = disk.0.path();
+    let filler = root.join("filler");
+    let plugin = load(root, "FileStreamSink", form).await;
+    let config = rolling(root);
+    let services = Services::default();
+    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
+    sink.open(&[position(-1, "")]).await.unwrap();
+    sink.put(sink_batch(&["first"], 0)).await.unwrap();
+    fs::write(&filler, vec![0; 384 << 10]).unwrap();
+    let long = "x".repeat(200 << 10);
+    let rest = ["second", &long, "fourth", "fifth"];
+    for _ in 0..3 {
+        let error = sink.put(sink_batch(&rest, 1)).await.unwrap_err();
+        assert_eq!(error.kind, jackfield_api::ErrorKind::Retriable, "{form}: {error}");
+        let error = sink.pre_commit(&[position(1, "")]).await.unwrap_err();
+        assert_eq!(error.kind, jackfield_api::ErrorKind::Retriable, "{form}: {error}");
+    }
+    fs::remove_file(&filler).unwrap();
+    // The worker still stands before the batch, of which two records are in the files.
+    let committed = sink.pre_commit(&[position(1, "")]).await.unwrap();
+    assert_eq!(committed[0].offset, 1, "{form}");
+    sink.stop().await;
+    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
+    sink.open(&committed).await.unwrap();
+    sink.put(sink_batch(&rest, 1)).await.unwrap();
+    let committed = sink
+        .pre_commit(&[position(5, &committed[0].metadata)])
+        .await
+        .unwrap();
+    sink.pre_commit(&committed).await.unwrap();
+    sink.stop().await;
+    let contents: Vec<_> = files_of(root).into_iter().map(|(_, content)| content).collect();
+    assert!(
+        contents
+            == [
+                "fifth\n".to_owned(),
+                "first\nsecond\n".to_owned(),
+                format!("{long}\nfourth\n")
+            ],
+        "{form}: {:?}",
+        contents.iter().map(String::len).collect::<Vec<_>>()
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_repeats_nothing_in_rolling_files_in_both_forms() {
+    for form in BOTH {
+        drive_full_disk_of_rolling_files(form).await;
     }
 }
 

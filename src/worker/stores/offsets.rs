@@ -119,11 +119,6 @@ fn comparable(mut value: serde_json::Value) -> String {
     value.to_string()
 }
 
-/// Store of a source task without a stored offset, and of every sink task.
-pub(crate) fn none() -> Arc<ConnectorOffsets> {
-    Arc::default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

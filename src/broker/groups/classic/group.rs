@@ -376,6 +376,13 @@ impl ClassicGroup {
         self.members.values().map(member).collect()
     }
 
+    /// Ids of the members that a client of this name joined.
+    pub(crate) fn members_of_client(&self, client_id: &str) -> Vec<String> {
+        let members = self.members.values();
+        let of_client = members.filter(|member| member.client_id == client_id);
+        of_client.map(|member| member.id.clone()).collect()
+    }
+
     /// The group's record with the given assignment (missing members get an empty one).
     pub(super) fn record(&self, assignment: impl Fn(&Member) -> Bytes) -> GroupRecord {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();

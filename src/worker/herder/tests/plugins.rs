@@ -62,8 +62,12 @@ pub(super) struct SinkState {
     pub(super) flush_errors: VecDeque<ConnectError>,
     /// Positions given to `open`, with the metadata found there.
     pub(super) opened: Vec<SinkPosition>,
+    /// What the host knew of the whole group at each `open`.
+    pub(super) group: Vec<String>,
     pub(super) closed: usize,
     pub(super) flushes: usize,
+    /// Metadata of the first partition that each flush found committed.
+    pub(super) flushed: Vec<String>,
     pub(super) stopped: usize,
 }
 
@@ -183,9 +187,10 @@ impl ConnectorPlugin for TestPlugin {
     async fn start_sink(
         &self,
         _config: &BTreeMap<String, String>,
-        _services: TaskServices,
+        services: TaskServices,
     ) -> Result<Box<dyn HostedSink>, ConnectError> {
         Ok(Box::new(ListSink {
+            offsets: services.stored_offsets,
             state: Arc::clone(&self.sink),
         }))
     }
@@ -269,13 +274,17 @@ impl HostedSource for ListSource {
 }
 
 struct ListSink {
+    offsets: Arc<dyn StoredOffsets>,
     state: Arc<Mutex<SinkState>>,
 }
 
 #[async_trait]
 impl HostedSink for ListSink {
     async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
-        lock(&self.state).opened.extend_from_slice(partitions);
+        let group = self.offsets.read(jackfield_api::GROUP_POSITIONS).unwrap();
+        let mut state = lock(&self.state);
+        state.group.push(group);
+        state.opened.extend_from_slice(partitions);
         Ok(())
     }
     async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
@@ -310,6 +319,7 @@ impl HostedSink for ListSink {
             return Err(error);
         }
         state.flushes += 1;
+        state.flushed.push(current[0].metadata.clone());
         let metadata = format!("values={}", state.values.len());
         Ok(current
             .iter()

@@ -12,8 +12,12 @@ const SINK: &str = "name=snk\nconnector.class=ListSink\ntopics=in\nvalue.convert
 
 impl Rig {
     async fn write(&self, values: &[&str], compression: Compression) {
+        self.write_to("in", values, compression).await;
+    }
+
+    async fn write_to(&self, topic: &str, values: &[&str], compression: Compression) {
         let topic = NewTopic {
-            name: "in".to_owned(),
+            name: topic.to_owned(),
             partitions: Some(1),
             configs: Default::default(),
         };
@@ -23,7 +27,7 @@ impl Rig {
             builder.push(1, None, Some(value.as_bytes()), &[]);
         }
         let partition = TopicPartition {
-            topic: "in".into(),
+            topic: topic.name.into(),
             partition: 0,
         };
         let records = PartitionRecords {
@@ -249,5 +253,58 @@ async fn a_compressed_batch_is_delivered_step_by_step() {
     .await;
     rig.wait_for_states("snk", &["RUNNING", "FAILED"]).await;
     assert_eq!(lock(&rig.sink).offsets, [0, 1], "before the bad one is read");
+    rig.stop().await;
+}
+
+/// A sink that keeps one position for all partitions needs those of partitions that have left.
+#[tokio::test]
+async fn a_sink_may_ask_for_the_positions_of_the_whole_group() {
+    let rig = Rig::new("").await;
+    rig.write_to("a", &["1", "2"], Compression::None).await;
+    rig.write_to("b", &["3"], Compression::None).await;
+    let with = |topics: &str| super::rig::config(&SINK.replace("topics=in", &format!("topics={topics}")));
+    for (topics, values) in [("a", 2), ("b", 3), ("a", 3)] {
+        let opened = lock(&rig.sink).group.len();
+        rig.herder.put_config("snk", with(topics)).await.unwrap();
+        wait_for("the partition and its values", || async {
+            lock(&rig.sink).group.len() > opened && rig.sink_values().len() == values
+        })
+        .await;
+    }
+    let known: Vec<Vec<jackfield_api::SinkPosition>> = lock(&rig.sink)
+        .group
+        .iter()
+        .map(|json| serde_json::from_str(json).unwrap())
+        .collect();
+    let position = |topic: &str, offset, metadata: &str| jackfield_api::SinkPosition {
+        topic: topic.to_owned(),
+        partition: 0,
+        offset,
+        metadata: metadata.to_owned(),
+    };
+    assert_eq!(known[0], []);
+    assert_eq!(known[1], [position("a", 2, "values=2")]);
+    let mut last = known[2].clone();
+    last.sort_by(|one, other| one.topic.cmp(&other.topic));
+    assert_eq!(last, [position("a", 2, "values=2"), position("b", 1, "values=3")]);
+    rig.stop().await;
+}
+
+/// What a sink may do only after a commit need not wait for the next interval.
+#[tokio::test]
+async fn a_sink_is_asked_again_right_after_a_commit() {
+    let rig = Rig::new("offset.flush.interval.ms=3600000").await;
+    rig.write(&["a"], Compression::None).await;
+    rig.create(SINK).await;
+    wait_for(
+        "the flush after the partition was opened, and one after its commit",
+        || async { lock(&rig.sink).flushed.len() == 2 },
+    )
+    .await;
+    assert_eq!(
+        lock(&rig.sink).flushed,
+        ["", "values=0"],
+        "what was committed before each"
+    );
     rig.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Idempotent acks=all producers (librdkafka) that go on across restarts of the broker and write down what they were promised.
+//! Producers (librdkafka) that go on across restarts of the broker and write down what they were promised.
 
 use std::{
     sync::{
@@ -17,12 +17,30 @@ use rdkafka::{
 
 use crate::harness::{history::History, wait};
 
-pub(crate) const TOPIC: &str = "crash";
 pub(crate) const PARTITIONS: i32 = 3;
 
-/// Shared by all producers of a run.
-#[derive(Debug, Default)]
+/// Records carry this much beside their value, so that segments are rolled often.
+const PADDING: [u8; 80] = [b'.'; 80];
+
+/// A producer rests after so many records: what matters is when they are sent, not how many.
+const RECORDS_PER_REST: u64 = 10;
+const REST: Duration = Duration::from_millis(5);
+
+/// What a producer asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// acks=all and `enable.idempotence`: in order and exactly once.
+    Idempotent,
+    /// acks=all: repeated when an answer was lost.
+    All,
+    /// acks=1, with the same durability here.
+    One,
+}
+
+/// Shared by all producers to one topic.
+#[derive(Debug)]
 pub(crate) struct Ledger {
+    pub(crate) topic: &'static str,
     pub(crate) history: Mutex<History>,
     /// Sends that ended with an error: none when the broker keeps its promises.
     pub(crate) refused: Mutex<Vec<String>>,
@@ -30,6 +48,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    pub(crate) fn new(topic: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            topic,
+            history: Mutex::default(),
+            refused: Mutex::default(),
+            acknowledged: AtomicUsize::new(0),
+        })
+    }
+
     /// Acknowledgements so far.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Acquire)
@@ -75,12 +102,15 @@ pub(crate) struct Producers {
 }
 
 impl Producers {
-    pub(crate) fn start(port: u16, count: usize, ledger: &Arc<Ledger>) -> Self {
+    /// One producer for each promise.
+    pub(crate) fn start(port: u16, promises: &[Promise], ledger: &Arc<Ledger>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..count)
-            .map(|number| {
-                let (stop, ledger) = (Arc::clone(&stop), Arc::clone(ledger));
-                thread::spawn(move || produce(port, number, &stop, &ledger))
+        let threads = promises
+            .iter()
+            .enumerate()
+            .map(|(number, promise)| {
+                let (stop, ledger, promise) = (Arc::clone(&stop), Arc::clone(ledger), *promise);
+                thread::spawn(move || produce(port, number, promise, &stop, &ledger))
             })
             .collect();
         Self { stop, threads }
@@ -95,11 +125,12 @@ impl Producers {
     }
 }
 
-fn produce(port: u16, number: usize, stop: &AtomicBool, ledger: &Arc<Ledger>) {
+fn produce(port: u16, number: usize, promise: Promise, stop: &AtomicBool, ledger: &Arc<Ledger>) {
+    let idempotent = promise == Promise::Idempotent;
     let producer: ThreadedProducer<Callback> = ClientConfig::new()
         .set("bootstrap.servers", format!("127.0.0.1:{port}"))
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
+        .set("enable.idempotence", idempotent.to_string())
+        .set("acks", if promise == Promise::One { "1" } else { "all" })
         .set("linger.ms", "1")
         .set("batch.num.messages", "50")
         .set("message.timeout.ms", "120000")
@@ -113,11 +144,14 @@ fn produce(port: u16, number: usize, stop: &AtomicBool, ledger: &Arc<Ledger>) {
         .unwrap();
     let mut next = 0u64;
     while !stop.load(Ordering::Acquire) {
-        let value = format!("p{number}-{next}");
+        let value = format!("{}{number}-{next}", if idempotent { 'i' } else { 'p' });
         ledger.history.lock().unwrap().attempt(&value);
         let partition = i32::try_from(next % 3).unwrap();
         loop {
-            let record: BaseRecord<'_, (), _> = BaseRecord::to(TOPIC).partition(partition).payload(&value);
+            let record = BaseRecord::to(ledger.topic)
+                .partition(partition)
+                .key(&PADDING[..])
+                .payload(&value);
             match producer.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -130,14 +164,19 @@ fn produce(port: u16, number: usize, stop: &AtomicBool, ledger: &Arc<Ledger>) {
             }
         }
         next += 1;
+        if next.is_multiple_of(RECORDS_PER_REST) {
+            thread::sleep(REST);
+        }
     }
     if let Err(error) = producer.flush(Duration::from_secs(60)) {
         ledger.refused.lock().unwrap().push(format!("flush: {error}"));
     }
 }
 
-/// Producer and number of a value.
-pub(crate) fn order(value: &str) -> (String, u64) {
-    let (producer, number) = value.split_once('-').expect("a value of ours");
-    (producer.to_owned(), number.parse().expect("a number"))
+/// Producer and number of an idempotent producer's value.
+pub(crate) fn order(value: &str) -> Option<(String, u64)> {
+    let (producer, number) = value.split_once('-')?;
+    producer
+        .starts_with('i')
+        .then(|| (producer.to_owned(), number.parse().expect("a number")))
 }

@@ -1,0 +1,369 @@
+//! One name that is followed: the file behind it now, those that came after, and when to go from one to the next.
+//!
+//! ```text
+//!            begin                        end is certain
+//!   Begin ──────────▶ current ◀─────────────────────────── next: younger files, oldest first,
+//!     ▲                 │  │                                     the named one last
+//!     └──── parked ─────┘  └── cut (truncated) ──▶ its copy, else itself from 0
+//! ```
+//!
+//! The handle is what is followed, not the name. As soon as another file has the name, it and all files between the two
+//! are opened, so that none can be deleted unread. The current file is left when it gave nothing for
+//! `file.rotate.wait.ms` while a younger one was there.
+
+mod successors;
+
+use std::{
+    collections::VecDeque,
+    io::Error,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use jackfield_api::{ConnectError, LogLevel, SourceContext};
+
+use crate::{
+    claims::{Claims, StreamId},
+    identity::{Seen, Stored, look},
+    lines::LineBuffer,
+    locate::Known,
+    reader::{Given, OpenFile},
+    resume::{Begin, Search, look_at_name},
+    siblings::Name,
+    source_config::FollowConfig,
+};
+
+/// When nothing watches the file, the task looks by itself this often.
+pub(crate) const LOOK_AGAIN_MS: u64 = 1_000;
+/// Most files that are held open for what comes after the current one; more are found again when it is their turn.
+const MOST_NEXT: usize = 32;
+/// How many files are remembered to be told from their compressed copies.
+const MOST_KNOWN: usize = 32;
+
+/// One followed name.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    id: StreamId,
+    name: Name,
+    config: FollowConfig,
+    context: SourceContext,
+    begin: Begin,
+    current: Option<OpenFile>,
+    /// The stream knows that it reads `current`.
+    announced: bool,
+    /// Younger files, oldest first.
+    next: VecDeque<OpenFile>,
+    /// Files that were read to their end.
+    known: VecDeque<Known>,
+    /// Since when the current file has given nothing while it is no longer the named one.
+    quiet_since: Option<Instant>,
+    /// What the name meant when the file was closed to save handles.
+    parked: Option<Seen>,
+    reported_missing: bool,
+    watched: bool,
+    /// A file that has no name in the directory any more is closed, even when no other has its name.
+    closes_gone: bool,
+}
+
+/// What reading more found.
+#[derive(Debug)]
+pub(crate) enum Filled {
+    /// So many bytes are in the buffer.
+    Bytes(usize),
+    /// Something else happened, which read so many bytes: ask again.
+    Again(usize),
+    /// What comes next is from a file at this position; the byte before it is given.
+    Opened { position: u64, before: Option<u8> },
+    /// The current file's end is certain: [`Followed::leave`] it when its last line is delivered.
+    Ended,
+    /// Nothing now; look again after so many ms (`None` = when woken).
+    Nothing(Option<u64>),
+}
+
+/// Where the stream is in the current file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    /// Behind the last line that was delivered.
+    pub(crate) position: u64,
+    /// Behind the last byte that was read.
+    pub(crate) known: u64,
+}
+
+/// The task around a stream.
+pub(crate) struct Around<'a> {
+    pub(crate) now: Instant,
+    pub(crate) claims: &'a mut Claims,
+}
+
+impl Followed {
+    pub(crate) fn new(
+        id: StreamId,
+        name: Name,
+        config: FollowConfig,
+        context: SourceContext,
+        begin: Begin,
+        closes_gone: bool,
+    ) -> Self {
+        // Before the first look at the file, so that no change is missed.
+        let watched = name.path.to_str().is_some_and(|path| context.watch_path(path));
+        Self {
+            id,
+            name,
+            config,
+            context,
+            begin,
+            current: None,
+            announced: false,
+            next: VecDeque::new(),
+            known: VecDeque::new(),
+            quiet_since: None,
+            parked: None,
+            reported_missing: false,
+            watched,
+            closes_gone,
+        }
+    }
+
+    /// Which stream of its task this is.
+    pub(crate) fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// The file being read, or, when there is none, its name.
+    pub(crate) fn path(&self) -> &Path {
+        self.current.as_ref().map_or(&self.name.path, |file| &file.path)
+    }
+
+    /// The source offset behind the position, to the closing brace.
+    pub(crate) fn offset_suffix(&self) -> &str {
+        self.current.as_ref().map_or("}", OpenFile::offset_suffix)
+    }
+
+    /// Files that are open.
+    pub(crate) fn open_files(&self) -> usize {
+        usize::from(self.current.is_some()) + self.next.len()
+    }
+
+    /// Bytes not delivered and files not finished.
+    pub(crate) fn lag(&self, at: At) -> (u64, u64) {
+        let current = self.current.iter().map(|file| match file.left(at.position) {
+            left if file.cut => left.min(at.known - at.position),
+            left => left,
+        });
+        let next = self.next.iter().map(|file| file.left(0));
+        let left = current.chain(next).filter(|left| *left > 0);
+        left.fold((0, 0), |(bytes, files), left| (bytes + left, files + 1))
+    }
+
+    /// Reads more into the buffer. Never waits.
+    pub(crate) fn fill(
+        &mut self,
+        at: At,
+        buffer: &mut LineBuffer,
+        around: &mut Around<'_>,
+    ) -> Result<Filled, ConnectError> {
+        if self.current.is_none() && !self.begin(around)? {
+            let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
+            return Ok(if is_there {
+                Filled::Nothing(Some(LOOK_AGAIN_MS))
+            } else {
+                self.nothing()
+            });
+        }
+        let Some(current) = &mut self.current else {
+            return Ok(self.nothing());
+        };
+        if current.cut {
+            return Ok(Filled::Ended);
+        }
+        if !self.announced && !current.is_skipping() {
+            self.announced = true;
+            return Ok(Filled::Opened {
+                position: current.start,
+                before: current.before,
+            });
+        }
+        let failed = |cause: Error, path: &Path| {
+            ConnectError::fatal(format!(
+                "cannot read {} at byte {}: {cause}",
+                path.display(),
+                at.known
+            ))
+        };
+        let given = current
+            .read(buffer.space())
+            .map_err(|cause| failed(cause, &current.path))?;
+        match given {
+            Given::Skipped(count) => return Ok(Filled::Again(count)),
+            Given::Bytes(0) => {}
+            Given::Bytes(_) if current.head.is_empty() && current.is_plain() => {
+                // It was empty until now, so its first bytes do not tell whether it had others meanwhile.
+                self.first_bytes(around)?;
+                return Ok(Filled::Again(0));
+            }
+            Given::Bytes(count) => {
+                // Looked at afterwards: when the first bytes are the same now, those just read belonged to them.
+                let same = current.is_the_same();
+                if !same.map_err(|cause| failed(cause, &current.path))? {
+                    return self.truncated(at, around);
+                }
+                self.quiet_since = None;
+                buffer.filled(count);
+                return Ok(Filled::Bytes(count));
+            }
+        }
+        match self.at_end(at) {
+            Ok(End::Cut) => self.truncated(at, around),
+            Ok(End::More) => Ok(Filled::Again(0)),
+            Ok(End::Here(seen)) => self.wait(&seen, around),
+            Err(cause) => Err(failed(cause, self.path())),
+        }
+    }
+
+    /// Opens the file to begin with; false = there is none yet.
+    fn begin(&mut self, around: &mut Around<'_>) -> Result<bool, ConnectError> {
+        if self.parked.is_some() && look(&self.name.path).ok() == self.parked {
+            return Ok(false);
+        }
+        let named = look_at_name(&self.name.path)?;
+        let (claims, id) = (&*around.claims, self.id);
+        let search = Search {
+            name: &self.name,
+            config: &self.config,
+            context: &self.context,
+            is_others: &|entry| successors::is_others(claims, id, entry),
+        };
+        let Some(file) = search.begin(self.begin, named)? else {
+            if named.is_none() && !self.reported_missing {
+                let path = self.name.path.display();
+                let message = format!("file {path} does not exist, waiting for it");
+                self.context.log(LogLevel::Warn, &message);
+                self.reported_missing = true;
+            }
+            return Ok(false);
+        };
+        let level = match self.parked.take() {
+            Some(_) => LogLevel::Debug,
+            None => LogLevel::Info,
+        };
+        self.announced = false;
+        self.now_reading(file, level, around);
+        Ok(true)
+    }
+
+    fn now_reading(&mut self, file: OpenFile, level: LogLevel, around: &mut Around<'_>) {
+        let message = format!("reading {} from byte {}", file.path.display(), file.start);
+        self.context.log(level, &message);
+        around.claims.open(file.key, self.id);
+        self.announced = false;
+        self.quiet_since = None;
+        self.current = Some(file);
+    }
+
+    /// Looks at the file itself after it gave nothing.
+    fn at_end(&mut self, at: At) -> Result<End, Error> {
+        let Some(current) = &mut self.current else {
+            return Ok(End::More);
+        };
+        let seen = current.look()?;
+        if !current.is_the_same()? {
+            return Ok(End::Cut);
+        }
+        if current.is_plain() && seen.size < at.known {
+            return Ok(End::Cut);
+        }
+        if current.grew(at.known)? {
+            return Ok(End::More);
+        }
+        current.saw(&seen);
+        current.refresh(at.known)?;
+        Ok(End::Here(seen))
+    }
+
+    /// Whether the end that was reached is the file's last.
+    fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
+        let before = self.next.len();
+        self.look(around)?;
+        if self.next.len() > before && before == 0 {
+            // What was written before the name changed is read before the wait begins.
+            return Ok(Filled::Again(0));
+        }
+        let alone = self.next.is_empty();
+        if alone && !(self.closes_gone && look(&self.name.path).is_err()) {
+            self.quiet_since = None;
+            return Ok(self.nothing());
+        }
+        let since = *self.quiet_since.get_or_insert(around.now);
+        let mut quiet = around.now.saturating_duration_since(since);
+        if let Some(Ok(youngest)) = self.next.back().map(OpenFile::look) {
+            // Measured by the clock that stamps the files.
+            quiet = quiet.max(Duration::from_nanos(
+                youngest.modified_ns.saturating_sub(seen.modified_ns),
+            ));
+        }
+        let complete = self.current.as_ref().is_some_and(|file| file.complete);
+        let left = self.config.rotate_wait.saturating_sub(quiet);
+        if complete || left.is_zero() {
+            if alone && !self.has_left_directory(seen)? {
+                self.quiet_since = None;
+                return Ok(self.nothing());
+            }
+            return Ok(Filled::Ended);
+        }
+        let left_ms = u64::try_from(left.as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        Ok(Filled::Nothing(Some(if self.watched {
+            left_ms
+        } else {
+            left_ms.min(LOOK_AGAIN_MS)
+        })))
+    }
+
+    fn nothing(&self) -> Filled {
+        Filled::Nothing(if self.watched { None } else { Some(LOOK_AGAIN_MS) })
+    }
+
+    /// Whether nothing is left of the file and its name.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.current.is_none() && self.parked.is_none() && look(&self.name.path).is_err()
+    }
+
+    /// Closes an idle file, which was delivered up to `position`, until its name changes.
+    pub(crate) fn park(&mut self, position: u64, claims: &mut Claims) {
+        let Some(current) = &self.current else {
+            return;
+        };
+        let named = look(&self.name.path).ok();
+        let is_idle = named.is_some_and(|named| named.key == current.key && named.size == position);
+        if is_idle && self.next.is_empty() && current.is_plain() {
+            self.parked = named;
+            self.begin = Begin::At(stored(current, position));
+            claims.close(current.key, self.id);
+            self.current = None;
+        }
+    }
+
+    /// Gives up all claims, when the stream ends.
+    pub(crate) fn give_up(&self, claims: &mut Claims) {
+        for file in self.current.iter().chain(&self.next) {
+            claims.close(file.key, self.id);
+        }
+    }
+}
+
+/// What the end of the bytes means.
+enum End {
+    Here(Seen),
+    /// There is more after all.
+    More,
+    /// It was truncated.
+    Cut,
+}
+
+fn stored(file: &OpenFile, position: u64) -> Stored {
+    Stored {
+        position,
+        identity: Some(file.identity()),
+    }
+}

@@ -1,0 +1,239 @@
+//! Many files by patterns, in shares.
+
+use std::collections::BTreeSet;
+
+use jackfield_api::{Config, Connector};
+
+use super::fixture::{Fixture, LIMITS};
+use crate::FileStreamSource;
+
+#[test]
+fn each_matching_file_is_a_source_partition() {
+    let mut fixture = Fixture::glob("*.log,sub/**/*.txt");
+    std::fs::create_dir_all(fixture.path("sub/deep")).unwrap();
+    fixture
+        .append_to("a.log", "a1\n")
+        .append_to("b.log", "b1\nb2\n")
+        .append_to("c.txt", "nobody's\n");
+    fixture.append_to("sub/deep/d.txt", "d1\n");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[
+        ("a.log", &["a1"]),
+        ("b.log", &["b1", "b2"]),
+        ("sub/deep/d.txt", &["d1"]),
+    ]);
+    fixture.append_to("a.log", "a2\n").append_to("new.log", "n1\n");
+    fixture.expect_by_file(&[("a.log", &["a2"]), ("new.log", &["n1"])]);
+    fixture.restart();
+    fixture.append_to("b.log", "b3\n").append_to("newer.log", "m1\n");
+    fixture.expect_by_file(&[("b.log", &["b3"]), ("newer.log", &["m1"])]);
+}
+
+#[test]
+fn rotated_files_that_match_too_are_read_once() {
+    let mut fixture = Fixture::glob("*");
+    fixture
+        .append_to("a.log.1", "a1\n")
+        .append_to("a.log", "a2\n")
+        .gzip("a.log.2.gz", "a0\n");
+    fixture.written_in_order(&["a.log.2.gz", "a.log.1", "a.log"]);
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("a.log", &["a0", "a1", "a2"])]);
+    for restart in [false, true] {
+        if restart {
+            fixture.stop();
+        }
+        fixture
+            .append_to("a.log", "a3\n")
+            .rename("a.log.1", "a.log.2")
+            .rename("a.log", "a.log.1");
+        if restart {
+            fixture.try_start().unwrap();
+        }
+        fixture.expect_by_file(&[("a.log", &["a3"])]);
+        fixture.append_to("a.log", "a4\n");
+        fixture.expect_by_file(&[("a.log", &["a4"])]);
+    }
+    fixture.restart();
+    fixture.expect_by_file(&[]);
+}
+
+#[test]
+fn a_file_that_moves_to_another_matching_name_is_read_once() {
+    let mut fixture = Fixture::glob("*.log").start();
+    fixture.append_to("app.log", "one\n");
+    fixture.expect_by_file(&[("app.log", &["one"])]);
+    fixture
+        .append_to("app.log", "two\n")
+        .rename("app.log", "saved.log")
+        .append_to("app.log", "three\n");
+    fixture.expect_by_file(&[("app.log", &["two", "three"])]);
+}
+
+#[test]
+fn compressed_files_are_read_to_their_end() {
+    let mut fixture = Fixture::glob("*.gz");
+    fixture
+        .gzip("one.gz", "a\nb\n")
+        .gzip("one.gz", "c\nlast")
+        .append_to("empty.gz", "");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("one.gz", &["a", "b", "c", "last"])]);
+    fixture.restart();
+    // One more member, and a file that is written in two pieces.
+    let bytes = super::fixture::gzip("x\ny\n".repeat(1_000));
+    fixture
+        .gzip("one.gz", "\nd\n")
+        .append_to("two.gz", &bytes[..bytes.len() / 2]);
+    let mut found = Vec::new();
+    for piece in [&bytes[..0], &bytes[bytes.len() / 2..]] {
+        fixture.append_to("two.gz", piece);
+        for (text, _) in fixture.drain().0 {
+            found.push(text);
+        }
+    }
+    assert_eq!(found.iter().filter(|text| *text == "x").count(), 1_000);
+    assert_eq!(found.iter().filter(|text| *text == "y").count(), 1_000);
+    assert_eq!(found.iter().filter(|text| *text == "d").count(), 1);
+    assert_eq!(found.len(), 2_001);
+}
+
+#[test]
+fn a_damaged_compressed_file_is_a_clear_error() {
+    let mut fixture = Fixture::glob("*.gz");
+    fixture.append_to("bad.gz", "no gzip at all, but long enough");
+    fixture = fixture.start();
+    let error = fixture.error();
+    assert!(
+        error.message.contains("bad.gz at byte 0: invalid gzip header"),
+        "{error}"
+    );
+}
+
+#[test]
+fn tasks_share_all_files() {
+    let mut seen = BTreeSet::new();
+    let fixture = Fixture::glob("*");
+    for number in 0..40 {
+        fixture.append_to(&format!("f{number}.log"), format!("{number}\n"));
+    }
+    let config = Config::resolve(&FileStreamSource::config_def(), fixture.settings.clone()).unwrap();
+    let tasks = FileStreamSource::task_configs(&config, 3).unwrap();
+    assert_eq!(tasks.len(), 3);
+    let mut fixture = fixture;
+    for task in tasks {
+        fixture.settings = task;
+        fixture.try_start().unwrap();
+        let (found, _) = fixture.drain();
+        assert!(found.len() > 3, "{} files", found.len());
+        for (text, _) in found {
+            assert!(seen.insert(text), "read by two tasks");
+        }
+    }
+    assert_eq!(seen.len(), 40);
+}
+
+#[test]
+fn files_are_read_fairly() {
+    let mut fixture = Fixture::glob("*").with("batch.size", "100");
+    fixture
+        .append_to("big", "x\n".repeat(1_000_000))
+        .append_to("small", "y\n");
+    fixture = fixture.start();
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let (_, records) = fixture.poll_with(LIMITS).unwrap();
+        if records.iter().any(|(text, _)| text == "y") {
+            break;
+        }
+        assert!(polls < 3, "the small file waits for the big one");
+    }
+}
+
+#[test]
+fn more_files_than_may_be_open_are_all_followed() {
+    let mut fixture = Fixture::glob("*");
+    for number in 0..600 {
+        fixture.append_to(&format!("f{number:03}"), format!("{number}\n"));
+    }
+    fixture = fixture.start();
+    assert_eq!(fixture.everything().len(), 600);
+    let open = |fixture: &Fixture| {
+        let streams = &fixture.source.as_ref().unwrap().streams;
+        streams
+            .iter()
+            .map(|stream| stream.followed().unwrap().open_files())
+            .sum::<usize>()
+    };
+    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+    for number in 0..600 {
+        let name = format!("f{number:03}");
+        fixture.append_to(&name, "more\n");
+        if number % 2 == 0 {
+            fixture
+                .rename(&name, &format!("{name}.1"))
+                .append_to(&name, "new\n");
+        }
+    }
+    let found = fixture.everything();
+    assert_eq!(found.iter().filter(|(text, _)| text == "more").count(), 600);
+    assert_eq!(found.iter().filter(|(text, _)| text == "new").count(), 300);
+    assert_eq!(found.len(), 900);
+    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+}
+
+#[test]
+fn files_that_go_are_closed_and_forgotten() {
+    let mut fixture = Fixture::glob("*.log").start();
+    fixture.append_to("a.log", "a\nhalf").append_to("b.log", "b\n");
+    std::fs::create_dir(fixture.path("done")).unwrap();
+    fixture.everything();
+    fixture.remove("a.log").rename("b.log", "done/b.log");
+    fixture.everything();
+    assert!(fixture.source.as_ref().unwrap().streams.is_empty());
+    fixture.append_to("a.log", "again, with its own inode and head\n");
+    fixture.expect_by_file(&[("a.log", &["again, with its own inode and head"])]);
+}
+
+#[test]
+fn directories_are_watched() {
+    let mut fixture = Fixture::glob("*.log");
+    fixture.host.set_watches(true);
+    fixture = fixture.start();
+    let directory = fixture.directory.path().to_str().unwrap().to_owned();
+    assert_eq!(fixture.host.watched(), [directory]);
+    assert_eq!(fixture.drain().1, Some(10_000), "and looked at now and then");
+    fixture.append_to("a.log", "a\n");
+    fixture.expect_by_file(&[("a.log", &["a"])]);
+    let file = fixture.path("a.log").to_str().unwrap().to_owned();
+    assert_eq!(fixture.host.watched()[1], file);
+    let mut missing = Fixture::glob("nothing/*.log").start();
+    assert_eq!(missing.drain().1, Some(1_000), "what is not there is looked for");
+    assert_eq!(missing.warnings("no directory of glob is there"), 1);
+}
+
+#[test]
+fn with_start_at_the_end_only_what_is_new_is_read() {
+    let mut fixture = Fixture::glob("*.log")
+        .with("file.start", "end")
+        .with("line.idle.timeout.ms", "0");
+    fixture
+        .append_to("a.log", "old\nhal")
+        .append_to("quiet.log", "old\n");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[]);
+    fixture.append_to("a.log", "f\n").append_to("b.log", "new file\n");
+    fixture.expect_by_file(&[("a.log", &["half"]), ("b.log", &["new file"])]);
+    fixture.stop();
+    fixture.written_in_order(&["quiet.log"]);
+    let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
+    fixture.append_to("c.log", "came while stopped\n");
+    let file = std::fs::File::options()
+        .append(true)
+        .open(fixture.path("c.log"))
+        .unwrap();
+    file.set_modified(later).unwrap();
+    fixture.try_start().unwrap();
+    fixture.expect_by_file(&[("c.log", &["came while stopped"])]);
+}
