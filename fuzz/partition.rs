@@ -40,10 +40,10 @@ const PARTITION: [(&str, &[u8]); 17] = good![
     "partition.metadata"
 ];
 /// Files of the log directory.
-const LOG_DIR: [(&str, &[u8]); 3] = good![
-    "recovery-point-offset-checkpoint",
-    "replication-offset-checkpoint",
-    "log-start-offset-checkpoint"
+const LOG_DIR: [(&str, &[u8]); 3] = [
+    ("recovery-point-offset-checkpoint", b"0\n1\ngolden 0 363\n"),
+    ("replication-offset-checkpoint", b"0\n1\ngolden 0 363\n"),
+    ("log-start-offset-checkpoint", b"0\n0\n"),
 ];
 const IDENTITY: (&str, &[u8]) = (
     "meta.properties",
