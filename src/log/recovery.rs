@@ -300,17 +300,18 @@ impl Loader<'_> {
         self.rebuild(segment, next_base)
     }
 
-    /// The newest mark in a segment before the recovery point: what is in front of it is on disk, index entries included.
-    fn mark_in(&self, segment: &Segment, next_base: Option<i64>) -> io::Result<Option<i64>> {
-        if self.known.clean || self.known.recovery_point <= segment.base_offset {
+    /// The newest mark in the last segment before the recovery point: what is in front of it is on disk, index entries
+    /// included.
+    fn mark_in(&self, segment: &Segment) -> io::Result<Option<i64>> {
+        let marks = segment.base_offset + 1..=self.known.recovery_point;
+        if self.known.clean || marks.is_empty() {
             return Ok(None);
         }
-        let end = next_base.unwrap_or(i64::MAX).min(self.known.recovery_point);
         let entries = self.files.read_dir(self.dir)?;
         Ok(entries
             .iter()
             .filter_map(|entry| segment::base_offset_of(&entry.name, "snapshot"))
-            .filter(|offset| *offset > segment.base_offset && *offset <= end)
+            .filter(|offset| marks.contains(offset))
             .max())
     }
 
@@ -331,10 +332,12 @@ impl Loader<'_> {
         let recovery_point = self.known.recovery_point;
         let length = segment.size;
         let unclean_tail = next_base.is_none() && !self.known.clean;
-        let resumed_at = match self.mark_in(segment, next_base)? {
-            Some(mark) => segment.resume(self.files, self.dir, mark),
-            None => None,
+        let mark = if next_base.is_none() {
+            self.mark_in(segment)?
+        } else {
+            None
         };
+        let resumed_at = mark.and_then(|mark| segment.resume(self.files, self.dir, mark));
         let bounds = Bounds {
             is_last: next_base.is_none(),
             end: next_base.unwrap_or(recovery_point),

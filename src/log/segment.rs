@@ -14,7 +14,7 @@ use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 
 use crate::{
     LogConfig,
-    index::{Indexes, OffsetEntry},
+    index::{Indexes, OffsetEntry, TimeEntry},
     lazy_file::LazyFile,
     verified::Verified,
 };
@@ -317,27 +317,32 @@ impl Segment {
                 false
             })?;
         }
-        // It decides what is too old to be kept.
         if let Some(time) = newest {
-            let mut found = false;
-            let before = self.indexes.entry_before(time.offset - 1);
-            self.walk_from(before, |_, header| {
-                found = time.is_of(header);
-                header.last_offset() < time.offset
-            })?;
-            if !found {
-                return Err(WalkError {
-                    position: 0,
-                    message: format!(
-                        "no batch has timestamp {} at offset {}",
-                        time.timestamp, time.offset
-                    ),
-                });
-            }
+            self.check_newest(&self.indexes, time)?;
         }
         self.restart_index_interval();
         self.marked = self.size;
         Ok(next)
+    }
+
+    /// Whether there is a batch with the newest timestamp of the time index, which decides what is too old to be kept.
+    fn check_newest(&self, indexes: &Indexes, time: TimeEntry) -> Result<(), WalkError> {
+        let mut found = false;
+        let before = indexes.entry_before(time.offset - 1);
+        self.walk_from(before, |_, header| {
+            found = time.is_of(header);
+            header.last_offset() < time.offset
+        })?;
+        if found {
+            return Ok(());
+        }
+        Err(WalkError {
+            position: 0,
+            message: format!(
+                "no batch has timestamp {} at offset {}",
+                time.timestamp, time.offset
+            ),
+        })
     }
 
     /// Goes back to what the index files say of the batches before offset `mark`, which are on disk. Returns the base offset
@@ -355,6 +360,7 @@ impl Segment {
         };
         let first = header_at(0)?;
         let indexed = header_at(entry.position).filter(|header| header.last_offset() == entry.offset)?;
+        self.check_newest(&indexes, time).ok()?;
         self.reset();
         self.indexes = indexes;
         self.size = entry.position;

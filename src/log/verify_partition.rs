@@ -61,6 +61,7 @@ fn bounds<'a>(run: &Run<'_>, known: &Known, next: Option<i64>, epochs: &'a [(i32
         verify_from: 0,
         epochs,
         index_interval_bytes: NO_INDEX,
+        resumed_at: None,
     }
 }
 

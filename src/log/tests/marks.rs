@@ -66,7 +66,7 @@ fn what_is_in_front_of_a_mark_is_not_read() {
         reads
     });
     assert!(
-        reads[1] + 30 < reads[0],
+        reads[1] + 20 < reads[0],
         "reads without and with a mark: {reads:?}"
     );
 }
