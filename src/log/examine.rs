@@ -8,9 +8,10 @@ use std::{io, sync::Arc};
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    batches::{self, Check},
     epochs::epoch_of,
     salvage,
-    segment::{self, Check, Hole, Segment},
+    segment::{Hole, Segment},
     verified::Verified,
 };
 
@@ -226,7 +227,7 @@ impl Attempt<'_> {
     fn walk(&mut self, check: Check, until: i64) -> Option<Fault> {
         let mut misplaced = None;
         let file = Arc::clone(&self.segment.file);
-        let walked = segment::walk(
+        let walked = batches::walk(
             &*file,
             self.segment.size,
             self.length,

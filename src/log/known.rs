@@ -5,9 +5,9 @@ use std::{io, path::Path};
 use jackfield_env::Files;
 
 use crate::{
+    batches::LAST_POSSIBLE_OFFSET,
     checkpoint::{self, Offsets},
     copies::{self, Copies, PartitionCopy},
-    segment::LAST_POSSIBLE_OFFSET,
 };
 
 /// What the directory's checkpoints say about one partition.

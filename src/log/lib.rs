@@ -5,6 +5,7 @@
 //! knows files and batches; it knows no network, no topic configuration keys and no groups.
 
 mod append;
+mod batches;
 mod checkpoint;
 mod commit;
 mod config;

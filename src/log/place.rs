@@ -6,9 +6,10 @@ use jackfield_env::File;
 
 use crate::{
     ReadError,
+    batches::WalkError,
     index::OffsetEntry,
     partition_log::PartitionLog,
-    segment::{Hole, Segment, WalkError},
+    segment::{Hole, Segment},
     state::State,
     trust::{Anchor, Chain},
 };

@@ -7,9 +7,9 @@ use jackfield_env::File;
 
 use crate::{
     ReadError,
+    batches::{self, Check, WalkError},
     partition_log::PartitionLog,
     place::{Place, Trouble, place},
-    segment::{self, Check, WalkError},
     state::ReadHint,
     verified::Verified,
 };
@@ -173,7 +173,7 @@ fn find_start(place: &Place, offset: i64) -> Result<Option<u64>, WalkError> {
     }
     let mut start = None;
     let file = &*place.file;
-    segment::walk(
+    batches::walk(
         file,
         place.from,
         place.limit,
@@ -201,7 +201,7 @@ fn find_end(place: &Place, start: u64, max_bytes: usize, min_one: bool) -> Resul
     let mut next_offset = None;
     let mut misled = None;
     let mut indexed = jump.map(|entry| entry.offset);
-    segment::walk(
+    batches::walk(
         &*place.file,
         end,
         place.limit,

@@ -76,11 +76,15 @@ pub(crate) fn open(
         .as_ref()
         .err()
         .filter(|error| checkpoint::is_content(error));
-    let (lost_epochs, epochs) = match unknown {
+    let (mut lost_epochs, mut epochs) = match unknown {
         Some(error) => (Some(error.to_string()), Vec::new()),
         None => (None, epochs?),
     };
     let mut segments = open_segments(&files, &dir, &known, now_ms)?;
+    if copy.is_none() && !epochs::fit(&epochs, &segments) {
+        lost_epochs = Some("differs from the batches".to_owned());
+        epochs.clear();
+    }
     let end = Loader {
         files: &files,
         dir: &dir,

@@ -9,7 +9,10 @@ use std::{
 use jackfield_env::{File, Files};
 use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
 
-use crate::segment::{self, Segment};
+use crate::{
+    batches,
+    segment::{self, Segment},
+};
 
 /// How much is searched at once.
 const SEARCH_BYTES: usize = 256 * 1024;
@@ -27,7 +30,7 @@ pub(crate) fn next_good_batch(
     let mut buffer = Vec::new();
     while end.saturating_sub(at) >= BATCH_HEADER_BYTES as u64 {
         let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
-        segment::fill(file, &mut buffer, at, len)?;
+        batches::fill(file, &mut buffer, at, len)?;
         let Some(last) = buffer.len().checked_sub(BATCH_HEADER_BYTES) else {
             return Ok(None);
         };
@@ -52,7 +55,7 @@ fn plausible(data: &[u8], available: u64, least: i64) -> Option<BatchHeader> {
     let header = BatchHeader::parse(data).ok()?;
     let near = least..=least.saturating_add(i64::from(i32::MAX));
     (near.contains(&header.base_offset)
-        && header.base_offset <= segment::LAST_POSSIBLE_OFFSET
+        && header.base_offset <= batches::LAST_POSSIBLE_OFFSET
         && header.last_offset_delta >= 0
         && header.size_bytes() as u64 <= available)
         .then_some(header)
@@ -60,7 +63,7 @@ fn plausible(data: &[u8], available: u64, least: i64) -> Option<BatchHeader> {
 
 fn is_good(file: &dyn File, position: u64, header: &BatchHeader) -> io::Result<bool> {
     let mut batch = Vec::new();
-    segment::fill(file, &mut batch, position, header.size_bytes())?;
+    batches::fill(file, &mut batch, position, header.size_bytes())?;
     Ok(records::verify(&batch).is_ok())
 }
 
@@ -74,7 +77,7 @@ pub(crate) fn set_aside(files: &dyn Files, file: &dyn File, from: u64, end: u64)
     let mut at = from;
     while at < end {
         let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
-        segment::fill(file, &mut buffer, at, len)?;
+        batches::fill(file, &mut buffer, at, len)?;
         if buffer.is_empty() {
             break;
         }

@@ -12,8 +12,9 @@ use jackfield_env::Files;
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    batches::{self, Check},
     producer_state::{ProducerStates, REMEMBERED_BATCHES},
-    segment::{self, Check, Segment},
+    segment::{self, Segment},
     state::State,
 };
 
@@ -147,7 +148,7 @@ impl<'a> Recent<'a> {
     fn collect(&mut self, segment: &'a Segment, start: u64, offsets: Range<i64>) {
         for (from, end) in segment.good_ranges(start) {
             let mut expected = None;
-            let walked = segment::walk(&*segment.file, from, end, Check::Header, |position, header| {
+            let walked = batches::walk(&*segment.file, from, end, Check::Header, |position, header| {
                 // One that jumped is damaged: reading it says so.
                 let fits = expected.is_none_or(|expected| header.base_offset == expected);
                 expected = fits.then(|| header.last_offset() + 1);
@@ -171,7 +172,7 @@ impl<'a> Recent<'a> {
         for (segment, position, header) in self.batches.into_values().flatten() {
             let end = position + header.size_bytes() as u64;
             let verified = segment.verified.covers(&(position..end));
-            if verified || segment::walk(&*segment.file, position, end, Check::Crc, |_, _| true).is_ok() {
+            if verified || batches::walk(&*segment.file, position, end, Check::Crc, |_, _| true).is_ok() {
                 states.record(&header, now_ms);
                 continue;
             }

@@ -8,7 +8,7 @@ use std::{
 
 use jackfield_env::{File, Files};
 
-use crate::segment;
+use crate::{batches, segment};
 
 /// Entries that are read at once when the place is nearly found.
 const BLOCK_ENTRIES: u64 = 512;
@@ -214,7 +214,7 @@ impl<E: Entry> StoredIndex<E> {
             .unwrap_or(usize::MAX)
             .saturating_mul(Self::ENTRY_BYTES);
         let mut content = Vec::new();
-        segment::fill(file, &mut content, from * Self::ENTRY_BYTES as u64, len)?;
+        batches::fill(file, &mut content, from * Self::ENTRY_BYTES as u64, len)?;
         if content.len() < len {
             return Err(damaged("is shorter than it was".to_owned()));
         }

@@ -7,10 +7,11 @@ use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchError, BatchHea
 
 use crate::{
     FileSlice, ReadError,
+    batches::{self, Check, WalkError},
     index::TimeEntry,
     partition_log::PartitionLog,
     place::{Place, Trouble, place},
-    segment::{self, Check, Segment, WalkError},
+    segment::Segment,
     state::State,
 };
 
@@ -132,7 +133,7 @@ fn places_from(
 /// Walks over the batches of a place; those that nobody vouched for are verified.
 fn walk(place: &Place, visit: impl FnMut(u64, &BatchHeader) -> bool) -> Result<(), WalkError> {
     if place.trusted {
-        return segment::walk(&*place.file, place.from, place.limit, Check::Header, visit);
+        return batches::walk(&*place.file, place.from, place.limit, Check::Header, visit);
     }
     place.chain().walk(&*place.file, place.from..place.limit, visit)
 }

@@ -15,10 +15,11 @@ use jackfield_env::File;
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    batches::{self, Check, WalkError},
     epochs::epoch_of,
     examine::{self, Bounds},
     partition_log::PartitionLog,
-    segment::{self, Check, Segment, WalkError},
+    segment::{self, Segment},
 };
 
 /// What is known of the batch at which a walk begins.
@@ -72,7 +73,7 @@ impl Chain<'_> {
         mut visit: impl FnMut(u64, &BatchHeader) -> bool,
     ) -> Result<(), WalkError> {
         let mut misfit = None;
-        segment::walk(file, range.start, range.end, Check::Crc, |position, header| {
+        batches::walk(file, range.start, range.end, Check::Crc, |position, header| {
             if let Err(message) = self.accept(header) {
                 misfit = Some(WalkError { position, message });
                 return false;
@@ -114,7 +115,7 @@ impl Chain<'_> {
             return Ok(());
         };
         let mut found = expected;
-        segment::walk(file, position, limit, Check::Header, |_, header| {
+        batches::walk(file, position, limit, Check::Header, |_, header| {
             found = header.base_offset;
             false
         })?;

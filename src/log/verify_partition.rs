@@ -5,12 +5,13 @@ use std::{io, path::Path};
 use jackfield_protocol::records::BatchHeader;
 
 use crate::{
+    batches::{self, Check},
     checkpoint, examine,
     examine::{Bounds, Examined},
     index::{OffsetEntry, TimeEntry},
     known::Known,
     producer_state::ProducerStates,
-    segment::{self, Check, Segment},
+    segment::{self, Segment},
     stored_index::Entry,
     verify::{FileKind, Run, VerifyError},
 };
@@ -147,7 +148,7 @@ fn verify_segment(run: &mut Run<'_>, dir: &Path, base: i64, bounds: &Bounds<'_>)
     let mut indexed = Indexed::read(run, dir, base, length)?;
     let (mut batches, mut records) = (0, 0);
     for (from, end) in found.good_ranges(0) {
-        let walked = segment::walk(&*found.file, from, end, Check::Header, |position, header| {
+        let walked = batches::walk(&*found.file, from, end, Check::Header, |position, header| {
             batches += 1;
             records += u64::try_from(header.record_count).unwrap_or(0);
             indexed.compare(position, header);
