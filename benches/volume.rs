@@ -105,6 +105,16 @@ impl Volume {
     }
 }
 
+/// Timestamps of real records go up from here.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "records are stamped with the wall clock, as clients do"
+)]
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.unwrap().as_millis()).unwrap()
+}
+
 /// Writes batches of one record to some partitions, `rounds` to each, and goes on until the broker is gone.
 fn write(
     port: u16,
@@ -115,8 +125,9 @@ fn write(
 ) {
     let mut wire = Wire::connect(port);
     let (id, epoch) = wire.init_producer_id();
-    let record = batches::record(-1, vec![b'x'; BATCH_BYTES - 80]);
+    let mut record = batches::record(now_ms(), vec![b'x'; BATCH_BYTES - 80]);
     for round in 0.. {
+        record.timestamp += 1;
         if round == rounds {
             filled.send(()).unwrap();
         }
