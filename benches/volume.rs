@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
 use crate::harness::{
     batches::{self, Codec, Producer},
     process::Process,
+    wait,
     wire::{Wire, topic},
 };
 
@@ -85,7 +86,11 @@ impl Volume {
     pub(crate) fn check(&self, port: u16, bytes: f64) {
         let mut wire = Wire::connect(port);
         for partition in 0..self.partitions {
-            let end = wire.list_offset(TOPIC, partition, -1);
+            // Kafka names leaders in its metadata before they lead.
+            let end = wait::until("the leader of a partition", || {
+                let (code, end) = wire.try_list_offset(TOPIC, partition, -1);
+                (code == 0).then_some(end)
+            });
             let rounds = self.rounds(bytes);
             assert!(
                 end >= rounds,

@@ -18,9 +18,11 @@ use super::{
 use crate::harness::{
     history::{Anomaly, Read},
     wait,
-    wire::Wire,
+    wire::{ReadLog, Wire},
 };
 
+/// How often a partition is read before it counts as lost, every 20 ms.
+const READS: usize = 500;
 /// Keeps everything.
 const KEPT: &str = "kept";
 /// Loses its oldest segments to `retention.bytes`.
@@ -237,6 +239,25 @@ fn change(port: u16, books: &Mutex<Books>, stop: &AtomicBool) {
     }
 }
 
+/// Reads a partition, several times when need be: retention may be faster than reading, and a broker with a planted bug may
+/// be unable to serve for a moment what it acknowledged, and close the connection.
+fn read_partition(port: u16, topic: &str, partition: i32) -> Result<ReadLog, String> {
+    let read = || {
+        let wire = Wire::try_connect(port);
+        wire.map_err(|error| error.to_string())?
+            .try_read(topic, partition)
+    };
+    let mut result = read();
+    for _ in 0..READS {
+        if result.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+        result = read();
+    }
+    result
+}
+
 /// Reads a topic into its history.
 fn read(port: u16, ledger: &Ledger, starts: &mut BTreeMap<i32, i64>, problems: &mut Vec<String>) {
     let mut read = Read {
@@ -244,15 +265,15 @@ fn read(port: u16, ledger: &Ledger, starts: &mut BTreeMap<i32, i64>, problems: &
         ..Read::default()
     };
     for partition in 0..PARTITIONS {
-        // Retention may be faster than reading, and a broker with a planted bug may be unable to serve for a moment what it
-        // acknowledged, and close the connection.
-        let log = wait::until("the producers' topic to be readable", || {
-            Wire::try_connect(port)
-                .ok()?
-                .try_read(ledger.topic, partition)
-                .ok()
-        });
         let name = format!("{}-{partition}", ledger.topic);
+        let log = match read_partition(port, ledger.topic, partition) {
+            Ok(log) => log,
+            Err(error) => {
+                // What cannot be read is lost to its consumers.
+                problems.push(format!("{name} cannot be read: {error}"));
+                continue;
+            }
+        };
         for record in log.records {
             read.values.insert((partition, record.offset), record.text());
         }
