@@ -5,6 +5,9 @@ use jackfield_api::{
     batch::{Batch, Value, typed::Datum},
 };
 
+#[cfg(test)]
+use jackfield_api::batch::{BatchBuilder, Record};
+
 use crate::{
     json,
     text::{self, Schemas},
@@ -103,4 +106,31 @@ impl Formatter {
         out.extend_from_slice(self.raw_separator.as_bytes());
         Ok(())
     }
+}
+
+/// What a format's `write` makes of one value, which is put into a batch first.
+#[cfg(test)]
+pub(crate) fn written(
+    mut builder: BatchBuilder,
+    value: &Value<'_>,
+    write: impl Fn(&mut Schemas, &mut Vec<u8>, &Batch<&[u8]>, &Value<'_>) -> Result<(), String>,
+) -> Result<String, String> {
+    let record = Record {
+        topic: builder.topic("t").unwrap(),
+        source_partition: None,
+        partition: None,
+        timestamp: None,
+        offset: 0,
+        sequence: 0,
+        key: Value::Null,
+        value: *value,
+        source_offset: None,
+    };
+    builder.push(&record, &[]).unwrap();
+    let bytes = builder.finish();
+    let batch = Batch::parse(&bytes[..]).unwrap();
+    let mut out = Vec::new();
+    let found = batch.records().next().unwrap();
+    write(&mut Schemas::default(), &mut out, &batch, &found.record.value)?;
+    Ok(String::from_utf8(out).unwrap())
 }

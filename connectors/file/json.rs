@@ -141,31 +141,15 @@ fn part<'a>(schema: Option<&'a Schema>, what: &str) -> Result<&'a Schema, String
 #[cfg(test)]
 mod tests {
     use jackfield_api::{
-        batch::{BatchBuilder, Record, typed::encode},
+        batch::{BatchBuilder, typed::encode},
         schema_json,
     };
 
     use super::*;
+    use crate::format::written;
 
-    fn line(mut builder: BatchBuilder, value: &Value<'_>) -> Result<String, String> {
-        let record = Record {
-            topic: builder.topic("t").unwrap(),
-            source_partition: None,
-            partition: None,
-            timestamp: None,
-            offset: 0,
-            sequence: 0,
-            key: Value::Null,
-            value: *value,
-            source_offset: None,
-        };
-        builder.push(&record, &[]).unwrap();
-        let bytes = builder.finish();
-        let batch = Batch::parse(&bytes[..]).unwrap();
-        let mut out = Vec::new();
-        let found = batch.records().next().unwrap();
-        write(&mut Schemas::default(), &mut out, &batch, &found.record.value)?;
-        Ok(String::from_utf8(out).unwrap())
+    fn line(builder: BatchBuilder, value: &Value<'_>) -> Result<String, String> {
+        written(builder, value, write)
     }
 
     #[test]

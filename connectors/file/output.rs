@@ -8,6 +8,8 @@ use std::{
 
 use jackfield_api::{ConnectError, LogLevel, SinkContext};
 
+use crate::siblings::directory_of;
+
 /// What the sink needs of a file; tests put failures in its place.
 pub(crate) trait Storage: Send {
     /// Writes at the end.
@@ -66,7 +68,7 @@ impl Output {
         if regular {
             lock(&file, path, context)?;
             // Also of a file that was there: who created it may have died before.
-            made_durable(sync_directory(Path::new(path)), Path::new(path), context)?;
+            make_durable(Path::new(path), context)?;
         }
         let disk = Disk {
             path: path.into(),
@@ -294,42 +296,40 @@ fn lock(file: &File, path: &str, context: &SinkContext) -> Result<(), ConnectErr
     }
 }
 
-/// Judges the sync of the directory that a new file or directory is in.
-pub(crate) fn made_durable(
-    synced: io::Result<()>,
-    path: &Path,
-    context: &SinkContext,
-) -> Result<(), ConnectError> {
-    let path = path.display();
-    match synced {
-        Err(cause) if cannot_sync(&cause) => {
-            let message =
-                format!("cannot sync the directory of {path}, a power failure may lose a new file: {cause}");
-            context.log(LogLevel::Warn, &message);
-            Ok(())
-        }
+/// Makes the entry of a new file or directory durable; warns where that is not possible.
+pub(crate) fn make_durable(path: &Path, context: &SinkContext) -> Result<(), ConnectError> {
+    if let Some(cause) = sync_entry(path)? {
+        let message = format!(
+            "cannot sync the directory of {}, a power failure may lose a new file: {cause}",
+            path.display()
+        );
+        context.log(LogLevel::Warn, &message);
+    }
+    Ok(())
+}
+
+/// Makes the entry of a file durable, or says why its directory is one that cannot be synced.
+pub(crate) fn sync_entry(path: &Path) -> Result<Option<io::Error>, ConnectError> {
+    match sync_directory(path) {
+        Ok(()) => Ok(None),
+        Err(cause) if cannot_sync(&cause) => Ok(Some(cause)),
         Err(cause) => Err(ConnectError::fatal(format!(
-            "cannot sync the directory of {path}: {cause}"
+            "cannot sync the directory of {}: {cause}",
+            path.display()
         ))),
-        Ok(()) => Ok(()),
     }
 }
 
 /// Whether a directory cannot be synced because of what it is, not because something broke.
-pub(crate) fn cannot_sync(cause: &io::Error) -> bool {
+fn cannot_sync(cause: &io::Error) -> bool {
     matches!(
         cause.kind(),
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
     )
 }
 
-/// Makes the entry of the file durable.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    match File::open(directory) {
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(directory_of(path)) {
         Ok(directory) => directory.sync_all(),
         // WASI may not let a component open the granted directory itself; the host syncs nothing more then.
         Err(_) if cfg!(target_family = "wasm") => Ok(()),

@@ -11,7 +11,7 @@ use jackfield_api::{ConnectError, LogLevel, SinkPosition};
 
 use crate::{
     name_template::{NameTemplate, PartitionNames},
-    output::{self, Output, sync_directory},
+    output::{self, Output},
     rolling_file::RollingFile,
     sink_rolling::Settings,
 };
@@ -256,7 +256,7 @@ fn finish(names: &PartitionNames, first: i64) -> Result<(), ConnectError> {
     match (from.exists(), to.exists()) {
         (true, true) => Err(exists(&to)),
         // Renamed before, and not made durable.
-        (false, true) => synced(&to),
+        (false, true) => output::sync_entry(&to).map(drop),
         _ => rename(&from, &to),
     }
 }
@@ -273,17 +273,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), ConnectError> {
         let name = format!("{} to {}", from.display(), to.display());
         output::error("cannot rename", &name, &cause)
     })?;
-    synced(to)
-}
-
-fn synced(path: &Path) -> Result<(), ConnectError> {
-    match sync_directory(path) {
-        Err(cause) if !output::cannot_sync(&cause) => Err(ConnectError::fatal(format!(
-            "cannot sync the directory of {}: {cause}",
-            path.display()
-        ))),
-        _ => Ok(()),
-    }
+    output::sync_entry(to).map(drop)
 }
 
 /// First offsets of the files in progress, in order.

@@ -14,7 +14,7 @@ use crate::{
     compression::Compression,
     format::{Format, Formatter},
     name_template::NameTemplate,
-    output::{self, sync_directory},
+    output,
     sink_config::{RollLimits, RollingConfig},
     sink_partition::{Metadata, PartitionFiles},
     sink_plain::absolute,
@@ -189,7 +189,7 @@ impl Settings {
                 ));
             }
             // Also when it was there: who created it may have died before.
-            output::made_durable(sync_directory(directory), directory, &self.context)?;
+            output::make_durable(directory, &self.context)?;
         }
         self.directories.insert(directory.to_owned());
         Ok(())

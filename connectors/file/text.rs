@@ -145,9 +145,10 @@ fn scale(schema: &Schema) -> Result<i32, String> {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_api::batch::{BatchBuilder, Record, typed::encode};
+    use jackfield_api::batch::{BatchBuilder, typed::encode};
 
     use super::*;
+    use crate::format;
 
     /// The text of a value built with `schema`.
     fn written(schema: &str, value: impl Fn(u16) -> Vec<u8>) -> String {
@@ -164,25 +165,8 @@ mod tests {
         .unwrap()
     }
 
-    fn written_value(mut builder: BatchBuilder, value: &Value<'_>) -> Result<String, String> {
-        let record = Record {
-            topic: builder.topic("t").unwrap(),
-            source_partition: None,
-            partition: None,
-            timestamp: None,
-            offset: 0,
-            sequence: 0,
-            key: Value::Null,
-            value: *value,
-            source_offset: None,
-        };
-        builder.push(&record, &[]).unwrap();
-        let bytes = builder.finish();
-        let batch = Batch::parse(&bytes[..]).unwrap();
-        let mut out = Vec::new();
-        let found = batch.records().next().unwrap();
-        write(&mut Schemas::default(), &mut out, &batch, &found.record.value)?;
-        Ok(String::from_utf8(out).unwrap())
+    fn written_value(builder: BatchBuilder, value: &Value<'_>) -> Result<String, String> {
+        format::written(builder, value, write)
     }
 
     #[test]

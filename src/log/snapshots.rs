@@ -34,7 +34,8 @@ pub(crate) fn load(
 ) -> io::Result<(ProducerStates, Option<i64>)> {
     let mut states = ProducerStates::default();
     let mut from = segments[0].base_offset;
-    for offset in newest_first(files, dir, segments)? {
+    let mut offsets = newest_first(files, dir, segments)?.into_iter();
+    for offset in offsets.by_ref() {
         let path = segment::path(dir, offset, "snapshot");
         if offset > end {
             files.remove_file(&path)?;
@@ -52,7 +53,11 @@ pub(crate) fn load(
         }
         files.remove_file(&path)?;
     }
-    remove_older(files, dir, segments, from)?;
+    // Older marks are of no use any more.
+    let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
+    for offset in offsets.filter(|offset| *offset > newest_base) {
+        files.remove_file(&segment::path(dir, offset, "snapshot"))?;
+    }
     let recalled_from = (!states.is_empty()).then_some(from);
     let mut recent = Recent::default();
     for (index, segment) in segments.iter().enumerate() {
@@ -100,18 +105,6 @@ fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Resu
         files.remove_file(&segment::path(dir, offset, "snapshot"))?;
     }
     Ok(kept)
-}
-
-/// Removes snapshots of the last segment that are older than the one that was taken.
-fn remove_older(files: &dyn Files, dir: &Path, segments: &[Segment], taken: i64) -> io::Result<()> {
-    let newest_base = segments.last().map_or(0, |segment| segment.base_offset);
-    for entry in files.read_dir(dir)? {
-        let offset = segment::base_offset_of(&entry.name, "snapshot");
-        if offset.is_some_and(|offset| newest_base < offset && offset < taken) {
-            files.remove_file(&dir.join(&entry.name))?;
-        }
-    }
-    Ok(())
 }
 
 /// What producers appended shortly before `from`.
