@@ -120,6 +120,7 @@ pub(crate) fn round(files: &dyn Files, logs: &[Arc<PartitionLog>]) {
     #[cfg(feature = "planted-bugs")]
     if crate::planted::is("ack-before-sync") {
         work.iter().for_each(|(log, unsynced)| log.synced(unsynced.end));
+        crate::planted::wait_for_the_disk();
     }
     let mut results = files.sync_data_many(&handles).into_iter().zip(&handles);
     for (log, unsynced) in work {

@@ -19,6 +19,12 @@ pub(crate) fn is(bug: &str) -> bool {
     BUG.get_or_init(|| std::env::var("JF_PLANT").ok()).as_deref() == Some(bug)
 }
 
+/// The time a sync takes on a disk: the ones that lie in memory, as those of the tests do, have none to speak of.
+#[allow(clippy::disallowed_methods, reason = "a wait is the bug")]
+pub(crate) fn wait_for_the_disk() {
+    thread::sleep(Duration::from_millis(5));
+}
+
 /// Writes a while after it was acknowledged.
 #[allow(clippy::disallowed_methods, reason = "a thread of its own is the bug")]
 pub(crate) fn write_later(file: Arc<dyn File>, data: Vec<u8>, position: u64) {

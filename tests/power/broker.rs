@@ -91,6 +91,7 @@ pub(super) fn run<T>(
             break;
         }
         random::sleep(LONGEST);
+        load.wait_for_acknowledgement();
         let complaints = site.cut();
         load.report(complaints);
         load.check();

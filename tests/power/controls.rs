@@ -1,6 +1,6 @@
 //! What must be seen to lose, or the harness is wrong.
 
-use super::{broker, disk};
+use super::{broker, disk, moments};
 use crate::harness::{planted, program::binary, scratch::Scratch};
 
 /// A broker that promises the page cache loses at every cut; a few more make sure.
@@ -30,10 +30,7 @@ fn acknowledging_before_the_sync_is_caught() {
     }
     let scratch = Scratch::new("ack-before-sync");
     let program = planted::program(&scratch, "ack-before-sync");
-    let outcomes: Vec<_> = (0..CUTS_OF_PLANTED)
-        .map(|_| broker::run("power-planted", &program, "fsync", 1, |outcome| outcome))
-        .take_while(|outcome| !outcome.is_losing())
-        .collect();
-    println!("caught at cut {}", outcomes.len() + 1);
-    assert!(outcomes.len() < CUTS_OF_PLANTED, "nothing was lost: {outcomes:?}");
+    let caught = moments::run("power-planted", &program, CUTS_OF_PLANTED);
+    let (cut, problems) = caught.expect("a loss");
+    println!("caught at cut {cut}: {}", problems.join("; "));
 }

@@ -1,5 +1,7 @@
 //! Cuts directly after an answer, with nothing else going on: no other sync has made it durable by accident.
 
+use std::path::Path;
+
 use super::{broker::Site, disk};
 use crate::{
     harness::{program::binary, rounds, wire::Wire},
@@ -8,15 +10,15 @@ use crate::{
 
 const TOPIC: &str = "quiet";
 
-/// The next step of one book after the other; each is cut off directly behind its answer.
-fn run(cuts: usize) -> Vec<String> {
-    let program = binary();
-    let mut site = Site::new("power-moments", &program, "fsync");
+/// The next step of one book after the other; each is cut off directly behind its answer. Ends at the first cut after
+/// which something is wrong, and returns its number and what that is.
+pub(super) fn run(name: &str, program: &Path, cuts: usize) -> Option<(usize, Vec<String>)> {
+    let mut site = Site::new(name, program, "fsync");
     Wire::connect(site.port()).create_topic(TOPIC, 1, &[]);
     let (mut topics, mut commits) = (TopicBook::new(), CommitBook::new(TOPIC));
     let mut last_id = -1;
-    let mut problems = Vec::new();
     for cut in 0..cuts {
+        let mut problems = Vec::new();
         let mut wire = Wire::connect(site.port());
         match cut % 6 {
             0 => assert!(commits.step(&mut wire), "committing an offset"),
@@ -34,12 +36,15 @@ fn run(cuts: usize) -> Vec<String> {
         let mut wire = Wire::connect(site.port());
         problems.extend(topics.check(&mut wire));
         problems.extend(commits.check(&mut wire));
+        if !problems.is_empty() {
+            return Some((cut + 1, problems));
+        }
     }
     println!(
         "{cuts} cuts: {} topics created, {} deleted, {} offsets committed",
         topics.created, topics.deleted, commits.acknowledged
     );
-    problems
+    None
 }
 
 #[test]
@@ -51,6 +56,6 @@ fn an_answer_holds_when_power_goes_directly_behind_it() {
     while left > 0 {
         let now = left.min(60);
         left -= now;
-        assert_eq!(run(now), Vec::<String>::new());
+        assert_eq!(run("power-moments", &binary(), now), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -159,6 +159,14 @@ impl Load {
                 let now = changes();
                 (now.0 > changed && now.1 > committed).then_some(true)
             })
+    }
+
+    /// Returns directly behind the next acknowledgement, where a promise that is not kept yet is seen best.
+    pub(crate) fn wait_for_acknowledgement(&self) {
+        let (before, started) = (self.kept.acknowledged(), Instant::now());
+        while self.kept.acknowledged() == before && started.elapsed() < wait::PATIENCE {
+            thread::yield_now();
+        }
     }
 
     /// Holds everything that can be seen now against what was promised before.
