@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_api::{
-    ErrorKind, GROUP_POSITIONS, LocalHost,
+    ErrorKind, LocalHost,
     batch::{BatchBuilder, Record, Value},
 };
 use tempfile::TempDir;
@@ -250,9 +250,9 @@ fn topics_that_change_and_change_back_cut_no_lines_of_the_others() {
     let mut group = BTreeMap::new();
     // Opens the partition with what the group has committed, adds a line and commits it; what follows dies with the task.
     let mut life = |partition: i32, offset: i64, line: &str| {
-        let known: Vec<_> = group.values().cloned().collect();
-        let json = serde_json::to_string(&known).unwrap();
-        fixture.host.store(GROUP_POSITIONS, &json).unwrap();
+        fixture
+            .host
+            .set_group_positions(group.values().cloned().collect());
         let mut sink = fixture.start();
         let opened = group.get(&partition).cloned();
         let opened = opened.unwrap_or_else(|| position(partition, -1, ""));

@@ -182,7 +182,6 @@ pub struct HostVTable {
     /// Writes a log line; `task` may be null outside of a task.
     pub log: unsafe extern "C" fn(task: *const c_void, level: u8, message: Slice),
     /// Stored source offset of a source partition (JSON objects): true and `out` filled, or false when there is none.
-    /// A sink task asks with `{"positions":"group"}` for the positions of its group, see `wit/plugin.wit`.
     pub stored_offset: unsafe extern "C" fn(task: *const c_void, partition: Slice, out: *mut Buf) -> bool,
     /// A change of this file, or of this directory's entries and the files in it, ends the task's idle time from now on;
     /// false = not watched, come back by yourself.
@@ -195,6 +194,9 @@ pub struct HostVTable {
     pub release: unsafe extern "C" fn(task: *const c_void),
     /// How far the task is behind from now on: bytes not read yet, and files not read to their end.
     pub report_lag: unsafe extern "C" fn(task: *const c_void, bytes: u64, files: u64),
+    /// Fills `out` with the committed positions of a sink task's whole group as they are when `open` is called, also of
+    /// partitions it does not hold: a JSON array of objects with `topic`, `partition`, `offset` and `metadata`.
+    pub group_positions: unsafe extern "C" fn(task: *const c_void, out: *mut Buf),
 }
 
 /// The exported function: `None`/null = this library does not speak that major.
@@ -445,7 +447,7 @@ const _: () = {
     assert!(size_of::<PollResult>() == 48 && offset_of!(PollResult, batch) == 16);
     assert!(size_of::<Position>() == 48 && offset_of!(Position, partition) == 40);
     assert!(size_of::<TopicPartition>() == 24 && size_of::<TaskContext>() == 32);
-    assert!(size_of::<HostVTable>() == 72 && offset_of!(HostVTable, report_lag) == 64);
+    assert!(size_of::<HostVTable>() == 80 && offset_of!(HostVTable, group_positions) == 72);
     assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
     assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
     assert!(size_of::<ConnectorVTable>() == 32);

@@ -284,6 +284,10 @@ impl TaskHost for ImportedHost {
         context::stored_offset(source_partition)
     }
 
+    fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        Ok(positions(context::group_positions()))
+    }
+
     fn watch_path(&self, path: &str) -> bool {
         context::watch_path(path)
     }

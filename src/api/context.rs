@@ -4,10 +4,6 @@ use std::sync::Arc;
 
 use crate::{ConnectError, SinkPosition};
 
-/// What a sink task asks the host's stored offsets for, to be told the committed positions of its whole group: a JSON array
-/// of [`SinkPosition`].
-pub const GROUP_POSITIONS: &str = r#"{"positions":"group"}"#;
-
 /// The host as the SDK sees it; implemented for the C ABI, for components and, for tests, by [`crate::LocalHost`].
 pub trait TaskHost: Send + Sync {
     /// Name of the connector.
@@ -18,9 +14,10 @@ pub trait TaskHost: Send + Sync {
     fn log_level(&self) -> LogLevel;
     /// Writes a log line.
     fn log(&self, level: LogLevel, message: &str);
-    /// Stored offset of a source partition, both JSON objects. A sink task gets for [`GROUP_POSITIONS`] what
-    /// [`SinkContext::group_positions`] returns, as JSON.
+    /// Stored offset of a source partition, both JSON objects.
     fn stored_offset(&self, source_partition: &str) -> Option<String>;
+    /// Committed positions of a sink task's group, see [`SinkContext::group_positions`].
+    fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError>;
     /// Starts watching a file or a directory; false = not watched.
     fn watch_path(&self, path: &str) -> bool;
     /// Ends the task's idle time.
@@ -160,12 +157,10 @@ impl SinkContext {
     /// Every committed position of the connector's group, also of partitions that this task does not hold, as they are
     /// when [`open`](crate::Sink::open) is called. A sink that keeps one position for all partitions, such as the length
     /// of a file, finds the newest among them: it may have been committed with a partition that has left since.
+    ///
+    /// A host that breaks the contract is a fatal error.
     pub fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
-        let Some(stored) = self.host.stored_offset(GROUP_POSITIONS) else {
-            return Ok(Vec::new());
-        };
-        serde_json::from_str(&stored)
-            .map_err(|cause| ConnectError::fatal(format!("the host's positions of the group: {cause}")))
+        self.host.group_positions()
     }
 }
 

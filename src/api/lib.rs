@@ -40,6 +40,6 @@ pub use config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importa
 pub use connector::{
     Connector, PollLimits, Polled, RecordError, Sink, SinkPosition, Source, TaskConfig, TopicPartition,
 };
-pub use context::{GROUP_POSITIONS, Lag, LogLevel, SinkContext, SourceContext, TaskHost, WakeHandle};
+pub use context::{Lag, LogLevel, SinkContext, SourceContext, TaskHost, WakeHandle};
 pub use error::{ConnectError, ErrorKind};
 pub use local::LocalHost;

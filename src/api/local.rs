@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Lag, LogLevel, SinkContext, SourceContext, TaskHost};
+use crate::{ConnectError, Lag, LogLevel, SinkContext, SinkPosition, SourceContext, TaskHost};
 
 /// A host in memory. Nothing watches paths unless it is told to say so.
 #[derive(Debug, Default)]
@@ -13,6 +13,7 @@ pub struct LocalHost {
 #[derive(Debug, Default)]
 struct State {
     stored: Vec<(serde_json::Value, String)>,
+    group: Vec<SinkPosition>,
     watches: bool,
     watched: Vec<String>,
     wakes: usize,
@@ -33,6 +34,11 @@ impl LocalHost {
         state.stored.retain(|(known, _)| *known != partition);
         state.stored.push((partition, offset.to_owned()));
         Ok(())
+    }
+
+    /// The committed positions of the sink's group from now on.
+    pub fn set_group_positions(&self, positions: Vec<SinkPosition>) {
+        self.state().group = positions;
     }
 
     /// What `watch_path` answers from now on.
@@ -100,6 +106,10 @@ impl TaskHost for LocalHost {
             .iter()
             .find(|(known, _)| *known == partition)
             .map(|(_, offset)| offset.clone())
+    }
+
+    fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        Ok(self.state().group.clone())
     }
 
     fn watch_path(&self, path: &str) -> bool {

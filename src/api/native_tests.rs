@@ -105,6 +105,7 @@ impl Source for Scripted {
 
 /// Gives positions back with what it was told.
 struct Echo {
+    context: SinkContext,
     seen: String,
 }
 
@@ -118,12 +119,13 @@ impl Connector for Echo {
 }
 
 impl Sink for Echo {
-    fn start(_config: &Config, _context: SinkContext) -> Result<Self, ConnectError> {
-        Ok(Self { seen: String::new() })
+    fn start(_config: &Config, context: SinkContext) -> Result<Self, ConnectError> {
+        let seen = String::new();
+        Ok(Self { context, seen })
     }
 
     fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
-        self.seen = format!("{partitions:?}");
+        self.seen = format!("{partitions:?} of {:?}", self.context.group_positions()?);
         Ok(())
     }
 
@@ -190,6 +192,12 @@ unsafe extern "C" fn host_stored(_task: *const c_void, partition: Slice, out: *m
     true
 }
 
+unsafe extern "C" fn host_group_positions(_task: *const c_void, out: *mut Buf) {
+    let positions = br#"[{"topic":"t","partition":3,"offset":7,"metadata":"of another"}]"#;
+    // SAFETY: `out` is a place for the result.
+    unsafe { out.write(Buf::from_vec(positions.to_vec())) };
+}
+
 unsafe extern "C" fn host_watch(_task: *const c_void, path: Slice) -> bool {
     // SAFETY: the text lives during the call.
     unsafe { text(&path) }.unwrap() == "/some/path"
@@ -232,6 +240,7 @@ static TABLE: HostVTable = HostVTable {
     retain: host_retain,
     release: host_release,
     report_lag: host_report_lag,
+    group_positions: host_group_positions,
 };
 
 fn enter() -> &'static PluginDesc {
@@ -530,11 +539,9 @@ fn a_sink_passes_positions_and_rejected_records() {
             (safe[0].topic.as_str(), safe[0].partition, safe[0].offset),
             ("t\"1", 2, 9)
         );
-        assert!(
-            safe[0].metadata.contains("metadata: \"m\""),
-            "{}",
-            safe[0].metadata
-        );
+        for seen in ["metadata: \"m\"", "offset: 7, metadata: \"of another\""] {
+            assert!(safe[0].metadata.contains(seen), "{}", safe[0].metadata);
+        }
         let called = call(|_, error| (sink.close)(task.handle, &topic_partition, 1, error));
         assert_eq!(called.error.unwrap().0, abi::ERROR_DATA);
     }

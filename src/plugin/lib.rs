@@ -131,16 +131,24 @@ pub struct TaskServices {
     pub task: u32,
     /// Notified by the host when the plugin should be polled before its idle time ends.
     pub wake: Arc<Notify>,
-    /// Source offsets as stored when the task starts: source partition JSON -> offset JSON.
+    /// What is stored of its offsets.
     pub stored_offsets: Arc<dyn StoredOffsets>,
     /// What the task says about how far it is behind.
     pub lag: Arc<LagReport>,
 }
 
-/// Reads stored source offsets.
+/// What is stored of a task's offsets, as the task may ask for it.
 pub trait StoredOffsets: Send + Sync + std::fmt::Debug {
-    /// Offset (a JSON object) of a source partition (a JSON object), compared by content.
-    fn read(&self, source_partition: &str) -> Option<String>;
+    /// For a source task: the offset (a JSON object) of a source partition (a JSON object), compared by content, as it was
+    /// when the task started.
+    fn read(&self, _source_partition: &str) -> Option<String> {
+        None
+    }
+
+    /// For a sink task: the committed positions of its whole group, as they were at the last `open`.
+    fn group_positions(&self) -> Vec<jackfield_api::SinkPosition> {
+        Vec::new()
+    }
 }
 
 /// Result of a poll.

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use jackfield_api::{Lag, LogLevel};
+use jackfield_api::{Lag, LogLevel, SinkPosition};
 
 use crate::{
     TaskServices,
@@ -65,6 +65,10 @@ impl HostTask {
 
     pub(crate) fn stored_offset(&self, source_partition: &str) -> Option<String> {
         self.services.stored_offsets.read(source_partition)
+    }
+
+    pub(crate) fn group_positions(&self) -> Vec<SinkPosition> {
+        self.services.stored_offsets.group_positions()
     }
 
     /// Keeps how far the task is behind.

@@ -7,7 +7,7 @@ use std::{
 
 use super::raw::{bytes, text};
 use crate::{
-    ConnectError, Lag, LogLevel, TaskHost,
+    ConnectError, Lag, LogLevel, SinkPosition, TaskHost,
     abi::{self, Buf, HostVTable, Slice},
 };
 
@@ -79,19 +79,19 @@ impl TaskHost for NativeHost {
         let mut out = Buf::EMPTY;
         // SAFETY: the handle is retained, the text and the place for the result live during the call.
         let found = unsafe { (self.table.stored_offset)(self.handle, Slice::of(source_partition), &mut out) };
-        // SAFETY: a filled buffer belongs to us now.
-        let stored = unsafe {
-            bytes(&Slice {
-                ptr: out.ptr,
-                len: out.len,
-            })
-        }
-        .to_vec();
-        if let Some(free) = out.free {
-            // SAFETY: the buffer's own function, called once with its own parts.
-            unsafe { free(out.ptr, out.len, out.cap) };
-        }
+        // SAFETY: the host has filled it, or left it empty.
+        let stored = unsafe { taken(out) };
         found.then(|| String::from_utf8_lossy(&stored).into_owned())
+    }
+
+    fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
+        let mut out = Buf::EMPTY;
+        // SAFETY: the handle is retained, the place for the result lives during the call.
+        unsafe { (self.table.group_positions)(self.handle, &mut out) };
+        // SAFETY: the host has filled it, or left it empty.
+        let positions = unsafe { taken(out) };
+        serde_json::from_slice(&positions)
+            .map_err(|cause| ConnectError::fatal(format!("the host's positions of the group: {cause}")))
     }
 
     fn watch_path(&self, path: &str) -> bool {
@@ -108,4 +108,22 @@ impl TaskHost for NativeHost {
         // SAFETY: the handle is retained.
         unsafe { (self.table.report_lag)(self.handle, lag.bytes, lag.files) };
     }
+}
+
+/// Copies what the host handed over, and frees it.
+///
+/// # Safety
+/// The buffer is empty or belongs to us now.
+unsafe fn taken(out: Buf) -> Vec<u8> {
+    let slice = Slice {
+        ptr: out.ptr,
+        len: out.len,
+    };
+    // SAFETY: the caller's promise.
+    let copied = unsafe { bytes(&slice) }.to_vec();
+    if let Some(free) = out.free {
+        // SAFETY: the buffer's own function, called once with its own parts.
+        unsafe { free(out.ptr, out.len, out.cap) };
+    }
+    copied
 }

@@ -28,6 +28,7 @@ pub(super) static HOST: HostVTable = HostVTable {
     retain,
     release,
     report_lag,
+    group_positions,
 };
 
 /// The handle of a task as the plugin sees it; valid while the `Arc` is.
@@ -112,5 +113,15 @@ unsafe extern "C" fn report_lag(task: *const c_void, bytes: u64, files: u64) {
         if let Some(task) = unsafe { task_of(task) } {
             task.report_lag(Lag { bytes, files });
         }
+    });
+}
+
+unsafe extern "C" fn group_positions(task: *const c_void, out: *mut Buf) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle.
+        let positions = unsafe { task_of(task) }.map_or_else(Vec::new, HostTask::group_positions);
+        let json = serde_json::to_vec(&positions).expect("plain fields are written as JSON");
+        // SAFETY: the plugin passes a place for the answer.
+        unsafe { out.write(Buf::from_vec(json)) };
     });
 }

@@ -340,11 +340,9 @@ async fn both_forms_know_their_task() {
             .map(|key| key.name.as_str())
             .collect();
         assert_eq!(names, ["do", "argument"], "{form}");
-        let stored = BTreeMap::from([("{\"a\":1}".to_owned(), "{\"n\":2}".to_owned())]);
-        let services = Services {
-            stored,
-            ..Services::default()
-        };
+        let mut services = Services::default();
+        let offsets = &mut services.stored.offsets;
+        offsets.insert("{\"a\":1}".to_owned(), "{\"n\":2}".to_owned());
         let config = entries(&[("do", "identity"), ("argument", "{\"a\":1}")]);
         let mut task = plugin.start_source(&config, services.task()).await.unwrap();
         match task.poll(POLL).await.unwrap() {

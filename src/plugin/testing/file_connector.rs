@@ -91,7 +91,7 @@ async fn drive_source(form: Form) {
     source.stop().await;
 
     append(&path, "fourth\n");
-    services.stored.insert(partition, offset);
+    services.stored.offsets.insert(partition, offset);
     let mut source = plugin.start_source(&configs[0], services.task()).await.unwrap();
     assert_eq!(
         texts(&next(&mut *source, &services.wake, POLL).await),
@@ -186,14 +186,13 @@ async fn drive_sink(form: Form) {
 
     // Another topic takes the place of "t", whose commit says where the file ends.
     append(&path, "torn");
-    let known = format!(
-        r#"[{{"topic":"t","partition":0,"offset":3,"metadata":{}}}]"#,
-        serde_json::to_string(&last[0].metadata).unwrap()
-    );
     let mut services = Services::default();
-    services
-        .stored
-        .insert(jackfield_api::GROUP_POSITIONS.to_owned(), known);
+    services.stored.group = vec![jackfield_api::SinkPosition {
+        topic: "t".to_owned(),
+        partition: 0,
+        offset: 3,
+        metadata: last[0].metadata.clone(),
+    }];
     let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
     let new = SinkPosition {
         topic: "other".into(),

@@ -262,15 +262,22 @@ fn texts(batch: &PolledBatch) -> Vec<String> {
 struct Services {
     wake: Arc<Notify>,
     lag: Arc<LagReport>,
-    stored: BTreeMap<String, String>,
+    stored: Stored,
 }
 
-#[derive(Debug)]
-struct Stored(BTreeMap<String, String>);
+#[derive(Debug, Clone, Default)]
+struct Stored {
+    offsets: BTreeMap<String, String>,
+    group: Vec<jackfield_api::SinkPosition>,
+}
 
 impl StoredOffsets for Stored {
     fn read(&self, source_partition: &str) -> Option<String> {
-        self.0.get(source_partition).cloned()
+        self.offsets.get(source_partition).cloned()
+    }
+
+    fn group_positions(&self) -> Vec<jackfield_api::SinkPosition> {
+        self.group.clone()
     }
 }
 
@@ -281,7 +288,7 @@ impl Services {
             task: 3,
             wake: Arc::clone(&self.wake),
             lag: Arc::clone(&self.lag),
-            stored_offsets: Arc::new(Stored(self.stored.clone())),
+            stored_offsets: Arc::new(self.stored.clone()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jackfield_api::{Lag, LogLevel};
+use jackfield_api::{Lag, LogLevel, SinkPosition};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -297,6 +297,20 @@ impl context::Host for State {
 
     fn stored_offset(&mut self, source_partition: String) -> Option<String> {
         self.task.as_ref()?.stored_offset(&source_partition)
+    }
+
+    fn group_positions(&mut self) -> Vec<types::Position> {
+        let positions = self
+            .task
+            .as_ref()
+            .map_or_else(Vec::new, |task| task.group_positions());
+        let position = |at: SinkPosition| types::Position {
+            topic: at.topic,
+            partition: at.partition,
+            offset: at.offset,
+            metadata: at.metadata,
+        };
+        positions.into_iter().map(position).collect()
     }
 
     fn report_lag(&mut self, bytes: u64, files: u64) {

@@ -2,13 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use jackfield_api::{GROUP_POSITIONS, SinkPosition};
+use jackfield_api::SinkPosition;
 use jackfield_cluster::CommittedOffset;
 use jackfield_plugin::StoredOffsets;
 
-/// The positions as JSON.
+/// What is answered now.
 #[derive(Debug, Default)]
-pub(super) struct GroupPositions(Mutex<Option<String>>);
+pub(super) struct GroupPositions(Mutex<Vec<SinkPosition>>);
 
 impl GroupPositions {
     /// What is answered from now on.
@@ -19,15 +19,12 @@ impl GroupPositions {
             offset: committed.offset.unwrap_or(-1),
             metadata: committed.metadata,
         });
-        let positions: Vec<_> = positions.collect();
-        let json = serde_json::to_string(&positions).expect("plain fields are written as JSON");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(json);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = positions.collect();
     }
 }
 
 impl StoredOffsets for GroupPositions {
-    fn read(&self, asked: &str) -> Option<String> {
-        let positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.clone().filter(|_| asked == GROUP_POSITIONS)
+    fn group_positions(&self) -> Vec<SinkPosition> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct SinkState {
     /// Positions given to `open`, with the metadata found there.
     pub(super) opened: Vec<SinkPosition>,
     /// What the host knew of the whole group at each `open`.
-    pub(super) group: Vec<String>,
+    pub(super) group: Vec<Vec<jackfield_api::SinkPosition>>,
     pub(super) closed: usize,
     pub(super) flushes: usize,
     /// Metadata of the first partition that each flush found committed.
@@ -281,7 +281,7 @@ struct ListSink {
 #[async_trait]
 impl HostedSink for ListSink {
     async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
-        let group = self.offsets.read(jackfield_api::GROUP_POSITIONS).unwrap();
+        let group = self.offsets.group_positions();
         let mut state = lock(&self.state);
         state.group.push(group);
         state.opened.extend_from_slice(partitions);
