@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &LogVerifyArguments) -> anyhow::Result<()> {
         }
     }
     if damage > 0 {
-        bail!("damage found: {damage} findings");
+        bail!("damage found, see above");
     }
     Ok(())
 }
