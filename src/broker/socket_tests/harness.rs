@@ -60,9 +60,21 @@ impl Server {
 
     /// Stops in order and starts again on the same directory.
     pub(super) async fn restart(self) -> Self {
+        self.restart_in(Env::real()).await
+    }
+
+    /// As [`Server::restart`], with this option changed.
+    pub(super) async fn restart_with(mut self, key: &str, value: &str) -> Self {
+        self.options.retain(|(known, _)| known != key);
+        self.options.push((key.to_owned(), value.to_owned()));
+        self.restart().await
+    }
+
+    /// As [`Server::restart`], in a world of the test's own.
+    pub(super) async fn restart_in(self, env: Env) -> Self {
         self.broker.shutdown(DEADLINE).await;
         drop(self.broker);
-        let broker = open(self.dir.path(), &self.options, Env::real()).await;
+        let broker = open(self.dir.path(), &self.options, env).await;
         let address = broker.listen().await.unwrap()[0];
         Self {
             broker,
