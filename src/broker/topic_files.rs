@@ -126,6 +126,20 @@ impl TopicFiles {
         self.directory.join(format!("{}{suffix}", id.to_base64()))
     }
 
+    /// Whether there are files at all. Without them topics would lose their configs, and records with these.
+    ///
+    /// # Errors
+    /// A message that says what to do.
+    pub(crate) fn check_there(&self) -> Result<(), String> {
+        if self.env.files.exists(&self.directory) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is missing, and other log directories have topics: log.dirs must begin with the directory that has the files of the topics and producer-ids, as before; if that is lost, create {0} empty, and every topic has the broker's defaults",
+            self.directory.display()
+        ))
+    }
+
     /// All files. What is not a topic's is left alone.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ impl Topics {
     /// Takes over the topics whose logs were found. Blocking.
     ///
     /// # Errors
-    /// A message when the topic files cannot be read or a half-created topic cannot be completed.
+    /// A message when the topic files cannot be read, or were in another directory.
     pub(crate) fn load(
         logs: Arc<LogManager>,
         env: Env,
@@ -76,6 +76,10 @@ impl Topics {
             changes: Mutex::new(()),
             changed: watch::Sender::new(0),
         };
+        if topics.logs.was_used_before() {
+            // Another directory was the first one then.
+            topics.files.check_there()?;
+        }
         let (unfinished, mut files): (Vec<_>, Vec<_>) = topics
             .files
             .read_all()?

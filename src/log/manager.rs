@@ -225,6 +225,12 @@ impl LogManager {
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether one of the directories was used before, and not by Apache Kafka since. Known at start only.
+    pub fn was_used_before(&self) -> bool {
+        let known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.copies.values().any(|copies| !copies.partitions.is_empty())
+    }
+
     /// Why partitions that should be there may not have been found; empty when every directory works.
     pub fn offline_directories(&self) -> Vec<String> {
         let reasons = self.directories.iter().map(|d| d.health.offline());

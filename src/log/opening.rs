@@ -14,7 +14,9 @@ use std::{
 use jackfield_env::{Entry, File, Files};
 
 use crate::{
-    LogConfig, OpenError, checkpoint,
+    LogConfig, OpenError,
+    append::is_shortage_of_process,
+    checkpoint,
     known::Checkpoints,
     leftovers,
     manager::{Directory, LogManager, Logs},
@@ -43,7 +45,7 @@ pub(crate) struct Found {
 /// Does `work` with every directory that works. One that fails is offline from then on.
 ///
 /// # Errors
-/// `work` says that the operator has to decide, or no directory is left.
+/// `work` says that the operator has to decide, the process has no files or memory left, or no directory is left.
 pub(crate) fn each_that_works(
     directories: &[Directory],
     mut work: impl FnMut(&Directory) -> Result<(), OpenError>,
@@ -51,6 +53,9 @@ pub(crate) fn each_that_works(
     let mut last = None;
     for directory in directories.iter().filter(|d| d.health.offline().is_none()) {
         match work(directory) {
+            Err(OpenError::Io { path, source }) if is_shortage_of_process(&source) => {
+                return Err(OpenError::Io { path, source });
+            }
             Err(error @ OpenError::Io { .. }) => {
                 directory.health.fail(error.to_string());
                 last = Some(error);

@@ -22,7 +22,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Broker, BrokerConfig};
+use crate::{Broker, BrokerConfig, StartError};
 
 /// Longer than anything here takes.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -70,6 +70,14 @@ impl Server {
         self.restart().await
     }
 
+    /// Why it does not start after a stop with this option changed.
+    pub(super) async fn refusal_with(&self, key: &str, value: &str) -> String {
+        self.broker.shutdown(DEADLINE).await;
+        let options = [(key.to_owned(), value.to_owned())];
+        let refused = try_open(self.dir.path(), &options, Env::real()).await;
+        refused.unwrap_err().to_string()
+    }
+
     /// As [`Server::restart`], in a world of the test's own.
     pub(super) async fn restart_in(self, env: Env) -> Self {
         self.broker.shutdown(DEADLINE).await;
@@ -90,6 +98,14 @@ impl Server {
 }
 
 async fn open(dir: &std::path::Path, options: &[(String, String)], env: Env) -> Broker {
+    try_open(dir, options, env).await.unwrap()
+}
+
+async fn try_open(
+    dir: &std::path::Path,
+    options: &[(String, String)],
+    env: Env,
+) -> Result<Broker, StartError> {
     let mut properties: BTreeMap<String, String> = options.iter().cloned().collect();
     for (key, value) in [
         ("log.dirs", dir.to_str().unwrap()),
@@ -101,9 +117,7 @@ async fn open(dir: &std::path::Path, options: &[(String, String)], env: Env) -> 
             .entry(key.to_owned())
             .or_insert_with(|| value.to_owned());
     }
-    Broker::open(BrokerConfig::parse(&properties).unwrap(), env)
-        .await
-        .unwrap()
+    Broker::open(BrokerConfig::parse(&properties).unwrap(), env).await
 }
 
 pub(super) fn text(value: &str) -> StrBytes {

@@ -146,6 +146,20 @@ async fn a_start_without_a_log_directory_loses_nothing() {
     assert_eq!(topic_of(&server.broker, "second").configs["retention.ms"], "-1");
 }
 
+/// The first directory says what all topics are. Without it, or behind another, their configs would be lost.
+#[tokio::test]
+async fn a_start_without_the_first_log_directory_is_refused() {
+    let dirs = Directories::new();
+    let server = dirs.start().await;
+    let (first, second) = (dirs.first.display(), dirs.second.display());
+    for log_dirs in [second.to_string(), format!("{second},{first}")] {
+        let refused = server.refusal_with("log.dirs", &log_dirs).await;
+        assert!(refused.contains("d2/topics is missing"), "{refused}");
+    }
+    let server = server.restart().await;
+    all_is_kept(&mut server.client().await).await;
+}
+
 /// As any lost partition: only who has a copy, or deletes the topic, can tell what to do.
 #[tokio::test]
 async fn a_lost_partition_does_not_begin_anew() {
