@@ -266,3 +266,25 @@ fn a_start_needs_one_directory_that_works() {
     let refused = rig.try_open().unwrap_err().to_string();
     assert!(refused.contains("error 5"), "{refused}");
 }
+
+/// It is the process that has too few, so no directory is offline for it.
+#[test]
+fn a_start_that_runs_out_of_files_is_refused() {
+    let mut refused = 0;
+    for opens in 0..12 {
+        let mut rig = Rig::new();
+        rig.partition(1);
+        rig.append(batch(&["kept"]));
+        rig.kill();
+        rig.faults.limit_opens(opens);
+        let started = rig.try_open();
+        rig.faults.limit_opens(-1);
+        if started.is_err() {
+            refused += 1;
+            rig.open();
+        }
+        assert!(rig.manager().logs().iter().all(|log| !log.is_offline()));
+        assert_eq!(rig.consume(0), [(0, "kept".to_owned())], "{opens}");
+    }
+    assert!(refused > 2, "{refused}");
+}
