@@ -24,6 +24,8 @@ pub struct Faults {
     open_budget: AtomicI64,
     /// Renames that still work; negative = no limit.
     rename_budget: AtomicI64,
+    /// Reads that still work before one fails; negative = none does.
+    failing_read: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
     reads: AtomicU64,
@@ -64,6 +66,7 @@ impl Default for Faults {
             write_budget: AtomicI64::new(-1),
             open_budget: AtomicI64::new(-1),
             rename_budget: AtomicI64::new(-1),
+            failing_read: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
             reads: AtomicU64::new(0),
@@ -104,6 +107,16 @@ impl Faults {
         self.rename_budget.store(count, Ordering::SeqCst);
     }
 
+    /// Makes one read of an open file fail, after `count` others, and none after it. Negative = none at all.
+    pub fn fail_read_after(&self, count: i64) {
+        self.failing_read.store(count, Ordering::SeqCst);
+    }
+
+    /// Whether the read of [`Faults::fail_read_after`] is still to come.
+    pub fn is_read_to_fail(&self) -> bool {
+        self.failing_read.load(Ordering::SeqCst) >= 0
+    }
+
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
     pub fn hold_sync(&self, hold: bool) {
         self.syncs_held.close(hold);
@@ -127,6 +140,17 @@ impl Faults {
     /// Files synced over all calls.
     pub fn synced_files(&self) -> u64 {
         self.synced_files.load(Ordering::SeqCst)
+    }
+
+    fn check_read(&self) -> io::Result<()> {
+        let countdown = |left: i64| (left >= 0).then(|| left - 1);
+        let before = self
+            .failing_read
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, countdown);
+        if before == Ok(0) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
     }
 
     fn check_sync(&self, path: &Path) -> io::Result<()> {
@@ -182,6 +206,7 @@ impl File for FaultyFile {
     fn read_at(&self, out: &mut [u8], position: u64) -> io::Result<usize> {
         self.faults.reads.fetch_add(1, Ordering::SeqCst);
         self.faults.reads_held.pass();
+        self.faults.check_read()?;
         self.inner.read_at(out, position)
     }
 
@@ -334,6 +359,10 @@ mod tests {
         let refused = files.open_dir(dir.path()).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(24));
         assert!(files.remove_dir_all(dir.path()).is_err());
+        faults.fail_read_after(1);
+        let results = [(); 3].map(|()| file.read_at(&mut [0], 0).is_ok());
+        assert_eq!(results, [true, false, true]);
+        assert!(!faults.is_read_to_fail());
         faults.limit_renames(0);
         assert!(files.rename(file.path(), beside.path()).is_err());
     }

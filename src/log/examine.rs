@@ -185,7 +185,7 @@ impl Attempt<'_> {
     fn run(&mut self) -> io::Result<Option<Torn>> {
         let file = Arc::clone(&self.segment.file);
         let proved = self.gaps.wrong.len();
-        while let Some(fault) = self.account() {
+        while let Some(fault) = self.account()? {
             if self.doubted || self.gaps.wrong.len() > proved {
                 return Ok(None);
             }
@@ -211,20 +211,20 @@ impl Attempt<'_> {
     }
 
     /// Accounts for the good batches from the segment's end on, until the file ends or one is bad.
-    fn account(&mut self) -> Option<Fault> {
+    fn account(&mut self) -> io::Result<Option<Fault>> {
         if self.next < self.bounds.verify_from {
-            let fault = self.walk(Check::Header, self.bounds.verify_from);
+            let fault = self.walk(Check::Header, self.bounds.verify_from)?;
             // A batch begins at the recovery point, and no offset is missing before.
             self.doubted = fault.is_some() || self.next != self.bounds.verify_from || self.gaps.any;
             if self.doubted {
-                return fault;
+                return Ok(fault);
             }
         }
         self.verified_from.get_or_insert(self.segment.size);
         self.walk(Check::Crc, i64::MAX)
     }
 
-    fn walk(&mut self, check: Check, until: i64) -> Option<Fault> {
+    fn walk(&mut self, check: Check, until: i64) -> io::Result<Option<Fault>> {
         let mut misplaced = None;
         let file = Arc::clone(&self.segment.file);
         let walked = batches::walk(
@@ -251,14 +251,14 @@ impl Attempt<'_> {
                 true
             },
         );
-        match walked {
-            Err(error) => Some(Fault {
-                position: error.position,
-                message: error.message,
-                whole: false,
-            }),
-            Ok(()) => misplaced,
-        }
+        let Err(error) = walked else { return Ok(misplaced) };
+        // Bytes that could not be read are neither torn nor damaged: nothing is cut for them, and nothing is lost.
+        let error = error.of_content()?;
+        Ok(Some(Fault {
+            position: error.position,
+            message: error.message,
+            whole: false,
+        }))
     }
 
     /// What of a header, outside its CRC, does not fit what is around it.

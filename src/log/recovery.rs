@@ -35,8 +35,10 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
 /// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
 /// then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() {
-        return Ok(true);
+    match checkpoint::read_partition_metadata(files, dir) {
+        Ok(_) => return Ok(true),
+        Err(error) if checkpoint::is_content(&error) => {}
+        Err(error) => return Err(error),
     }
     let entries = files.read_dir(dir)?;
     Ok(entries
@@ -81,7 +83,7 @@ pub(crate) fn open(
         None => (None, epochs?),
     };
     let mut segments = open_segments(&files, &dir, &known, now_ms)?;
-    if copy.is_none() && !epochs::fit(&epochs, &segments) {
+    if copy.is_none() && !epochs::fit(&epochs, &segments)? {
         lost_epochs = Some("differs from the batches".to_owned());
         epochs.clear();
     }

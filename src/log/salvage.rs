@@ -7,10 +7,10 @@ use std::{
 };
 
 use jackfield_env::{File, Files};
-use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
+use jackfield_protocol::records::{BATCH_HEADER_BYTES, BatchHeader};
 
 use crate::{
-    batches,
+    batches::{self, Check},
     segment::{self, Segment},
 };
 
@@ -62,9 +62,11 @@ fn plausible(data: &[u8], available: u64, least: i64) -> Option<BatchHeader> {
 }
 
 fn is_good(file: &dyn File, position: u64, header: &BatchHeader) -> io::Result<bool> {
-    let mut batch = Vec::new();
-    batches::fill(file, &mut batch, position, header.size_bytes())?;
-    Ok(records::verify(&batch).is_ok())
+    let end = position + header.size_bytes() as u64;
+    match batches::walk(file, position, end, Check::Crc, |_, _| false) {
+        Ok(()) => Ok(true),
+        Err(error) => error.of_content().map(|_| false),
+    }
 }
 
 /// Copies bytes `from..end` into a file beside the segment; returns its path.

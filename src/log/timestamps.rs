@@ -156,11 +156,11 @@ fn find_record(
                 "timestamp {} where the time index has another",
                 header.max_timestamp
             );
-            fault = Some(WalkError { position, message });
+            fault = Some(WalkError::at(position, message));
         } else if candidate(header) {
             match first_record(&place.file, position, header, &wanted) {
                 Ok(record) => found = record,
-                Err(message) => fault = Some(WalkError { position, message }),
+                Err(error) => fault = Some(error),
             }
         }
         found.is_none() && fault.is_none()
@@ -178,15 +178,16 @@ fn first_record(
     position: u64,
     header: &BatchHeader,
     wanted: impl Fn(&TimestampOffset) -> bool,
-) -> Result<Option<TimestampOffset>, String> {
+) -> Result<Option<TimestampOffset>, WalkError> {
     debug_assert!(header.size_bytes() >= BATCH_HEADER_BYTES, "walk checked it");
     let slice = FileSlice {
         file: Arc::clone(file),
         position,
         len: header.size_bytes(),
     };
-    let data = slice.read().map_err(|error| error.to_string())?;
-    records::verify(&data).map_err(|error| error.to_string())?;
+    let bad = |error: BatchError| WalkError::at(position, error.to_string());
+    let data = slice.read().map_err(|error| WalkError::unread(position, error))?;
+    records::verify(&data).map_err(bad)?;
     let mut found = None;
     records::for_each::<BatchError>(&data, MAX_DECOMPRESSED_BYTES, |record| {
         let at = TimestampOffset {
@@ -199,6 +200,6 @@ fn first_record(
         }
         Ok(())
     })
-    .map_err(|error| error.to_string())?;
+    .map_err(bad)?;
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Disks that break or fill up: what stays readable, what is refused, and how it goes on.
 
-use super::rig::{Rig, batch, config, wait};
+use super::rig::{Rig, batch, config, copy, from_producer, reset, scratch, wait};
 use crate::{AppendError, AppendOrigin, ReadError};
 
 /// One round for two directories, of which one breaks: only that one is offline.
@@ -240,4 +240,95 @@ fn a_segment_that_cannot_be_renamed_stays() {
         rig.crash();
         assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
     }
+}
+
+/// Many small segments, some of whose batches have a producer, and the indexes that lead to them.
+fn filled_for_reading() -> Rig {
+    let mut config = config();
+    config.segment_bytes = 400;
+    config.index_interval_bytes = 100;
+    let rig = Rig::with(config);
+    for n in 0..12 {
+        rig.append(from_producer(8, 0, n, &[&format!("value {n}")]));
+    }
+    rig
+}
+
+fn segments(rig: &Rig) -> Vec<(String, Vec<u8>)> {
+    let logs = rig.files().into_iter().filter(|name| name.contains(".log"));
+    logs.map(|name| (name.clone(), std::fs::read(rig.file(&name)).unwrap()))
+        .collect()
+}
+
+/// Whichever read fails while a log is recovered: nothing is cut for it, nothing is held to be damaged or forgotten.
+#[test]
+fn a_read_that_fails_during_recovery_takes_nothing_away() {
+    for checkpointed in [false, true] {
+        let mut rig = filled_for_reading();
+        if checkpointed {
+            rig.manager().make_marks();
+            rig.manager().write_checkpoints().unwrap();
+            rig.append(from_producer(8, 0, 12, &["value 12"]));
+        }
+        let end = if checkpointed { 13 } else { 12 };
+        rig.kill();
+        let before = segments(&rig);
+        let saved = scratch();
+        copy(rig.dir.path(), saved.path());
+        let mut refused = 0;
+        for n in 0.. {
+            reset(&rig, saved.path());
+            rig.faults.fail_read_after(n);
+            if let Err(error) = rig.try_open() {
+                assert!(error.to_string().contains("os error 5"), "read {n}: {error}");
+                assert_eq!(segments(&rig), before, "read {n}");
+                refused += 1;
+                rig.open();
+            }
+            let is_over = rig.faults.is_read_to_fail();
+            rig.faults.fail_read_after(-1);
+            assert_eq!(rig.consume(0).len(), end, "read {n}");
+            let repeated = from_producer(8, 0, 3, &["value 3"]);
+            assert!(
+                rig.log().append(repeated, AppendOrigin::Client).is_err(),
+                "read {n}: what producers did is known"
+            );
+            assert_eq!(segments(&rig), before, "read {n}");
+            rig.kill();
+            if is_over {
+                break;
+            }
+        }
+        assert!(refused > 3, "{refused} starts were refused");
+    }
+}
+
+/// A read that fails is no damage, also where what is read was not verified yet: the next one is answered.
+#[test]
+fn a_read_that_fails_is_no_damage() {
+    let mut rig = filled_for_reading();
+    let mut refused = 0;
+    for n in 0.. {
+        rig.restart();
+        rig.faults.fail_read_after(n);
+        let log = rig.log();
+        for offset in [3, 7, 11] {
+            if let Err(error) = log.read(offset, 1, true) {
+                assert!(matches!(error, ReadError::Storage(_)), "read {n}: {error}");
+                refused += 1;
+            }
+        }
+        if let Err(error) = log.offset_for_timestamp(super::rig::START_MS) {
+            assert!(matches!(error, ReadError::Storage(_)), "read {n}: {error}");
+            refused += 1;
+        }
+        drop(log);
+        let is_over = rig.faults.is_read_to_fail();
+        rig.faults.fail_read_after(-1);
+        assert_eq!(rig.consume(0).len(), 12, "read {n}");
+        if is_over {
+            break;
+        }
+    }
+    assert!(refused > 3, "{refused} reads were refused");
 }
