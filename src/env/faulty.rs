@@ -18,6 +18,7 @@ pub struct Faults {
     /// Syncs of what lies below fail, too.
     broken: Mutex<Option<PathBuf>>,
     fail_writes: AtomicBool,
+    fail_set_len: AtomicBool,
     /// Bytes that may still be written before writes are torn; negative = no limit.
     write_budget: AtomicI64,
     /// Files that may still be opened; negative = no limit.
@@ -63,6 +64,7 @@ impl Default for Faults {
             fail_sync: AtomicBool::new(false),
             broken: Mutex::new(None),
             fail_writes: AtomicBool::new(false),
+            fail_set_len: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
             open_budget: AtomicI64::new(-1),
             rename_budget: AtomicI64::new(-1),
@@ -90,6 +92,11 @@ impl Faults {
     /// Makes every write fail with "no space left on device" from now on.
     pub fn fail_writes(&self, fail: bool) {
         self.fail_writes.store(fail, Ordering::SeqCst);
+    }
+
+    /// Makes files keep their lengths from now on.
+    pub fn fail_set_len(&self, fail: bool) {
+        self.fail_set_len.store(fail, Ordering::SeqCst);
     }
 
     /// Lets `bytes` more bytes be written; the write that exceeds them is torn there and fails, as do all later ones.
@@ -236,6 +243,9 @@ impl File for FaultyFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        if self.faults.fail_set_len.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         self.inner.set_len(len)
     }
 
@@ -359,6 +369,8 @@ mod tests {
         let refused = files.open_dir(dir.path()).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(24));
         assert!(files.remove_dir_all(dir.path()).is_err());
+        faults.fail_set_len(true);
+        assert!(file.set_len(0).is_err());
         faults.fail_read_after(1);
         let results = [(); 3].map(|()| file.read_at(&mut [0], 0).is_ok());
         assert_eq!(results, [true, false, true]);

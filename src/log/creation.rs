@@ -149,10 +149,11 @@ impl LogManager {
 
     fn sync_new(&self, dirty: Vec<Arc<dyn File>>) -> Result<(), AppendError> {
         let results = self.env.files.sync_data_many(&dirty);
-        for (result, file) in results.into_iter().zip(&dirty) {
-            result.map_err(|error| self.sync_failed(file.path(), &error))?;
-        }
-        Ok(())
+        let failed = results.into_iter().zip(&dirty).map(|(result, file)| {
+            // They may be of several directories.
+            result.map_err(|error| self.sync_failed(file.path(), &error))
+        });
+        failed.fold(Ok(()), Result::and)
     }
 
     /// Removes what was created of a topic that could not be created.

@@ -315,9 +315,14 @@ impl PartitionLog {
             .segments
             .partition_point(|segment| segment.base_offset < state.committed.segment);
         let expired = count_expired(&state, now_ms);
-        let rolled = expired == state.segments.len() && state.committed.offset == state.log_end_offset;
-        if rolled {
-            self.roll(&mut state)?;
+        let mut rolled = expired == state.segments.len() && state.committed.offset == state.log_end_offset;
+        if rolled && let Err(error) = self.roll(&mut state) {
+            if !is_shortage(&error) {
+                return Err(error);
+            }
+            // There is room again when the closed ones are gone.
+            tracing::warn!(topic = self.topic(), partition = self.partition(), %error, "no room to close the expired active segment; tried again at the next check");
+            rolled = false;
         }
         let count = expired.min(deletable);
         if count == 0 {
@@ -379,6 +384,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
+        state.cut_rest()?;
         for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }

@@ -332,3 +332,79 @@ fn a_read_that_fails_is_no_damage() {
     }
     assert!(refused > 3, "{refused} reads were refused");
 }
+
+/// The rest of a failed write that could not be cut then is no damage after an orderly shutdown: it is cut before.
+#[test]
+fn what_a_failed_write_left_is_cut_at_the_shutdown() {
+    let mut rig = Rig::new();
+    rig.append(batch(&["kept"]));
+    let size = rig.log().size_bytes();
+    rig.faults.fail_set_len(true);
+    rig.faults.tear_after(70);
+    rig.refuse(batch(&["lost"]));
+    rig.faults.tear_after(-1);
+    rig.faults.fail_set_len(false);
+    let path = rig.file("00000000000000000000.log");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), size + 70);
+    rig.close();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), size);
+    let found = crate::verify(&jackfield_env::RealFiles, &rig.path(), &mut |_, _| {}).unwrap();
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    rig.open();
+    assert_eq!(rig.append(batch(&["on"])).base_offset, 1);
+    assert_eq!(rig.consume(0).len(), 2);
+}
+
+/// Everything has expired and the disk is full: the active segment cannot be closed, and the others go all the same.
+#[test]
+fn retention_makes_room_on_a_full_disk() {
+    let mut config = config();
+    config.segment_bytes = 100;
+    let rig = Rig::with(config.clone());
+    for n in 0..10 {
+        rig.append(batch(&[&format!("value {n}")]));
+    }
+    config.retention_ms = 1_000;
+    rig.log().set_config(config);
+    rig.clock.advance_ms(2_000);
+    rig.faults.fail_writes(true);
+    assert!(!rig.manager().apply_retention());
+    assert_eq!(rig.log().log_start_offset(), 9);
+    assert_eq!(rig.consume(9).len(), 1);
+    rig.faults.fail_writes(false);
+    assert!(rig.manager().apply_retention(), "the active one is closed");
+    assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
+    rig.manager().apply_retention();
+    assert_eq!(rig.log().log_start_offset(), 10);
+}
+
+fn offline(rig: &Rig) -> Vec<bool> {
+    let directories = rig.manager().directories.iter();
+    directories
+        .map(|directory| directory.health.offline().is_some())
+        .collect()
+}
+
+/// One call syncs files of several directories: each whose sync fails is offline.
+#[test]
+fn every_directory_whose_sync_failed_is_offline() {
+    let rig = Rig::new();
+    for n in 0..2 {
+        let log = rig.partition(n);
+        let filler = "x".repeat(600 << 10);
+        for _ in 0..2 {
+            let appended = log.append(batch(&[&filler]), AppendOrigin::Client).unwrap();
+            wait(log.committed(appended.last_offset)).unwrap();
+        }
+    }
+    rig.faults.fail_sync(true);
+    rig.manager().make_marks();
+    assert_eq!(offline(&rig), [true, true]);
+    let rig = Rig::new();
+    rig.faults.fail_sync(true);
+    let created = rig
+        .manager()
+        .create("new", crate::TopicId([3; 16]), 0..2, config());
+    assert!(created.is_err());
+    assert_eq!(offline(&rig), [true, true]);
+}
