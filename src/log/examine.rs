@@ -44,6 +44,8 @@ pub(crate) struct Examined {
     pub(crate) ends_log: bool,
     /// Bytes that belong to no whole batch and may be cut.
     pub(crate) torn: Option<Torn>,
+    /// Where the first batch from `Bounds::torn_from` on begins.
+    pub(crate) unproved_from: Option<u64>,
 }
 
 /// The torn tail of a write.
@@ -73,6 +75,8 @@ struct Gaps {
     last: Option<(u64, i64)>,
     /// Positions of batches that were proved wrong.
     wrong: Vec<u64>,
+    /// The first batch that reaches behind an end that is exact.
+    beyond: Option<u64>,
 }
 
 impl Gaps {
@@ -109,6 +113,7 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             segment.base_offset
         });
         gaps.last = None;
+        gaps.beyond = None;
         let proved = gaps.wrong.len();
         let mut attempt = Attempt {
             segment: &mut *segment,
@@ -119,16 +124,21 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             last_batch: None,
             verified_from: None,
             doubted: false,
+            unproved_from: None,
         };
         let torn = attempt.run()?;
         let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
+        let unproved_from = attempt.unproved_from;
         if attempt.doubted {
             bounds.verify_from = 0;
             gaps = Gaps::default();
             continue;
         }
         if bounds.end_is_exact && next > bounds.end {
-            gaps.disproved_by(bounds.end);
+            // Where batches contradict each other the one that reaches too far is wrong.
+            if !gaps.disproved_by(bounds.end) && segment.is_damaged() {
+                gaps.wrong.extend(gaps.beyond);
+            }
         } else if bounds.is_last
             && !bounds.end_is_exact
             && gaps.last.map(|(position, _)| position) == last_batch
@@ -152,6 +162,7 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             end: if lost { bounds.end } else { next },
             ends_log,
             torn,
+            unproved_from,
         });
     }
 }
@@ -179,6 +190,7 @@ struct Attempt<'a> {
     verified_from: Option<u64>,
     /// Headers that were not verified do not fit together: all of it has to be verified.
     doubted: bool,
+    unproved_from: Option<u64>,
 }
 
 impl Attempt<'_> {
@@ -245,6 +257,12 @@ impl Attempt<'_> {
                     self.segment.lose(self.next, header.base_offset);
                 }
                 self.gaps.observe(position, header.base_offset, self.next);
+                if self.bounds.end_is_exact && header.last_offset() >= self.bounds.end {
+                    self.gaps.beyond.get_or_insert(position);
+                }
+                if header.base_offset >= self.bounds.torn_from {
+                    self.unproved_from.get_or_insert(position);
+                }
                 self.segment.account(header, self.bounds.index_interval_bytes);
                 self.next = header.last_offset() + 1;
                 self.last_batch = Some(position);

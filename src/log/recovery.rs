@@ -7,6 +7,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,9 @@ use std::{
 use jackfield_env::{File, Files};
 
 use crate::{
-    LogConfig, TopicId, checkpoint, copies, epochs,
+    LogConfig, TopicId,
+    append::is_shortage,
+    batches, checkpoint, copies, epochs,
     examine::{self, Bounds, Examined, Torn},
     known::Known,
     partition_log::{PartitionLog, Shared},
@@ -24,6 +27,9 @@ use crate::{
     snapshots,
     state::{End, State},
 };
+
+/// How much is written again at once.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// Splits a partition directory's name into topic and partition.
 pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
@@ -136,9 +142,37 @@ fn make_names_durable(
         for name in [checkpoint::LEADER_EPOCH, checkpoint::PARTITION_METADATA] {
             let path = dir.join(name);
             if files.exists(&path) {
-                unsynced.push(files.open(&path, false)?);
+                let file = files.open(&path, false)?;
+                write_again(&*file, 0..file.len()?)?;
+                unsynced.push(file);
             }
         }
+    }
+    Ok(())
+}
+
+/// Writes bytes over themselves, so that the next sync brings them to the disk. After a sync that failed the kernel keeps
+/// them, calls them written, and would sync nothing.
+fn write_again(file: &dyn File, bytes: Range<u64>) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let len = usize::try_from(bytes.end - at)
+            .unwrap_or(usize::MAX)
+            .min(WRITE_BYTES);
+        batches::fill(file, &mut buffer, at, len)?;
+        if buffer.is_empty() {
+            break;
+        }
+        match file.write_all_at(&buffer, at) {
+            // A file system that never writes in place has no room for it: no reason not to start.
+            Err(error) if is_shortage(&error) => {
+                tracing::warn!(file = %file.path().display(), %error, "no room to write again what may not be on disk");
+                break;
+            }
+            written => written?,
+        }
+        at += buffer.len() as u64;
     }
     Ok(())
 }
@@ -300,6 +334,7 @@ impl Loader<'_> {
                 end,
                 ends_log: false,
                 torn: None,
+                unproved_from: None,
             });
         }
         segment.size = segment.file.len()?;
@@ -362,6 +397,9 @@ impl Loader<'_> {
         examine::report(segment);
         if let Some(torn) = &examined.torn {
             self.cut(&*segment.file, torn, length)?;
+        }
+        if let Some(from) = examined.unproved_from {
+            write_again(&*segment.file, from..segment.size)?;
         }
         if length > 0 {
             // What is served from here on is on disk, whatever the page cache held when the process died.
