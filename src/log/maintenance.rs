@@ -144,13 +144,7 @@ impl LogManager {
     /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
     pub(crate) fn close_unused_segments(&self) {
         for log in self.logs() {
-            let mut state = log.lock();
-            let Some((_, closed)) = state.segments.split_last_mut() else {
-                continue;
-            };
-            for segment in closed {
-                segment.close_unused(&self.env.files);
-            }
+            log.close_unused_segments();
         }
     }
 
@@ -304,6 +298,15 @@ fn count_expired(state: &State, now_ms: i64) -> usize {
 }
 
 impl PartitionLog {
+    /// Lets go of the files of closed segments that nobody reads.
+    pub(crate) fn close_unused_segments(&self) {
+        if let Some((_, closed)) = self.lock().segments.split_last_mut() {
+            for segment in closed {
+                segment.close_unused(&self.env.files);
+            }
+        }
+    }
+
     /// Renames the files of expired segments and moves the log start.
     fn delete_expired(&self, now_ms: i64) -> io::Result<Expired> {
         let mut state = self.lock();

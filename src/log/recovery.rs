@@ -65,6 +65,7 @@ pub(crate) fn open(
 ) -> io::Result<Arc<PartitionLog>> {
     let files = Arc::clone(&shared.env.files);
     let now_ms = shared.env.clock.now_ms();
+    let known = known.unless_stale(&*files, &dir);
     let copy = known.copy.as_ref();
     let topic_id = copies::settle(
         &*files,
@@ -278,7 +279,7 @@ impl Loader<'_> {
         let mut index = 0;
         while index < segments.len() {
             let next = segments.get(index + 1).map(|next| (next.base_offset, next.size));
-            let loaded = self.load_segment(&mut segments[index], next.map(|(base, _)| base))?;
+            let loaded = self.load_segment(&mut segments[index], next)?;
             end = loaded.end;
             match next {
                 Some((base, 0)) if base < end => {
@@ -320,7 +321,9 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn load_segment(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Examined> {
+    /// `next` is base offset and size of the segment behind it, if any.
+    fn load_segment(&mut self, segment: &mut Segment, next: Option<(i64, u64)>) -> io::Result<Examined> {
+        let next_base = next.map(|(base, _)| base);
         let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
         let at_end = self.known.ends_there.then_some(self.known.recovery_point);
         if (self.known.clean || behind)
@@ -338,7 +341,7 @@ impl Loader<'_> {
             });
         }
         segment.size = segment.file.len()?;
-        self.rebuild(segment, next_base)
+        self.rebuild(segment, next)
     }
 
     /// The newest mark in the last segment before the recovery point: what is in front of it is on disk, index entries
@@ -367,9 +370,11 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Verifies a segment and rebuilds its indexes. `next_base` is the base offset of the segment behind it, if any.
+    /// Verifies a segment and rebuilds its indexes.
     /// Batches of the last one that were acknowledged and synced are not verified now, unless everything was.
-    fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Examined> {
+    fn rebuild(&mut self, segment: &mut Segment, next: Option<(i64, u64)>) -> io::Result<Examined> {
+        let next_base = next.map(|(base, _)| base);
+        let end = next_base.unwrap_or(self.known.recovery_point);
         let recovery_point = self.known.recovery_point;
         let length = segment.size;
         let unclean_tail = next_base.is_none() && !self.known.clean;
@@ -381,8 +386,10 @@ impl Loader<'_> {
         let resumed_at = mark.and_then(|mark| segment.resume(self.files, self.dir, mark));
         let bounds = Bounds {
             is_last: next_base.is_none(),
-            end: next_base.unwrap_or(recovery_point),
-            end_is_exact: next_base.is_some() || self.known.ends_there,
+            end,
+            // One without records may be left by a roll that failed, and lie inside this one.
+            end_is_exact: next.is_some_and(|(_, size)| size > 0)
+                || self.known.ends_there && end == recovery_point,
             torn_from: if self.known.clean {
                 i64::MAX
             } else {
