@@ -192,3 +192,16 @@ fn an_index_of_any_length_is_read_in_pieces() {
         assert_eq!(rig.consume(0).len(), 13);
     }
 }
+
+/// A lookup by timestamp looks into the segments one after the other, and ends at the first that has it.
+#[test]
+fn a_timestamp_is_searched_in_one_segment_at_a_time() {
+    let mut rig = twenty_segments();
+    rig.restart();
+    rig.faults.limit_opens(4);
+    let log = rig.log();
+    let found = log.offset_for_timestamp(super::rig::START_MS).unwrap().unwrap();
+    assert_eq!(found.offset, 0);
+    assert_eq!(log.offset_for_timestamp(i64::MAX).unwrap(), None);
+    assert!(open_files(&rig).len() <= 2);
+}
