@@ -163,6 +163,7 @@ fn verify_segment(run: &mut Run<'_>, dir: &Path, base: i64, bounds: &Bounds<'_>)
             true
         });
         if let Err(error) = walked {
+            let error = error.of_content().map_err(VerifyError::io(&path))?;
             run.find(FileKind::Segment, &path, error.message).position = Some(error.position);
         }
     }
