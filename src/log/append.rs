@@ -264,13 +264,7 @@ impl PartitionLog {
     pub(crate) fn roll(&self, state: &mut State) -> std::io::Result<()> {
         let files = &*self.env.files;
         let (dir, base_offset) = (state.dir.clone(), state.log_end_offset);
-        let active = state.active();
-        if active.file.len()? > active.size {
-            // The rest of a failed write that could not be cut then.
-            active.file.set_len(active.size)?;
-            let file = std::sync::Arc::clone(&active.file);
-            state.touch(file);
-        }
+        state.cut_rest()?;
         for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }

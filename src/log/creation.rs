@@ -172,10 +172,11 @@ impl LogManager {
     /// Makes files and directories durable; every directory in which that fails goes offline.
     pub(crate) fn sync_all(&self, dirty: Vec<Arc<dyn File>>) -> Result<(), AppendError> {
         let results = self.env.files.sync_data_many(&dirty);
-        let results = results.into_iter().zip(&dirty);
-        results
-            .map(|(result, file)| result.map_err(|error| self.sync_failed(file.path(), &error)))
-            .fold(Ok(()), Result::and)
+        let failed = results.into_iter().zip(&dirty).map(|(result, file)| {
+            // They may be of several directories.
+            result.map_err(|error| self.sync_failed(file.path(), &error))
+        });
+        failed.fold(Ok(()), Result::and)
     }
 
     /// Removes what was begun of a topic that could not be created, durably. Fails when something of it may be found at the

@@ -34,7 +34,7 @@ pub enum AppendError {
 pub enum ReadError {
     #[error("offset {offset} is out of range [{start}, {end}]")]
     OutOfRange { offset: i64, start: i64, end: i64 },
-    #[error("log directory is offline: {0}")]
+    #[error("log storage failed: {0}")]
     Storage(String),
     #[error("segment is damaged: {0}")]
     Damaged(String),

@@ -21,8 +21,33 @@ pub(crate) struct Known {
     pub(crate) ends_there: bool,
     /// First offset kept, when a checkpoint names one.
     pub(crate) log_start_offset: Option<i64>,
+    /// That of Kafka's checkpoint, which counts where there is no copy.
+    uncopied_start: Option<i64>,
     /// What the partition's own small files should say.
     pub(crate) copy: Option<PartitionCopy>,
+}
+
+impl Known {
+    /// Without the copy where somebody else, who knows nothing of copies, used the partition since it was made, and was not
+    /// closed in order: Apache Kafka.
+    pub(crate) fn unless_stale(mut self, files: &dyn Files, dir: &Path) -> Self {
+        let Some(copy) = self.copy.as_ref().filter(|_| !self.clean) else {
+            return self;
+        };
+        let id = checkpoint::read_partition_metadata(files, dir).ok();
+        let is_other_topic = id.is_some_and(|id| copy.is_of_other_topic(id));
+        let epochs = checkpoint::read_epochs(files, dir).unwrap_or_default();
+        if !is_other_topic && !copy.is_before(&epochs) {
+            return self;
+        }
+        tracing::warn!(directory = %dir.display(), is_other_topic, "partition was used by another broker since its files were copied; its files count");
+        if is_other_topic {
+            self.recovery_point = 0;
+        }
+        self.copy = None;
+        self.log_start_offset = self.uncopied_start;
+        self
+    }
 }
 
 /// The checkpoints of a log directory.
@@ -82,6 +107,7 @@ impl Checkpoints {
             recovery_point: recovery_point.unwrap_or(0).min(watermark.unwrap_or(i64::MAX)),
             ends_there: self.clean && recovery_point.is_some() && recovery_point == watermark,
             log_start_offset: copy.as_ref().map_or(start, |copy| copy.log_start_offset),
+            uncopied_start: start,
             copy,
         }
     }

@@ -29,6 +29,9 @@ const THREADS: usize = 16;
 /// Directories that are worth a thread.
 const DIRECTORIES_PER_THREAD: usize = 8;
 
+/// Files that were checked but may not be on disk are made durable together; so many stay open until then.
+const FILES_PER_SYNC: usize = 256;
+
 /// A log, and its files that were checked but may not be on disk.
 type Opened = (Arc<PartitionLog>, Vec<Arc<dyn File>>);
 
@@ -69,6 +72,35 @@ pub(crate) fn each_that_works(
     }
 }
 
+/// Logs that were opened, and their files that may not be on disk.
+#[derive(Debug, Default)]
+struct Portion {
+    logs: Vec<Arc<PartitionLog>>,
+    unsynced: Vec<Arc<dyn File>>,
+}
+
+impl Portion {
+    /// Adds a log; returns all of it when it is time to sync it.
+    fn add(&mut self, (log, unsynced): &Opened) -> Option<Self> {
+        self.logs.push(Arc::clone(log));
+        self.unsynced.extend(unsynced.iter().cloned());
+        (self.unsynced.len() >= FILES_PER_SYNC).then(|| std::mem::take(self))
+    }
+
+    /// Makes its files durable, and closes those that are not written to.
+    fn sync(self, files: &dyn Files) -> Result<(), OpenError> {
+        let results = files.sync_data_many(&self.unsynced).into_iter();
+        for (result, file) in results.zip(&self.unsynced) {
+            result.map_err(OpenError::io(file.path()))?;
+        }
+        drop(self.unsynced);
+        for log in self.logs {
+            log.close_unused_segments();
+        }
+        Ok(())
+    }
+}
+
 impl LogManager {
     /// Opens every log of a directory. Their files are on disk, and the clean marker is gone, when this returns. Of a
     /// directory that fails everything is found that can be.
@@ -85,27 +117,29 @@ impl LogManager {
         let checkpoints = Checkpoints::read(files, path).map_err(OpenError::io(path))?;
         self.note_checkpoints(path, &checkpoints);
         let entries = files.read_dir(path).map_err(OpenError::io(path))?;
+        let portion = Mutex::new(Portion::default());
         // Reading many small files is waiting for the disk, mostly.
         let opened = in_parallel(&entries, |entry| {
-            self.open_entry(directory, entry, defaults, &checkpoints)
+            let opened = self.open_entry(directory, entry, defaults, &checkpoints);
+            let full = match &opened {
+                Ok(Some(opened)) => portion.lock().unwrap_or_else(PoisonError::into_inner).add(opened),
+                _ => None,
+            };
+            let opened = opened.map(|opened| opened.map(|(log, _)| log));
+            (opened, full.map_or(Ok(()), |full| full.sync(files)))
         });
-        let mut unsynced = Vec::new();
-        let mut failed = Ok(());
-        for (entry, opened) in entries.iter().zip(opened) {
+        let rest = portion.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = rest.sync(files);
+        for (entry, (opened, synced)) in entries.iter().zip(opened) {
+            failed = failed.and(synced);
             match opened {
                 Ok(None) => {}
-                Ok(Some((log, checked))) => {
-                    unsynced.extend(checked);
-                    found.add(log)?;
-                }
+                Ok(Some(log)) => found.add(log)?,
                 Err(error) if checkpoint::is_content(&error) => found.add_unusable(path, &entry.name, &error),
                 Err(error) => failed = Err(OpenError::io(&at(&entry.name))(error)),
             }
         }
         failed?;
-        for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
-            result.map_err(OpenError::io(file.path()))?;
-        }
         // From here on a crash is unclean.
         files
             .remove_file(&marker)

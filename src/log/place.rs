@@ -61,6 +61,10 @@ pub(crate) enum Trouble {
 
 impl Place {
     pub(crate) fn trouble(&self, error: WalkError) -> Trouble {
+        let path = self.file.path().display();
+        if let Some(error) = error.unread {
+            return Trouble::Answer(ReadError::Storage(format!("reading {path} failed: {error}")));
+        }
         if !self.trusted {
             return Trouble::Suspect {
                 segment: self.segment,
@@ -68,7 +72,6 @@ impl Place {
                 error,
             };
         }
-        let path = self.file.path().display();
         Trouble::Answer(ReadError::Damaged(format!(
             "{path} at byte {}: {}",
             error.position, error.message
@@ -77,10 +80,7 @@ impl Place {
 
     /// Whoever reads here has to read the records first.
     pub(crate) fn unverified(&self) -> Trouble {
-        self.trouble(WalkError {
-            position: self.from,
-            message: "not verified yet".to_owned(),
-        })
+        self.trouble(WalkError::at(self.from, "not verified yet".to_owned()))
     }
 
     /// Fails where not everything is verified that a read of so many bytes looks at.
@@ -116,8 +116,8 @@ impl PartitionLog {
                         "segment and index do not fit together; examining the segment"
                     );
                     self.examine_segment(segment).map_err(|error| {
-                        ReadError::Damaged(format!(
-                            "segment {segment:020} of {}-{}: {error}",
+                        ReadError::Storage(format!(
+                            "examining segment {segment:020} of {}-{}: {error}",
                             self.topic(),
                             self.partition()
                         ))

@@ -174,7 +174,7 @@ impl PartitionLog {
 }
 
 fn misfit<T>(position: u64, message: String) -> Result<T, WalkError> {
-    Err(WalkError { position, message })
+    Err(WalkError::at(position, message))
 }
 
 /// Finds the bytes to return in one segment; `None` when the offset lies behind its last batch. Reads headers only where

@@ -248,7 +248,7 @@ fn fill(steps: &[Step], at: usize, bytes: usize) -> Result<(), End> {
         }
         starts_after_any_cut(&history).map_err(named)?;
         history.disk.make_room();
-        if result.is_err() || matches!(step, Step::Retain(_)) {
+        if result.is_err() || matches!(step, Step::Retain(_) | Step::Open) {
             history.step(*step).map_err(named)?;
         }
     }
