@@ -9,6 +9,7 @@ use kafka_protocol::error::ResponseError;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    blocking,
     broker::Core,
     connection::{Part, Response},
     dispatch::Refused,
@@ -219,6 +220,9 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
     let Some(log) = &partition.log else {
         return refuse(unknown);
     };
+    if log.is_offline() {
+        return refuse(ResponseError::KafkaStorageError);
+    }
     if partition.leader_epoch >= 0 {
         match partition.leader_epoch.cmp(&log.leader_epoch()) {
             std::cmp::Ordering::Less => return refuse(ResponseError::FencedLeaderEpoch),
@@ -234,7 +238,9 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
         };
     }
     // KIP-74: the first batch of the first partition with data is returned whatever its size.
-    match log.read(partition.offset, limit, first) {
+    let read = log.read_verified(partition.offset, limit, first);
+    // What is read for the first time is verified, damage examined: other connections are not kept waiting by that.
+    match read.unwrap_or_else(|| blocking::run(|| log.read(partition.offset, limit, first))) {
         Ok(fetched) => Answer {
             code: 0,
             fetched: Some(fetched),

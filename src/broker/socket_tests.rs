@@ -1,8 +1,10 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
+mod deletions;
 mod durability;
 mod harness;
 mod hostile;
+mod missing;
 mod produce_fetch;
 mod reads;
 mod restarts;

@@ -257,8 +257,8 @@ impl Disk {
         self.lock().has_failed
     }
 
-    /// What is found at the next start: another disk, on which everything is durable. The count of operations goes on, and
-    /// so do faults that lie ahead.
+    /// What is found at the next start: another disk, on which everything is durable unless nothing was cut. The count of
+    /// operations goes on, and so do faults that lie ahead.
     #[must_use]
     pub fn after_power_cut(&self, cut: Cut) -> Self {
         let state = self.lock();

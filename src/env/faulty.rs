@@ -18,12 +18,15 @@ pub struct Faults {
     /// Syncs of what lies below fail, too.
     broken: Mutex<Option<PathBuf>>,
     fail_writes: AtomicBool,
+    fail_set_len: AtomicBool,
     /// Bytes that may still be written before writes are torn; negative = no limit.
     write_budget: AtomicI64,
     /// Files that may still be opened; negative = no limit.
     open_budget: AtomicI64,
     /// Renames that still work; negative = no limit.
     rename_budget: AtomicI64,
+    /// Reads that still work before one fails; negative = none does.
+    failing_read: AtomicI64,
     rounds: AtomicU64,
     synced_files: AtomicU64,
     reads: AtomicU64,
@@ -61,9 +64,11 @@ impl Default for Faults {
             fail_sync: AtomicBool::new(false),
             broken: Mutex::new(None),
             fail_writes: AtomicBool::new(false),
+            fail_set_len: AtomicBool::new(false),
             write_budget: AtomicI64::new(-1),
             open_budget: AtomicI64::new(-1),
             rename_budget: AtomicI64::new(-1),
+            failing_read: AtomicI64::new(-1),
             rounds: AtomicU64::new(0),
             synced_files: AtomicU64::new(0),
             reads: AtomicU64::new(0),
@@ -89,6 +94,11 @@ impl Faults {
         self.fail_writes.store(fail, Ordering::SeqCst);
     }
 
+    /// Makes files keep their lengths from now on.
+    pub fn fail_set_len(&self, fail: bool) {
+        self.fail_set_len.store(fail, Ordering::SeqCst);
+    }
+
     /// Lets `bytes` more bytes be written; the write that exceeds them is torn there and fails, as do all later ones.
     pub fn tear_after(&self, bytes: i64) {
         self.write_budget.store(bytes, Ordering::SeqCst);
@@ -102,6 +112,16 @@ impl Faults {
     /// Lets `count` more files or directories be renamed; then that fails. Negative = no limit.
     pub fn limit_renames(&self, count: i64) {
         self.rename_budget.store(count, Ordering::SeqCst);
+    }
+
+    /// Makes one read of an open file fail, after `count` others, and none after it. Negative = none at all.
+    pub fn fail_read_after(&self, count: i64) {
+        self.failing_read.store(count, Ordering::SeqCst);
+    }
+
+    /// Whether the read of [`Faults::fail_read_after`] is still to come.
+    pub fn is_read_to_fail(&self) -> bool {
+        self.failing_read.load(Ordering::SeqCst) >= 0
     }
 
     /// Holds every `sync_data_many` before it begins, until it is called again with `false`.
@@ -127,6 +147,17 @@ impl Faults {
     /// Files synced over all calls.
     pub fn synced_files(&self) -> u64 {
         self.synced_files.load(Ordering::SeqCst)
+    }
+
+    fn check_read(&self) -> io::Result<()> {
+        let countdown = |left: i64| (left >= 0).then(|| left - 1);
+        let before = self
+            .failing_read
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, countdown);
+        if before == Ok(0) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
     }
 
     fn check_sync(&self, path: &Path) -> io::Result<()> {
@@ -182,6 +213,7 @@ impl File for FaultyFile {
     fn read_at(&self, out: &mut [u8], position: u64) -> io::Result<usize> {
         self.faults.reads.fetch_add(1, Ordering::SeqCst);
         self.faults.reads_held.pass();
+        self.faults.check_read()?;
         self.inner.read_at(out, position)
     }
 
@@ -211,6 +243,9 @@ impl File for FaultyFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        if self.faults.fail_set_len.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         self.inner.set_len(len)
     }
 
@@ -334,6 +369,12 @@ mod tests {
         let refused = files.open_dir(dir.path()).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(24));
         assert!(files.remove_dir_all(dir.path()).is_err());
+        faults.fail_set_len(true);
+        assert!(file.set_len(0).is_err());
+        faults.fail_read_after(1);
+        let results = [(); 3].map(|()| file.read_at(&mut [0], 0).is_ok());
+        assert_eq!(results, [true, false, true]);
+        assert!(!faults.is_read_to_fail());
         faults.limit_renames(0);
         assert!(files.rename(file.path(), beside.path()).is_err());
     }

@@ -1,10 +1,11 @@
 //! Making many files durable at once, at a cost that does not grow with their number.
 //!
 //! One file: one fdatasync. A few: one each, several in flight, because they share the disk's cache flushes. Many: one
-//! syncfs per file system, unless that is slower because others write there. Knows open files only.
+//! syncfs per file system, unless that is slower because others write there, or the file system is not known to mean it.
+//! Knows open files only.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fs, io,
     os::unix::fs::MetadataExt,
     sync::{
@@ -25,6 +26,10 @@ const IN_FLIGHT: usize = 16;
 /// Since this version of Linux, syncfs reports write-back errors (`s_wb_err`).
 const SYNCFS_REPORTS_ERRORS: (u32, u32) = (5, 8);
 
+/// `f_type` of the file systems whose syncfs makes everything durable, or that keep nothing: ext2 to ext4, xfs, btrfs, f2fs,
+/// tmpfs. Others answer it without having asked their server (FUSE, 9p), or without its errors (overlayfs).
+const SYNCFS_FILE_SYSTEMS: [i64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994];
+
 /// See [`crate::Files::sync_data_many`].
 pub(crate) fn sync_data_many(files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
     static COSTS: Costs = Costs::new();
@@ -33,12 +38,17 @@ pub(crate) fn sync_data_many(files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
         [one] => vec![one.sync_data()],
         several if !syncfs_is_truthful() => sync_each(several),
         several => {
-            let way = COSTS.choose(several.len());
+            let mut way = COSTS.choose(several.len());
             let started = Instant::now();
-            let results = match way {
-                Way::Each => sync_each(several),
-                Way::FileSystem => sync_file_systems(several),
+            let at_once = if way == Way::FileSystem {
+                sync_file_systems(several)
+            } else {
+                None
             };
+            let results = at_once.unwrap_or_else(|| {
+                way = Way::Each;
+                sync_each(several)
+            });
             COSTS.note(way, several.len(), started.elapsed());
             results
         }
@@ -147,22 +157,44 @@ fn sync_each(files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
     std::mem::take(&mut outcomes.results)
 }
 
-/// One syncfs per file system. The kernel reports a write-back error of the file system once to every descriptor that
-/// was open when it happened. The descriptor used here is one of the files that were written, so it was open: an error
-/// that concerns them is not missed. An error of somebody else's file is reported as well; that errs on the safe side.
-fn sync_file_systems(files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {
+/// One syncfs per file system; `None`, and nothing is done, when one of them is not known to make all files durable by it.
+///
+/// The kernel reports a write-back error of the file system once to every descriptor that was open when it happened, and to
+/// those opened later until somebody was told of it. The descriptor used here is that of one of the files, so an error of
+/// another one is missed only when it came before this one was opened and another syncfs has reported it: to a round of
+/// this process, whose directory is offline then, or to somebody else. An error of somebody else's file is reported as well;
+/// that errs on the safe side.
+fn sync_file_systems(files: &[Arc<dyn File>]) -> Option<Vec<io::Result<()>>> {
+    let mut devices = Vec::with_capacity(files.len());
+    for file in files {
+        devices.push(match file.as_std() {
+            Some(std) => Some((std, syncfs_device(std)?)),
+            None => None,
+        });
+    }
     let mut outcomes: HashMap<u64, Result<(), rustix::io::Errno>> = HashMap::new();
-    files
-        .iter()
-        .map(|file| {
-            let Some(std) = file.as_std() else {
-                return file.sync_data();
-            };
-            let device = std.metadata()?.dev();
-            let outcome = outcomes.entry(device).or_insert_with(|| rustix::fs::syncfs(std));
-            outcome.map_err(io::Error::from)
-        })
-        .collect()
+    let results = files.iter().zip(devices).map(|(file, device)| {
+        let Some((std, device)) = device else {
+            return file.sync_data();
+        };
+        let outcome = outcomes.entry(device).or_insert_with(|| rustix::fs::syncfs(std));
+        outcome.map_err(io::Error::from)
+    });
+    Some(results.collect())
+}
+
+/// The device of a file, when syncfs is as good as a sync of each file there.
+fn syncfs_device(file: &fs::File) -> Option<u64> {
+    static KNOWN: Mutex<BTreeMap<u64, bool>> = Mutex::new(BTreeMap::new());
+    let device = file.metadata().ok()?.dev();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_sound = known.entry(device).or_insert_with(|| {
+        let kind = rustix::fs::fstatfs(file).map_or(0, |statistics| statistics.f_type);
+        SYNCFS_FILE_SYSTEMS
+            .iter()
+            .any(|sound| i128::from(*sound) == i128::from(kind))
+    });
+    is_sound.then_some(device)
 }
 
 fn syncfs_is_truthful() -> bool {
@@ -232,6 +264,24 @@ mod tests {
                 assert_eq!(failed, [(bad, true)], "{count} files");
             }
         }
+    }
+
+    #[test]
+    fn syncfs_is_left_to_file_systems_that_mean_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<Arc<dyn File>> = (0..3)
+            .map(|n| Arc::new(Named(dir.path().join(n.to_string()))) as Arc<dyn File>)
+            .collect();
+        let results = sync_file_systems(&files).expect("what is no file of the kernel's is synced by itself");
+        assert!(results.iter().all(Result::is_ok));
+        let (fuse, nine_p, nfs, overlay) = (0x6573_5546, 0x0102_1997, 0x6969, 0x794c_7630);
+        for kind in [fuse, nine_p, nfs, overlay] {
+            assert!(!SYNCFS_FILE_SYSTEMS.contains(&kind), "{kind:#x}");
+        }
+        let Ok(proc) = fs::File::open("/proc/self/stat") else {
+            return;
+        };
+        assert_eq!(syncfs_device(&proc), None, "nobody knows what it would do there");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{
 
 /// Name of the file in a log directory.
 pub(crate) const COPIES: &str = "jackfield-checkpoint";
+/// Bytes of a topic id that damage may have changed.
+const ID_BYTES_DAMAGED: usize = 8;
 /// No offset.
 const NONE: &str = "-";
 
@@ -28,6 +30,19 @@ pub(crate) struct PartitionCopy {
     pub(crate) log_start_offset: Option<i64>,
     /// Leader epochs with their start offsets.
     pub(crate) epochs: Vec<(i32, i64)>,
+}
+
+impl PartitionCopy {
+    /// Whether this is the id of a topic that was made later, under the same name. Damage leaves most of an id as it was.
+    pub(crate) fn is_of_other_topic(&self, id: TopicId) -> bool {
+        let bytes = self.topic_id.0.iter().zip(id.0);
+        bytes.filter(|(ours, other)| **ours != *other).count() > ID_BYTES_DAMAGED
+    }
+
+    /// Whether there are other epochs by now. Damage changes their figures, not how many lines there are.
+    pub(crate) fn is_before(&self, epochs: &[(i32, i64)]) -> bool {
+        !epochs.is_empty() && epochs.len() != self.epochs.len()
+    }
 }
 
 /// What the files of a log directory say.

@@ -17,7 +17,7 @@ pub(crate) fn epoch_of(epochs: &[(i32, i64)], base_offset: i64) -> Option<i32> {
 }
 
 /// Calls `visit(leader epoch, base offset)` for every batch that can be found.
-fn each_batch(segments: &[Segment], mut visit: impl FnMut(i32, i64)) {
+fn each_batch(segments: &[Segment], mut visit: impl FnMut(i32, i64)) -> io::Result<()> {
     for segment in segments {
         for (from, end) in segment.good_ranges(0) {
             let walked = batches::walk(&*segment.file, from, end, Check::Header, |_, header| {
@@ -25,18 +25,19 @@ fn each_batch(segments: &[Segment], mut visit: impl FnMut(i32, i64)) {
                 true
             });
             // What is behind damage is found when it is read.
-            drop(walked);
+            walked.or_else(|error| error.of_content().map(drop))?;
         }
     }
+    Ok(())
 }
 
 /// Whether all batches have the epochs of a checkpoint that nothing else proves.
-pub(crate) fn fit(epochs: &[(i32, i64)], segments: &[Segment]) -> bool {
+pub(crate) fn fit(epochs: &[(i32, i64)], segments: &[Segment]) -> io::Result<bool> {
     let mut fit = true;
     each_batch(segments, |epoch, base_offset| {
         fit &= epoch_of(epochs, base_offset).is_none_or(|expected| expected == epoch);
-    });
-    fit
+    })?;
+    Ok(fit)
 }
 
 /// Reads the epochs from the headers of all batches, and writes the checkpoint, which cannot be right. One batch alone
@@ -58,7 +59,7 @@ pub(crate) fn rebuild(
             }
             _ => is_new.then_some((epoch, base_offset)),
         };
-    });
+    })?;
     if epochs.is_empty() {
         epochs.extend(begun);
     }

@@ -34,10 +34,21 @@ pub enum AppendError {
 pub enum ReadError {
     #[error("offset {offset} is out of range [{start}, {end}]")]
     OutOfRange { offset: i64, start: i64, end: i64 },
-    #[error("log directory is offline: {0}")]
+    #[error("log storage failed: {0}")]
     Storage(String),
     #[error("segment is damaged: {0}")]
     Damaged(String),
+}
+
+/// Partitions could not be created.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct CreateError {
+    /// Why.
+    #[source]
+    pub source: AppendError,
+    /// Whether some of them may be found at the next start.
+    pub leaves_remains: bool,
 }
 
 /// Opening the log directories failed.

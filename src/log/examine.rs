@@ -22,7 +22,7 @@ pub(crate) struct Bounds<'a> {
     pub(crate) is_last: bool,
     /// Offset that it reaches unless records are lost: the next segment's, or what was acknowledged.
     pub(crate) end: i64,
-    /// It cannot reach further than `end`.
+    /// It cannot reach further than `end`. Where a segment with records is behind it, a batch that says so is wrong.
     pub(crate) end_is_exact: bool,
     /// What is bad from this offset on is the torn tail of a write; before it, records are lost.
     pub(crate) torn_from: i64,
@@ -44,6 +44,8 @@ pub(crate) struct Examined {
     pub(crate) ends_log: bool,
     /// Bytes that belong to no whole batch and may be cut.
     pub(crate) torn: Option<Torn>,
+    /// Where the first batch from `Bounds::torn_from` on begins.
+    pub(crate) unproved_from: Option<u64>,
 }
 
 /// The torn tail of a write.
@@ -63,6 +65,13 @@ struct Fault {
     whole: bool,
 }
 
+/// A batch that was proved wrong costs another way through the segment. Somebody who makes a file of nothing else gets so many.
+const MOST_PASSES: usize = 16;
+/// Damaged places in a segment, each of which costs a search. What is behind them counts as one.
+const MOST_HOLES: usize = 1_000;
+/// How many times the segment's length is read at most, searching for good batches behind bad ones.
+const MOST_SEARCHED: u64 = 16;
+
 /// Batches whose base offset cannot be right, although the CRC, which does not cover it, is. A base offset behind a gap is
 /// fine (compaction leaves gaps) unless a later batch lies in the gap.
 #[derive(Default)]
@@ -73,9 +82,21 @@ struct Gaps {
     last: Option<(u64, i64)>,
     /// Positions of batches that were proved wrong.
     wrong: Vec<u64>,
+    /// The first batch that reaches behind an end that is exact.
+    beyond: Option<u64>,
+    /// Too many were proved wrong: everything from here on counts as bad.
+    hopeless_from: Option<u64>,
 }
 
 impl Gaps {
+    fn is_wrong(&self, position: u64) -> bool {
+        self.is_hopeless(position) || self.wrong.contains(&position)
+    }
+
+    fn is_hopeless(&self, position: u64) -> bool {
+        self.hopeless_from.is_some_and(|from| position >= from)
+    }
+
     fn observe(&mut self, position: u64, base_offset: i64, expected: i64) {
         if base_offset > expected {
             self.any = true;
@@ -86,7 +107,7 @@ impl Gaps {
     /// Whether a batch at this offset proves the last one behind a gap wrong.
     fn disproved_by(&mut self, base_offset: i64) -> bool {
         match self.last.take() {
-            Some((position, expected)) if base_offset >= expected => {
+            Some((position, expected)) if base_offset >= expected && self.hopeless_from.is_none() => {
                 self.wrong.push(position);
                 true
             }
@@ -109,6 +130,7 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             segment.base_offset
         });
         gaps.last = None;
+        gaps.beyond = None;
         let proved = gaps.wrong.len();
         let mut attempt = Attempt {
             segment: &mut *segment,
@@ -119,17 +141,24 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             last_batch: None,
             verified_from: None,
             doubted: false,
+            unproved_from: None,
+            left_to_search: length.saturating_mul(MOST_SEARCHED),
         };
         let torn = attempt.run()?;
         let (next, last_batch, verified_from) = (attempt.next, attempt.last_batch, attempt.verified_from);
+        let unproved_from = attempt.unproved_from;
         if attempt.doubted {
             bounds.verify_from = 0;
             gaps = Gaps::default();
             continue;
         }
         if bounds.end_is_exact && next > bounds.end {
-            gaps.disproved_by(bounds.end);
+            // Where batches contradict each other the one that reaches too far is wrong.
+            if !gaps.disproved_by(bounds.end) && segment.is_damaged() && gaps.hopeless_from.is_none() {
+                gaps.wrong.extend(gaps.beyond);
+            }
         } else if bounds.is_last
+            && gaps.hopeless_from.is_none()
             && !bounds.end_is_exact
             && gaps.last.map(|(position, _)| position) == last_batch
         {
@@ -137,6 +166,9 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             gaps.wrong.extend(last_batch);
         }
         if gaps.wrong.len() > proved {
+            if gaps.wrong.len() >= MOST_PASSES {
+                gaps.hopeless_from = gaps.wrong[proved..].iter().copied().min();
+            }
             continue;
         }
         segment.verified = Verified::from(verified_from.unwrap_or(length));
@@ -152,6 +184,7 @@ pub(crate) fn examine(segment: &mut Segment, length: u64, bounds: &Bounds<'_>) -
             end: if lost { bounds.end } else { next },
             ends_log,
             torn,
+            unproved_from,
         });
     }
 }
@@ -179,17 +212,26 @@ struct Attempt<'a> {
     verified_from: Option<u64>,
     /// Headers that were not verified do not fit together: all of it has to be verified.
     doubted: bool,
+    unproved_from: Option<u64>,
+    left_to_search: u64,
 }
 
 impl Attempt<'_> {
     fn run(&mut self) -> io::Result<Option<Torn>> {
         let file = Arc::clone(&self.segment.file);
         let proved = self.gaps.wrong.len();
-        while let Some(fault) = self.account() {
+        let mut holes = 0;
+        while let Some(fault) = self.account()? {
             if self.doubted || self.gaps.wrong.len() > proved {
                 return Ok(None);
             }
-            let good = salvage::next_good_batch(&*file, fault.position + 1, self.length, self.next)?;
+            holes += 1;
+            let good = if self.gaps.is_hopeless(fault.position) || holes > MOST_HOLES {
+                None
+            } else {
+                let behind = fault.position + 1..self.length;
+                salvage::next_good_batch(&*file, behind, self.next, &mut self.left_to_search)?
+            };
             if self.next >= self.bounds.torn_from {
                 return Ok(Some(Torn {
                     position: fault.position,
@@ -211,20 +253,20 @@ impl Attempt<'_> {
     }
 
     /// Accounts for the good batches from the segment's end on, until the file ends or one is bad.
-    fn account(&mut self) -> Option<Fault> {
+    fn account(&mut self) -> io::Result<Option<Fault>> {
         if self.next < self.bounds.verify_from {
-            let fault = self.walk(Check::Header, self.bounds.verify_from);
+            let fault = self.walk(Check::Header, self.bounds.verify_from)?;
             // A batch begins at the recovery point, and no offset is missing before.
             self.doubted = fault.is_some() || self.next != self.bounds.verify_from || self.gaps.any;
             if self.doubted {
-                return fault;
+                return Ok(fault);
             }
         }
         self.verified_from.get_or_insert(self.segment.size);
         self.walk(Check::Crc, i64::MAX)
     }
 
-    fn walk(&mut self, check: Check, until: i64) -> Option<Fault> {
+    fn walk(&mut self, check: Check, until: i64) -> io::Result<Option<Fault>> {
         let mut misplaced = None;
         let file = Arc::clone(&self.segment.file);
         let walked = batches::walk(
@@ -245,34 +287,53 @@ impl Attempt<'_> {
                     self.segment.lose(self.next, header.base_offset);
                 }
                 self.gaps.observe(position, header.base_offset, self.next);
+                if self.bounds.end_is_exact && header.last_offset() >= self.bounds.end {
+                    self.gaps.beyond.get_or_insert(position);
+                }
+                if header.base_offset >= self.bounds.torn_from {
+                    self.unproved_from.get_or_insert(position);
+                }
                 self.segment.account(header, self.bounds.index_interval_bytes);
                 self.next = header.last_offset() + 1;
                 self.last_batch = Some(position);
                 true
             },
         );
-        match walked {
-            Err(error) => Some(Fault {
-                position: error.position,
-                message: error.message,
-                whole: false,
-            }),
-            Ok(()) => misplaced,
-        }
+        let Err(error) = walked else { return Ok(misplaced) };
+        // Bytes that could not be read are neither torn nor damaged: nothing is cut for them, and nothing is lost.
+        let error = error.of_content()?;
+        Ok(Some(Fault {
+            position: error.position,
+            message: error.message,
+            whole: false,
+        }))
     }
 
     /// What of a header, outside its CRC, does not fit what is around it.
     fn misplaced(&mut self, position: u64, header: &BatchHeader) -> Option<Fault> {
         let next = self.next;
-        let highest = self.segment.base_offset.saturating_add(i64::from(i32::MAX));
-        let wrong = self.gaps.wrong.contains(&position);
+        let mut highest = self.segment.base_offset.saturating_add(i64::from(i32::MAX));
+        if self.bounds.end_is_exact && !self.bounds.is_last {
+            highest = highest.min(self.bounds.end - 1);
+        }
+        let wrong = self.gaps.is_wrong(position);
         if !wrong && header.base_offset < next {
             self.gaps.disproved_by(header.base_offset);
         }
-        if wrong || header.base_offset < next || header.last_offset() > highest {
+        let (base, last) = (header.base_offset, header.last_offset());
+        let misfit = if wrong {
+            Some(format!("base offset {base} does not fit the batches around it"))
+        } else if base < next {
+            Some(format!("base offset {base} where {next} is expected"))
+        } else if last > highest {
+            Some(format!("last offset {last} where it can be {highest} at most"))
+        } else {
+            None
+        };
+        if let Some(message) = misfit {
             return Some(Fault {
                 position,
-                message: format!("base offset {} where {next} is expected", header.base_offset),
+                message,
                 whole: true,
             });
         }

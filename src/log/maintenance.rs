@@ -144,13 +144,7 @@ impl LogManager {
     /// Lets go of the files of closed segments that nobody reads: there may be more than the process may have open.
     pub(crate) fn close_unused_segments(&self) {
         for log in self.logs() {
-            let mut state = log.lock();
-            let Some((_, closed)) = state.segments.split_last_mut() else {
-                continue;
-            };
-            for segment in closed {
-                segment.close_unused(&self.env.files);
-            }
+            log.close_unused_segments();
         }
     }
 
@@ -242,12 +236,13 @@ impl LogManager {
             result.map_err(|error| (path, error))?;
             written.copies.insert(directory.path.clone(), copies);
         }
-        for (name, offsets) in [
+        for (name, mut offsets) in [
             (checkpoint::RECOVERY_POINT, recovery),
             (checkpoint::LOG_START, starts),
             (checkpoint::HIGH_WATERMARK, watermarks),
         ] {
             let path = directory.path.join(name);
+            self.keep_unusable(directory, &mut offsets, written.offsets.get(&path));
             if written.offsets.get(&path) != Some(&offsets) {
                 let result = checkpoint::write_offsets(&*self.env.files, &path, &offsets);
                 result.map_err(|error| (path.clone(), error))?;
@@ -255,6 +250,17 @@ impl LogManager {
             }
         }
         Ok(())
+    }
+
+    /// What was known of partitions that could not be opened holds until they can.
+    fn keep_unusable(&self, directory: &Directory, offsets: &mut Offsets, written: Option<&Offsets>) {
+        for (key, (log_dir, _)) in &self.unusable {
+            if *log_dir == directory.path
+                && let Some(offset) = written.and_then(|written| written.get(key))
+            {
+                offsets.entry(key.clone()).or_insert(*offset);
+            }
+        }
     }
 
     /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name
@@ -304,6 +310,15 @@ fn count_expired(state: &State, now_ms: i64) -> usize {
 }
 
 impl PartitionLog {
+    /// Lets go of the files of closed segments that nobody reads.
+    pub(crate) fn close_unused_segments(&self) {
+        if let Some((_, closed)) = self.lock().segments.split_last_mut() {
+            for segment in closed {
+                segment.close_unused(&self.env.files);
+            }
+        }
+    }
+
     /// Renames the files of expired segments and moves the log start.
     fn delete_expired(&self, now_ms: i64) -> io::Result<Expired> {
         let mut state = self.lock();
@@ -315,9 +330,14 @@ impl PartitionLog {
             .segments
             .partition_point(|segment| segment.base_offset < state.committed.segment);
         let expired = count_expired(&state, now_ms);
-        let rolled = expired == state.segments.len() && state.committed.offset == state.log_end_offset;
-        if rolled {
-            self.roll(&mut state)?;
+        let mut rolled = expired == state.segments.len() && state.committed.offset == state.log_end_offset;
+        if rolled && let Err(error) = self.roll(&mut state) {
+            if !is_shortage(&error) {
+                return Err(error);
+            }
+            // There is room again when the closed ones are gone.
+            tracing::warn!(topic = self.topic(), partition = self.partition(), %error, "no room to close the expired active segment; tried again at the next check");
+            rolled = false;
         }
         let count = expired.min(deletable);
         if count == 0 {
@@ -379,6 +399,7 @@ impl PartitionLog {
         let mut state = self.lock();
         let files = &*self.env.files;
         let dir = state.dir.clone();
+        state.cut_rest()?;
         for file in state.active().write_indexes(&self.env.files, &dir)? {
             state.touch(file);
         }

@@ -52,13 +52,11 @@ impl LogManager {
 
     fn sync_marks(&self, files: &[Arc<dyn File>]) -> bool {
         let results = self.env.files.sync_data_many(files);
-        for (result, file) in results.into_iter().zip(files) {
-            if let Err(error) = result {
-                self.sync_failed(file.path(), &error);
-                return false;
-            }
-        }
-        true
+        let failed = results.into_iter().zip(files).map(|(result, file)| {
+            // They may be of several directories.
+            result.map_err(|error| self.sync_failed(file.path(), &error))
+        });
+        failed.fold(Ok(()), Result::and).is_ok()
     }
 }
 

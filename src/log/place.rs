@@ -61,6 +61,10 @@ pub(crate) enum Trouble {
 
 impl Place {
     pub(crate) fn trouble(&self, error: WalkError) -> Trouble {
+        let path = self.file.path().display();
+        if let Some(error) = error.unread {
+            return Trouble::Answer(ReadError::Storage(format!("reading {path} failed: {error}")));
+        }
         if !self.trusted {
             return Trouble::Suspect {
                 segment: self.segment,
@@ -68,11 +72,25 @@ impl Place {
                 error,
             };
         }
-        let path = self.file.path().display();
         Trouble::Answer(ReadError::Damaged(format!(
             "{path} at byte {}: {}",
             error.position, error.message
         )))
+    }
+
+    /// Whoever reads here has to read the records first.
+    pub(crate) fn unverified(&self) -> Trouble {
+        self.trouble(WalkError::at(self.from, "not verified yet".to_owned()))
+    }
+
+    /// Fails where not everything is verified that a read of so many bytes looks at.
+    pub(crate) fn check_verified(&self, state: &State, max_bytes: usize) -> Result<(), Trouble> {
+        let range = self.from..self.limit.min(self.from + max_bytes as u64);
+        let segment = &state.segments[state.segment_of(self.segment)];
+        if self.trusted || segment.verified.covers(&range) {
+            return Ok(());
+        }
+        Err(self.unverified())
     }
 
     pub(crate) fn lost(&self, hole: &Hole) -> Trouble {
@@ -98,8 +116,8 @@ impl PartitionLog {
                         "segment and index do not fit together; examining the segment"
                     );
                     self.examine_segment(segment).map_err(|error| {
-                        ReadError::Damaged(format!(
-                            "segment {segment:020} of {}-{}: {error}",
+                        ReadError::Storage(format!(
+                            "examining segment {segment:020} of {}-{}: {error}",
                             self.topic(),
                             self.partition()
                         ))

@@ -7,6 +7,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,9 @@ use std::{
 use jackfield_env::{File, Files};
 
 use crate::{
-    LogConfig, TopicId, checkpoint, copies, epochs,
+    LogConfig, TopicId,
+    append::is_shortage,
+    batches, checkpoint, copies, epochs,
     examine::{self, Bounds, Examined, Torn},
     known::Known,
     partition_log::{PartitionLog, Shared},
@@ -24,6 +27,9 @@ use crate::{
     snapshots,
     state::{End, State},
 };
+
+/// How much is written again at once.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// Splits a partition directory's name into topic and partition.
 pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
@@ -35,8 +41,10 @@ pub(crate) fn parse_directory(name: &str) -> Option<(&str, i32)> {
 /// Whether a partition directory was created to its end: its metadata can be read, or there are records, whose owner must
 /// then be told of.
 pub(crate) fn is_complete(files: &dyn Files, dir: &Path) -> io::Result<bool> {
-    if checkpoint::read_partition_metadata(files, dir).is_ok() {
-        return Ok(true);
+    match checkpoint::read_partition_metadata(files, dir) {
+        Ok(_) => return Ok(true),
+        Err(error) if checkpoint::is_content(&error) => {}
+        Err(error) => return Err(error),
     }
     let entries = files.read_dir(dir)?;
     Ok(entries
@@ -57,6 +65,7 @@ pub(crate) fn open(
 ) -> io::Result<Arc<PartitionLog>> {
     let files = Arc::clone(&shared.env.files);
     let now_ms = shared.env.clock.now_ms();
+    let known = known.unless_stale(&*files, &dir);
     let copy = known.copy.as_ref();
     let topic_id = copies::settle(
         &*files,
@@ -81,7 +90,7 @@ pub(crate) fn open(
         None => (None, epochs?),
     };
     let mut segments = open_segments(&files, &dir, &known, now_ms)?;
-    if copy.is_none() && !epochs::fit(&epochs, &segments) {
+    if copy.is_none() && !epochs::fit(&epochs, &segments)? {
         lost_epochs = Some("differs from the batches".to_owned());
         epochs.clear();
     }
@@ -134,9 +143,37 @@ fn make_names_durable(
         for name in [checkpoint::LEADER_EPOCH, checkpoint::PARTITION_METADATA] {
             let path = dir.join(name);
             if files.exists(&path) {
-                unsynced.push(files.open(&path, false)?);
+                let file = files.open(&path, false)?;
+                write_again(&*file, 0..file.len()?)?;
+                unsynced.push(file);
             }
         }
+    }
+    Ok(())
+}
+
+/// Writes bytes over themselves, so that the next sync brings them to the disk. After a sync that failed the kernel keeps
+/// them, calls them written, and would sync nothing.
+fn write_again(file: &dyn File, bytes: Range<u64>) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let len = usize::try_from(bytes.end - at)
+            .unwrap_or(usize::MAX)
+            .min(WRITE_BYTES);
+        batches::fill(file, &mut buffer, at, len)?;
+        if buffer.is_empty() {
+            break;
+        }
+        match file.write_all_at(&buffer, at) {
+            // A file system that never writes in place has no room for it: no reason not to start.
+            Err(error) if is_shortage(&error) => {
+                tracing::warn!(file = %file.path().display(), %error, "no room to write again what may not be on disk");
+                break;
+            }
+            written => written?,
+        }
+        at += buffer.len() as u64;
     }
     Ok(())
 }
@@ -157,7 +194,7 @@ pub(crate) fn create(
 }
 
 /// State of a log of which everything is on disk.
-fn new_state(
+pub(crate) fn new_state(
     dir: PathBuf,
     config: LogConfig,
     segments: Vec<Segment>,
@@ -242,7 +279,7 @@ impl Loader<'_> {
         let mut index = 0;
         while index < segments.len() {
             let next = segments.get(index + 1).map(|next| (next.base_offset, next.size));
-            let loaded = self.load_segment(&mut segments[index], next.map(|(base, _)| base))?;
+            let loaded = self.load_segment(&mut segments[index], next)?;
             end = loaded.end;
             match next {
                 Some((base, 0)) if base < end => {
@@ -284,7 +321,9 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn load_segment(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Examined> {
+    /// `next` is base offset and size of the segment behind it, if any.
+    fn load_segment(&mut self, segment: &mut Segment, next: Option<(i64, u64)>) -> io::Result<Examined> {
+        let next_base = next.map(|(base, _)| base);
         let behind = next_base.is_some_and(|next| next <= self.known.recovery_point);
         let at_end = self.known.ends_there.then_some(self.known.recovery_point);
         if (self.known.clean || behind)
@@ -298,10 +337,11 @@ impl Loader<'_> {
                 end,
                 ends_log: false,
                 torn: None,
+                unproved_from: None,
             });
         }
         segment.size = segment.file.len()?;
-        self.rebuild(segment, next_base)
+        self.rebuild(segment, next)
     }
 
     /// The newest mark in the last segment before the recovery point: what is in front of it is on disk, index entries
@@ -330,9 +370,11 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Verifies a segment and rebuilds its indexes. `next_base` is the base offset of the segment behind it, if any.
+    /// Verifies a segment and rebuilds its indexes.
     /// Batches of the last one that were acknowledged and synced are not verified now, unless everything was.
-    fn rebuild(&mut self, segment: &mut Segment, next_base: Option<i64>) -> io::Result<Examined> {
+    fn rebuild(&mut self, segment: &mut Segment, next: Option<(i64, u64)>) -> io::Result<Examined> {
+        let next_base = next.map(|(base, _)| base);
+        let end = next_base.unwrap_or(self.known.recovery_point);
         let recovery_point = self.known.recovery_point;
         let length = segment.size;
         let unclean_tail = next_base.is_none() && !self.known.clean;
@@ -344,8 +386,10 @@ impl Loader<'_> {
         let resumed_at = mark.and_then(|mark| segment.resume(self.files, self.dir, mark));
         let bounds = Bounds {
             is_last: next_base.is_none(),
-            end: next_base.unwrap_or(recovery_point),
-            end_is_exact: next_base.is_some() || self.known.ends_there,
+            end,
+            // One without records may be left by a roll that failed, and lie inside this one.
+            end_is_exact: next.is_some_and(|(_, size)| size > 0)
+                || self.known.ends_there && end == recovery_point,
             torn_from: if self.known.clean {
                 i64::MAX
             } else {
@@ -360,6 +404,9 @@ impl Loader<'_> {
         examine::report(segment);
         if let Some(torn) = &examined.torn {
             self.cut(&*segment.file, torn, length)?;
+        }
+        if let Some(from) = examined.unproved_from {
+            write_again(&*segment.file, from..segment.size)?;
         }
         if length > 0 {
             // What is served from here on is on disk, whatever the page cache held when the process died.

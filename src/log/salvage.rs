@@ -2,15 +2,16 @@
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use jackfield_env::{File, Files};
-use jackfield_protocol::records::{self, BATCH_HEADER_BYTES, BatchHeader};
+use jackfield_protocol::records::{BATCH_HEADER_BYTES, BatchHeader};
 
 use crate::{
-    batches,
+    batches::{self, Check},
     segment::{self, Segment},
 };
 
@@ -19,14 +20,15 @@ const SEARCH_BYTES: usize = 256 * 1024;
 /// Offset of the magic byte in a batch.
 const MAGIC_AT: usize = 16;
 
-/// Position and base offset of the first whole batch with a right CRC in bytes `from..end`, at offset `least` or above.
+/// Position and base offset of the first whole batch with a right CRC in `bytes`, at offset `least` or above. None is found
+/// any more when `left` bytes were read for it: each byte could begin something long that looks like a batch.
 pub(crate) fn next_good_batch(
     file: &dyn File,
-    from: u64,
-    end: u64,
+    bytes: Range<u64>,
     least: i64,
+    left: &mut u64,
 ) -> io::Result<Option<(u64, i64)>> {
-    let mut at = from;
+    let Range { start: mut at, end } = bytes;
     let mut buffer = Vec::new();
     while end.saturating_sub(at) >= BATCH_HEADER_BYTES as u64 {
         let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
@@ -42,6 +44,10 @@ pub(crate) fn next_good_batch(
             let Some(header) = plausible(&buffer[start..], end - position, least) else {
                 continue;
             };
+            let Some(rest) = left.checked_sub(header.size_bytes() as u64) else {
+                return Ok(None);
+            };
+            *left = rest;
             if is_good(file, position, &header)? {
                 return Ok(Some((position, header.base_offset)));
             }
@@ -62,9 +68,11 @@ fn plausible(data: &[u8], available: u64, least: i64) -> Option<BatchHeader> {
 }
 
 fn is_good(file: &dyn File, position: u64, header: &BatchHeader) -> io::Result<bool> {
-    let mut batch = Vec::new();
-    batches::fill(file, &mut batch, position, header.size_bytes())?;
-    Ok(records::verify(&batch).is_ok())
+    let end = position + header.size_bytes() as u64;
+    match batches::walk(file, position, end, Check::Crc, |_, _| false) {
+        Ok(()) => Ok(true),
+        Err(error) => error.of_content().map(|_| false),
+    }
 }
 
 /// Copies bytes `from..end` into a file beside the segment; returns its path.

@@ -329,13 +329,13 @@ impl Segment {
         if found {
             return Ok(());
         }
-        Err(WalkError {
-            position: 0,
-            message: format!(
+        Err(WalkError::at(
+            0,
+            format!(
                 "no batch has timestamp {} at offset {}",
                 time.timestamp, time.offset
             ),
-        })
+        ))
     }
 
     /// Goes back to what the index files say of the batches before offset `mark`, which are on disk. Returns the base offset
@@ -379,10 +379,10 @@ impl Segment {
                 .take()
                 .is_none_or(|entry| entry.offset == header.last_offset());
             if !right || header.base_offset < next {
-                misfit = Some(WalkError {
+                misfit = Some(WalkError::at(
                     position,
-                    message: format!("base offset {} does not fit", header.base_offset),
-                });
+                    format!("base offset {} does not fit", header.base_offset),
+                ));
                 return false;
             }
             next = header.last_offset() + 1;

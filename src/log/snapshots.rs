@@ -72,18 +72,24 @@ pub(crate) fn load(
         } else {
             segment.indexes.position_before(from - 1)
         };
-        recent.collect(segment, start, from..i64::MAX);
+        recent.collect(segment, start, from..i64::MAX)?;
     }
-    recent.record(&mut states, now_ms);
+    recent.record(&mut states, now_ms)?;
     Ok((states, recalled_from))
 }
 
 /// Takes over what producers appended before the snapshot their state was made of. Few ever repeat it, and it is much to
 /// read, so it is done when one does.
 pub(crate) fn recall(state: &mut State, now_ms: i64) {
-    if let Some(from) = state.recalled_from.take() {
-        let recent = batches_before(&state.segments, from, now_ms);
-        state.producers.recall(&recent);
+    let Some(from) = state.recalled_from else { return };
+    match batches_before(&state.segments, from, now_ms) {
+        Ok(recent) => {
+            state.producers.recall(&recent);
+            state.recalled_from = None;
+        }
+        Err(error) => {
+            tracing::warn!(directory = %state.dir.display(), %error, "what producers appended cannot be read; tried again at the next repeat");
+        }
     }
 }
 
@@ -108,7 +114,7 @@ fn newest_first(files: &dyn Files, dir: &Path, segments: &[Segment]) -> io::Resu
 }
 
 /// What producers appended shortly before `from`.
-fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> ProducerStates {
+fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> io::Result<ProducerStates> {
     let mut left = RECALLED_BYTES;
     let mut starts = Vec::new();
     for segment in segments.iter().rev().filter(|segment| segment.base_offset < from) {
@@ -123,11 +129,11 @@ fn batches_before(segments: &[Segment], from: i64, now_ms: i64) -> ProducerState
     }
     let mut recent = Recent::default();
     for (segment, start) in starts.into_iter().rev() {
-        recent.collect(segment, start, i64::MIN..from);
+        recent.collect(segment, start, i64::MIN..from)?;
     }
     let mut states = ProducerStates::default();
-    recent.record(&mut states, now_ms);
-    states
+    recent.record(&mut states, now_ms)?;
+    Ok(states)
 }
 
 /// The last batches of each producer. Headers are looked at in passing; the few batches that count are verified.
@@ -138,7 +144,7 @@ struct Recent<'a> {
 
 impl<'a> Recent<'a> {
     /// Takes the batches of a segment from byte `start` on whose base offset is in `offsets`.
-    fn collect(&mut self, segment: &'a Segment, start: u64, offsets: Range<i64>) {
+    fn collect(&mut self, segment: &'a Segment, start: u64, offsets: Range<i64>) -> io::Result<()> {
         for (from, end) in segment.good_ranges(start) {
             let mut expected = None;
             let walked = batches::walk(&*segment.file, from, end, Check::Header, |position, header| {
@@ -155,21 +161,26 @@ impl<'a> Recent<'a> {
                 !fits || header.base_offset < offsets.end
             });
             if let Err(error) = walked {
+                let error = error.of_content()?;
                 tracing::error!(file = %segment.file.path().display(), position = error.position, error = %error.message, "segment is damaged: producer state behind this position is lost");
             }
         }
+        Ok(())
     }
 
     /// Remembers those that are good.
-    fn record(self, states: &mut ProducerStates, now_ms: i64) {
+    fn record(self, states: &mut ProducerStates, now_ms: i64) -> io::Result<()> {
         for (segment, position, header) in self.batches.into_values().flatten() {
             let end = position + header.size_bytes() as u64;
             let verified = segment.verified.covers(&(position..end));
-            if verified || batches::walk(&*segment.file, position, end, Check::Crc, |_, _| true).is_ok() {
+            let verify = || batches::walk(&*segment.file, position, end, Check::Crc, |_, _| true);
+            let Err(error) = (if verified { Ok(()) } else { verify() }) else {
                 states.record(&header, now_ms);
                 continue;
-            }
+            };
+            error.of_content()?;
             tracing::error!(file = %segment.file.path().display(), position, producer_id = header.producer_id, "batch is damaged: it is not remembered for its producer");
         }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a partition's log holds behind its lock.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use jackfield_env::{File, Files};
 
@@ -67,6 +67,17 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn active(&mut self) -> &mut Segment {
         self.segments.last_mut().expect("a log has at least one segment")
+    }
+
+    /// Cuts what a failed write left behind the end of the active segment when it could not be cut then.
+    pub(crate) fn cut_rest(&mut self) -> io::Result<()> {
+        let active = self.active();
+        if active.file.len()? > active.size {
+            active.file.set_len(active.size)?;
+            let file = Arc::clone(&active.file);
+            self.touch(file);
+        }
+        Ok(())
     }
 
     /// Keeps few index entries of the active segment in memory.

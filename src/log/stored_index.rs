@@ -8,6 +8,8 @@ use std::{
 
 use jackfield_env::{File, Files};
 
+use jackfield_protocol::records::BATCH_HEADER_BYTES;
+
 use crate::{batches, segment};
 
 /// Entries that are read at once when the place is nearly found.
@@ -69,6 +71,10 @@ impl<E: Entry> StoredIndex<E> {
             return None;
         }
         loaded.len = bytes / entry_bytes;
+        if loaded.len > log_bytes / BATCH_HEADER_BYTES as u64 + 1 {
+            // More than there can be batches.
+            return None;
+        }
         for index in [0, loaded.len.saturating_sub(1)] {
             if index < loaded.len {
                 let entry = loaded.read(&*file, index, 1).ok()?.pop()?;
@@ -81,8 +87,8 @@ impl<E: Entry> StoredIndex<E> {
         Some(loaded)
     }
 
-    /// The entries at the front of a file that are `wanted`; `None` when it cannot be read. What is behind them goes by the
-    /// first [`StoredIndex::append`].
+    /// The entries at the front of a file that are `wanted`; `None` when it cannot be read or they are not in order. What is
+    /// behind them goes by the first [`StoredIndex::append`].
     pub(crate) fn load_while(
         files: &Arc<dyn Files>,
         dir: &Path,
@@ -92,12 +98,19 @@ impl<E: Entry> StoredIndex<E> {
         let mut loaded = Self::new(files, dir, base_offset);
         let file = files.open(&loaded.path, false).ok()?;
         let count = file.len().ok()? / Self::ENTRY_BYTES as u64;
-        let entries = loaded.read(&*file, 0, count).ok()?;
-        // What is behind may be anything.
-        let wanted = entries.into_iter().take_while(wanted);
-        for entry in wanted {
-            loaded.len += 1;
-            loaded.last = Some(entry);
+        while loaded.len < count {
+            let block = BLOCK_ENTRIES.min(count - loaded.len);
+            for entry in loaded.read(&*file, loaded.len, block).ok()? {
+                if !wanted(&entry) {
+                    // What is behind may be anything.
+                    return Some(loaded);
+                }
+                if loaded.last.is_some_and(|earlier| !entry.follows(&earlier)) {
+                    return None;
+                }
+                loaded.len += 1;
+                loaded.last = Some(entry);
+            }
         }
         Some(loaded)
     }
@@ -168,7 +181,7 @@ impl<E: Entry> StoredIndex<E> {
     /// All entries; none when the file cannot be read.
     pub(crate) fn all(&self) -> Vec<E> {
         let read = || self.read(&*self.files.open(&self.path, false)?, 0, self.len);
-        if self.len == 0 {
+        if self.len == 0 || !self.is_in_order() {
             Vec::new()
         } else {
             read().unwrap_or_default()

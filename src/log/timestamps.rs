@@ -37,35 +37,38 @@ impl PartitionLog {
         self.settled(|| self.try_offset_for_timestamp(timestamp))
     }
 
+    /// The lock is held for one segment at a time: of many, few are looked into.
     fn try_offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, Trouble> {
-        let state = self.lock();
-        self.check_range(&state, state.log_start_offset)
-            .map_err(Trouble::Answer)?;
-        let places: Result<Vec<_>, Trouble> = state
-            .segments
-            .iter()
-            .filter(|segment| segment.max_timestamp >= timestamp && state.readable(segment) > 0)
-            .flat_map(|segment| {
-                let near = segment.indexes.time_before(timestamp);
-                let offset = near.map_or(segment.base_offset, |entry| entry.offset);
-                places_from(&state, segment, offset).map(move |place| Ok((place?, near)))
-            })
-            .collect();
-        let places = places?;
-        let start = state.log_start_offset;
-        drop(state);
-        for (place, near) in places {
-            let found = find_record(
-                &place,
-                near,
-                |header| header.max_timestamp >= timestamp,
-                |found| found.timestamp >= timestamp && found.offset >= start,
-            )?;
-            if found.is_some() {
-                return Ok(found);
+        let mut before = i64::MIN;
+        loop {
+            let state = self.lock();
+            let start = state.log_start_offset;
+            self.check_range(&state, start).map_err(Trouble::Answer)?;
+            let mut candidates = state.segments.iter().filter(|segment| {
+                segment.base_offset > before
+                    && segment.max_timestamp >= timestamp
+                    && state.readable(segment) > 0
+            });
+            let Some(segment) = candidates.next() else {
+                return Ok(None);
+            };
+            before = segment.base_offset;
+            let near = segment.indexes.time_before(timestamp);
+            let offset = near.map_or(segment.base_offset, |entry| entry.offset);
+            let places: Result<Vec<_>, Trouble> = places_from(&state, segment, offset).collect();
+            drop(state);
+            for place in places? {
+                let found = find_record(
+                    &place,
+                    near,
+                    |header| header.max_timestamp >= timestamp,
+                    |found| found.timestamp >= timestamp && found.offset >= start,
+                )?;
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
         }
-        Ok(None)
     }
 
     /// The record with the largest timestamp, the first of several; `None` for an empty log.
@@ -156,11 +159,11 @@ fn find_record(
                 "timestamp {} where the time index has another",
                 header.max_timestamp
             );
-            fault = Some(WalkError { position, message });
+            fault = Some(WalkError::at(position, message));
         } else if candidate(header) {
             match first_record(&place.file, position, header, &wanted) {
                 Ok(record) => found = record,
-                Err(message) => fault = Some(WalkError { position, message }),
+                Err(error) => fault = Some(error),
             }
         }
         found.is_none() && fault.is_none()
@@ -178,15 +181,16 @@ fn first_record(
     position: u64,
     header: &BatchHeader,
     wanted: impl Fn(&TimestampOffset) -> bool,
-) -> Result<Option<TimestampOffset>, String> {
+) -> Result<Option<TimestampOffset>, WalkError> {
     debug_assert!(header.size_bytes() >= BATCH_HEADER_BYTES, "walk checked it");
     let slice = FileSlice {
         file: Arc::clone(file),
         position,
         len: header.size_bytes(),
     };
-    let data = slice.read().map_err(|error| error.to_string())?;
-    records::verify(&data).map_err(|error| error.to_string())?;
+    let bad = |error: BatchError| WalkError::at(position, error.to_string());
+    let data = slice.read().map_err(|error| WalkError::unread(position, error))?;
+    records::verify(&data).map_err(bad)?;
     let mut found = None;
     records::for_each::<BatchError>(&data, MAX_DECOMPRESSED_BYTES, |record| {
         let at = TimestampOffset {
@@ -199,6 +203,6 @@ fn first_record(
         }
         Ok(())
     })
-    .map_err(|error| error.to_string())?;
+    .map_err(bad)?;
     Ok(found)
 }

@@ -75,7 +75,7 @@ impl Chain<'_> {
         let mut misfit = None;
         batches::walk(file, range.start, range.end, Check::Crc, |position, header| {
             if let Err(message) = self.accept(header) {
-                misfit = Some(WalkError { position, message });
+                misfit = Some(WalkError::at(position, message));
                 return false;
             }
             visit(position, header)
@@ -101,10 +101,10 @@ impl Chain<'_> {
             return self.walk_header(file, end, limit);
         }
         match (self.anchor, end_offset) {
-            (Anchor::Base(next), Some(expected)) if next != expected => Err(WalkError {
-                position: end,
-                message: format!("ends before offset {next} where {expected} is expected"),
-            }),
+            (Anchor::Base(next), Some(expected)) if next != expected => Err(WalkError::at(
+                end,
+                format!("ends before offset {next} where {expected} is expected"),
+            )),
             _ => Ok(()),
         }
     }
@@ -122,10 +122,10 @@ impl Chain<'_> {
         if found == expected {
             return Ok(());
         }
-        Err(WalkError {
+        Err(WalkError::at(
             position,
-            message: format!("base offset {found} where {expected} is expected"),
-        })
+            format!("base offset {found} where {expected} is expected"),
+        ))
     }
 }
 

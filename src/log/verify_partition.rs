@@ -21,6 +21,7 @@ const NO_INDEX: u64 = u64::MAX;
 
 /// Verifies everything in a partition's directory.
 pub(crate) fn verify(run: &mut Run<'_>, dir: &Path, known: &Known) -> Result<(), VerifyError> {
+    let known = &known.clone().unless_stale(run.files, dir);
     metadata(run, dir, known)?;
     let epochs = epochs(run, dir, known)?;
     let entries = run.files.read_dir(dir).map_err(VerifyError::io(dir))?;
@@ -38,21 +39,28 @@ pub(crate) fn verify(run: &mut Run<'_>, dir: &Path, known: &Known) -> Result<(),
                 "keep it, or remove it once nobody misses it",
             );
         }
-        bases.extend(segment::base_offset_of(&entry.name, "log"));
+        bases.extend(segment::base_offset_of(&entry.name, "log").map(|base| (base, entry.len)));
     }
     bases.sort_unstable();
-    for (index, base) in bases.iter().enumerate() {
+    for (index, (base, _)) in bases.iter().enumerate() {
         let bounds = bounds(run, known, bases.get(index + 1).copied(), &epochs);
         verify_segment(run, dir, *base, &bounds)?;
     }
     Ok(())
 }
 
-fn bounds<'a>(run: &Run<'_>, known: &Known, next: Option<i64>, epochs: &'a [(i32, i64)]) -> Bounds<'a> {
+fn bounds<'a>(
+    run: &Run<'_>,
+    known: &Known,
+    next: Option<(i64, u64)>,
+    epochs: &'a [(i32, i64)],
+) -> Bounds<'a> {
+    let end = next.map_or(known.recovery_point, |(base, _)| base);
     Bounds {
         is_last: next.is_none(),
-        end: next.unwrap_or(known.recovery_point),
-        end_is_exact: next.is_some() || known.ends_there && !run.found.in_use,
+        end,
+        end_is_exact: next.is_some_and(|(_, size)| size > 0)
+            || known.ends_there && end == known.recovery_point && !run.found.in_use,
         // Damage in a closed segment is damage, whatever the next start would make of it.
         torn_from: if known.clean || next.is_some() {
             i64::MAX
@@ -155,6 +163,7 @@ fn verify_segment(run: &mut Run<'_>, dir: &Path, base: i64, bounds: &Bounds<'_>)
             true
         });
         if let Err(error) = walked {
+            let error = error.of_content().map_err(VerifyError::io(&path))?;
             run.find(FileKind::Segment, &path, error.message).position = Some(error.position);
         }
     }

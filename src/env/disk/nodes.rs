@@ -248,8 +248,8 @@ impl Nodes {
             Node::Directory { durable, .. } => {
                 let (here, elsewhere): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unsynced_names)
                     .into_iter()
-                    .partition(|change| change.directory == node);
-                for change in here.iter().filter(|change| !change.is_dropped) {
+                    .partition(|change| change.directory == node && !change.is_dropped);
+                for change in here {
                     change.apply(durable);
                 }
                 self.unsynced_names = elsewhere;
@@ -272,6 +272,16 @@ impl Nodes {
                 }
             }
         }
+    }
+
+    /// As the next process finds them. Bytes that a failed sync dropped stay what they are: seen, and not on disk. Names are in
+    /// a journal, which is written at last or ends the file system: the next sync of the directory tells.
+    pub(super) fn left_by_process(&self) -> Self {
+        let mut left = self.clone();
+        for change in &mut left.unsynced_names {
+            change.is_dropped = false;
+        }
+        left
     }
 
     /// The names on disk after some of the unsynced changes were made.

@@ -12,7 +12,7 @@ const SECTOR_BYTES: usize = 512;
 pub enum Cut {
     /// None of it: the strictest reading of what a sync promises.
     Nothing,
-    /// All of it: the process died, the machine did not.
+    /// All of it: the process died, the machine did not. What was not synced still is not.
     Everything,
     /// Names up to some moment, in the order they were changed, as a file system with a journal keeps them; each sector of a
     /// file as it was at one time since its last sync. The number chooses.
@@ -38,10 +38,12 @@ impl Dice {
 
 /// The disk at the next start.
 pub(super) fn left_by(nodes: &Nodes, cut: Cut) -> Nodes {
+    if cut == Cut::Everything {
+        return nodes.left_by_process();
+    }
     let changes = nodes.unsynced_names.len();
     let (mut dice, made) = match cut {
-        Cut::Nothing => (Dice(0), vec![false; changes]),
-        Cut::Everything => (Dice(0), vec![true; changes]),
+        Cut::Nothing | Cut::Everything => (Dice(0), vec![false; changes]),
         Cut::Journaled(seed) => {
             let mut dice = Dice(seed);
             let last = dice.below(changes + 1);
@@ -71,12 +73,9 @@ pub(super) fn left_by(nodes: &Nodes, cut: Cut) -> Nodes {
     let left = |(number, node): (usize, &Node)| match node {
         Node::Directory { .. } => Node::directory(nodes.durable_names(number, &made)),
         Node::File {
-            seen,
-            durable,
-            unsynced,
+            durable, unsynced, ..
         } => Node::file(match cut {
-            Cut::Nothing => durable.clone(),
-            Cut::Everything => seen.clone(),
+            Cut::Nothing | Cut::Everything => durable.clone(),
             Cut::Journaled(_) | Cut::Scattered(_) => torn(durable, unsynced, &mut dice),
         }),
     };
@@ -248,5 +247,28 @@ mod tests {
         disk.write_atomic(Path::new("/f"), b"new").unwrap();
         let left = disk.after_power_cut(Cut::Nothing);
         assert_eq!(left.read(Path::new("/f")).unwrap(), b"");
+    }
+
+    /// However a replacement fails, what was there is there, or what replaces it, and no temporary.
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let path = Path::new("/file");
+        let count = {
+            let disk = Disk::default();
+            disk.write_atomic(path, b"old").unwrap();
+            let before = disk.asked().len();
+            disk.write_atomic(path, b"new").unwrap();
+            disk.asked().len() - before
+        };
+        for at in 0..count {
+            let disk = Disk::default();
+            disk.write_atomic(path, b"old").unwrap();
+            disk.fail_at(disk.asked().len() + at, 28);
+            disk.write_atomic(path, b"new").unwrap_err();
+            let names: Vec<_> = disk.read_dir(Path::new("/")).unwrap();
+            assert_eq!(names.len(), 1, "operation {at}: {names:?}");
+            let content = disk.read(path).unwrap();
+            assert!(content == b"old" || (at + 1 == count && content == b"new"));
+        }
     }
 }

@@ -140,3 +140,68 @@ fn late_repeats_are_recognised() {
     ));
     assert_eq!(rig.append(from_producer(9, 0, 7, &["x"])).base_offset, 7);
 }
+
+/// A start after kill -9 checks files of every partition; it makes them durable, and closes them, in portions.
+#[test]
+fn an_unclean_start_needs_few_files_at_once() {
+    let mut rig = twenty_segments();
+    for n in 0..300 {
+        let log = rig.partition(n);
+        log.append(batch(&["x"]), crate::AppendOrigin::Client).unwrap();
+    }
+    rig.kill();
+    let (rounds, synced) = (rig.faults.rounds(), rig.faults.synced_files());
+    rig.open();
+    assert!(
+        rig.faults.synced_files() - synced >= 600,
+        "a segment and a directory each"
+    );
+    let rounds = rig.faults.rounds() - rounds;
+    assert!((3..20).contains(&rounds), "{rounds}");
+    // Without a checkpoint all of them were checked.
+    assert_eq!(open_files(&rig), [format!("{:020}.log", 20)]);
+}
+
+/// The length of an index file says nothing about how much is in it.
+#[test]
+fn an_index_of_any_length_is_read_in_pieces() {
+    for clean in [false, true] {
+        let mut config = config();
+        config.index_interval_bytes = 1_000;
+        let mut rig = Rig::with(config);
+        let filler = "x".repeat(100 << 10);
+        for _ in 0..12 {
+            rig.append(batch(&[&filler]));
+        }
+        rig.manager().make_marks();
+        rig.manager().write_checkpoints().unwrap();
+        rig.append(batch(&["last"]));
+        if clean {
+            rig.close();
+        } else {
+            rig.kill();
+        }
+        for suffix in ["index", "timeindex"] {
+            let path = rig.file(&format!("{:020}.{suffix}", 0));
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(1 << 42).unwrap();
+        }
+        rig.open();
+        assert_eq!(rig.log().log_end_offset(), 13);
+        assert_eq!(rig.consume(12), [(12, "last".to_owned())], "clean: {clean}");
+        assert_eq!(rig.consume(0).len(), 13);
+    }
+}
+
+/// A lookup by timestamp looks into the segments one after the other, and ends at the first that has it.
+#[test]
+fn a_timestamp_is_searched_in_one_segment_at_a_time() {
+    let mut rig = twenty_segments();
+    rig.restart();
+    rig.faults.limit_opens(4);
+    let log = rig.log();
+    let found = log.offset_for_timestamp(super::rig::START_MS).unwrap().unwrap();
+    assert_eq!(found.offset, 0);
+    assert_eq!(log.offset_for_timestamp(i64::MAX).unwrap(), None);
+    assert!(open_files(&rig).len() <= 2);
+}

@@ -403,3 +403,32 @@ fn flipped_bits_are_never_served() {
         faults.join("\n")
     );
 }
+
+/// A batch that says it reaches behind the log's end, with a checksum that is right: the index leads around it at a start, a
+/// reader finds it. The log's end is the same before and after, and the batches behind it stay readable.
+#[test]
+fn a_batch_that_reaches_too_far_does_not_move_the_end() {
+    let mut config = super::rig::config();
+    config.index_interval_bytes = 100;
+    let mut rig = Rig::with(config);
+    for n in 0..6 {
+        rig.append(super::rig::batch(&[&format!("value {n}")]));
+    }
+    rig.close();
+    let path = rig.file("00000000000000000000.log");
+    let mut segment = fs::read(&path).unwrap();
+    let size = records::BatchHeader::parse(&segment).unwrap().size_bytes();
+    // The last offset delta of the first batch.
+    segment[26] = 50;
+    let crc = crc32c::crc32c(&segment[records::CRC_FROM..size]);
+    segment[17..21].copy_from_slice(&crc.to_be_bytes());
+    fs::write(&path, segment).unwrap();
+    for appended in 0..2 {
+        rig.open();
+        assert!(matches!(rig.log().read(0, 1, true), Err(ReadError::Damaged(_))));
+        assert_eq!(rig.log().log_end_offset(), 6 + appended);
+        assert_eq!(rig.consume(1)[0], (1, "value 1".to_owned()));
+        assert_eq!(rig.append(super::rig::batch(&["on"])).base_offset, 6 + appended);
+        rig.close();
+    }
+}

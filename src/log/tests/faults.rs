@@ -1,6 +1,6 @@
 //! Disks that break or fill up: what stays readable, what is refused, and how it goes on.
 
-use super::rig::{Rig, batch, config, wait};
+use super::rig::{Rig, batch, config, copy, from_producer, reset, scratch, wait};
 use crate::{AppendError, AppendOrigin, ReadError};
 
 /// One round for two directories, of which one breaks: only that one is offline.
@@ -120,7 +120,7 @@ fn a_topic_that_finds_no_room_leaves_nothing() {
     let refused = rig
         .manager()
         .create("t2", crate::TopicId([3; 16]), 0..20, config());
-    assert!(matches!(refused, Err(AppendError::Storage(_))));
+    assert!(matches!(refused.unwrap_err().source, AppendError::Storage(_)));
     rig.faults.tear_after(-1);
     assert!(rig.manager().logs().is_empty());
     rig.manager()
@@ -144,7 +144,7 @@ fn a_topic_that_finds_no_files_leaves_nothing_in_the_way() {
         let mut rig = Rig::new();
         rig.faults.limit_opens(opens);
         let refused = rig.manager().create(super::rig::TOPIC, old, 0..20, config());
-        assert!(matches!(refused, Err(AppendError::Storage(_))));
+        assert!(matches!(refused.unwrap_err().source, AppendError::Storage(_)));
         rig.faults.limit_opens(-1);
         rig.manager()
             .create(super::rig::TOPIC, new, 0..20, config())
@@ -240,4 +240,230 @@ fn a_segment_that_cannot_be_renamed_stays() {
         rig.crash();
         assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
     }
+}
+
+/// One that works is enough to start with; none is not.
+#[test]
+fn a_start_needs_one_directory_that_works() {
+    let mut rig = Rig::new();
+    let logs = [rig.partition(0), rig.partition(1)];
+    for log in &logs {
+        let kept = log.append(batch(&["kept"]), AppendOrigin::Client).unwrap();
+        wait(log.committed(kept.last_offset)).unwrap();
+    }
+    drop(logs);
+    rig.kill();
+    let (broken, both) = (rig.log_dirs()[1].clone(), rig.dir.path().to_owned());
+    rig.faults.fail_sync_below(&broken);
+    rig.open();
+    for log in rig.manager().logs() {
+        assert_eq!(log.is_offline(), log.log_dir == broken);
+        assert_eq!(log.read(0, 100, true).is_ok(), log.log_dir != broken);
+    }
+    rig.append(batch(&["more"]));
+    rig.kill();
+    rig.faults.fail_sync_below(&both);
+    let refused = rig.try_open().unwrap_err().to_string();
+    assert!(refused.contains("error 5"), "{refused}");
+}
+
+/// It is the process that has too few, so no directory is offline for it.
+#[test]
+fn a_start_that_runs_out_of_files_is_refused() {
+    let mut refused = 0;
+    for opens in 0..12 {
+        let mut rig = Rig::new();
+        rig.partition(1);
+        rig.append(batch(&["kept"]));
+        rig.kill();
+        rig.faults.limit_opens(opens);
+        let started = rig.try_open();
+        rig.faults.limit_opens(-1);
+        if started.is_err() {
+            refused += 1;
+            rig.open();
+        }
+        assert!(rig.manager().logs().iter().all(|log| !log.is_offline()));
+        assert_eq!(rig.consume(0), [(0, "kept".to_owned())], "{opens}");
+    }
+    assert!(refused > 2, "{refused}");
+}
+
+/// Many small segments, some of whose batches have a producer, and the indexes that lead to them.
+fn filled_for_reading() -> Rig {
+    let mut config = config();
+    config.segment_bytes = 400;
+    config.index_interval_bytes = 100;
+    let rig = Rig::with(config);
+    for n in 0..12 {
+        rig.append(from_producer(8, 0, n, &[&format!("value {n}")]));
+    }
+    rig
+}
+
+fn segments(rig: &Rig) -> Vec<(String, Vec<u8>)> {
+    let logs = rig.files().into_iter().filter(|name| name.contains(".log"));
+    logs.map(|name| (name.clone(), std::fs::read(rig.file(&name)).unwrap()))
+        .collect()
+}
+
+/// Why a log directory does not work after a start.
+fn why_not_started(rig: &mut Rig) -> Option<String> {
+    if let Err(error) = rig.try_open() {
+        return Some(error.to_string());
+    }
+    let offline = rig.manager().offline_directories();
+    if !offline.is_empty() {
+        rig.kill();
+    }
+    offline.into_iter().next()
+}
+
+/// Whichever read fails while a log is recovered: nothing is cut for it, nothing is held to be damaged or forgotten.
+#[test]
+fn a_read_that_fails_during_recovery_takes_nothing_away() {
+    for checkpointed in [false, true] {
+        let mut rig = filled_for_reading();
+        if checkpointed {
+            rig.manager().make_marks();
+            rig.manager().write_checkpoints().unwrap();
+            rig.append(from_producer(8, 0, 12, &["value 12"]));
+        }
+        let end = if checkpointed { 13 } else { 12 };
+        rig.kill();
+        let before = segments(&rig);
+        let saved = scratch();
+        copy(rig.dir.path(), saved.path());
+        let mut refused = 0;
+        for n in 0.. {
+            reset(&rig, saved.path());
+            rig.faults.fail_read_after(n);
+            if let Some(error) = why_not_started(&mut rig) {
+                assert!(error.contains("os error 5"), "read {n}: {error}");
+                assert_eq!(segments(&rig), before, "read {n}");
+                refused += 1;
+                rig.open();
+            }
+            let is_over = rig.faults.is_read_to_fail();
+            rig.faults.fail_read_after(-1);
+            assert_eq!(rig.consume(0).len(), end, "read {n}");
+            let repeated = from_producer(8, 0, 3, &["value 3"]);
+            assert!(
+                rig.log().append(repeated, AppendOrigin::Client).is_err(),
+                "read {n}: what producers did is known"
+            );
+            assert_eq!(segments(&rig), before, "read {n}");
+            rig.kill();
+            if is_over {
+                break;
+            }
+        }
+        assert!(refused > 3, "{refused} starts were refused");
+    }
+}
+
+/// A read that fails is no damage, also where what is read was not verified yet: the next one is answered.
+#[test]
+fn a_read_that_fails_is_no_damage() {
+    let mut rig = filled_for_reading();
+    let mut refused = 0;
+    for n in 0.. {
+        rig.restart();
+        rig.faults.fail_read_after(n);
+        let log = rig.log();
+        for offset in [3, 7, 11] {
+            if let Err(error) = log.read(offset, 1, true) {
+                assert!(matches!(error, ReadError::Storage(_)), "read {n}: {error}");
+                refused += 1;
+            }
+        }
+        if let Err(error) = log.offset_for_timestamp(super::rig::START_MS) {
+            assert!(matches!(error, ReadError::Storage(_)), "read {n}: {error}");
+            refused += 1;
+        }
+        drop(log);
+        let is_over = rig.faults.is_read_to_fail();
+        rig.faults.fail_read_after(-1);
+        assert_eq!(rig.consume(0).len(), 12, "read {n}");
+        if is_over {
+            break;
+        }
+    }
+    assert!(refused > 3, "{refused} reads were refused");
+}
+
+/// The rest of a failed write that could not be cut then is no damage after an orderly shutdown: it is cut before.
+#[test]
+fn what_a_failed_write_left_is_cut_at_the_shutdown() {
+    let mut rig = Rig::new();
+    rig.append(batch(&["kept"]));
+    let size = rig.log().size_bytes();
+    rig.faults.fail_set_len(true);
+    rig.faults.tear_after(70);
+    rig.refuse(batch(&["lost"]));
+    rig.faults.tear_after(-1);
+    rig.faults.fail_set_len(false);
+    let path = rig.file("00000000000000000000.log");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), size + 70);
+    rig.close();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), size);
+    let found = crate::verify(&jackfield_env::RealFiles, &rig.path(), &mut |_, _| {}).unwrap();
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    rig.open();
+    assert_eq!(rig.append(batch(&["on"])).base_offset, 1);
+    assert_eq!(rig.consume(0).len(), 2);
+}
+
+/// Everything has expired and the disk is full: the active segment cannot be closed, and the others go all the same.
+#[test]
+fn retention_makes_room_on_a_full_disk() {
+    let mut config = config();
+    config.segment_bytes = 100;
+    let rig = Rig::with(config.clone());
+    for n in 0..10 {
+        rig.append(batch(&[&format!("value {n}")]));
+    }
+    config.retention_ms = 1_000;
+    rig.log().set_config(config);
+    rig.clock.advance_ms(2_000);
+    rig.faults.fail_writes(true);
+    assert!(!rig.manager().apply_retention());
+    assert_eq!(rig.log().log_start_offset(), 9);
+    assert_eq!(rig.consume(9).len(), 1);
+    rig.faults.fail_writes(false);
+    assert!(rig.manager().apply_retention(), "the active one is closed");
+    assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
+    rig.manager().apply_retention();
+    assert_eq!(rig.log().log_start_offset(), 10);
+}
+
+fn offline(rig: &Rig) -> Vec<bool> {
+    let directories = rig.manager().directories.iter();
+    directories
+        .map(|directory| directory.health.offline().is_some())
+        .collect()
+}
+
+/// One call syncs files of several directories: each whose sync fails is offline.
+#[test]
+fn every_directory_whose_sync_failed_is_offline() {
+    let rig = Rig::new();
+    for n in 0..2 {
+        let log = rig.partition(n);
+        let filler = "x".repeat(600 << 10);
+        for _ in 0..2 {
+            let appended = log.append(batch(&[&filler]), AppendOrigin::Client).unwrap();
+            wait(log.committed(appended.last_offset)).unwrap();
+        }
+    }
+    rig.faults.fail_sync(true);
+    rig.manager().make_marks();
+    assert_eq!(offline(&rig), [true, true]);
+    let rig = Rig::new();
+    rig.faults.fail_sync(true);
+    let created = rig
+        .manager()
+        .create("new", crate::TopicId([3; 16]), 0..2, config());
+    assert!(created.is_err());
+    assert_eq!(offline(&rig), [true, true]);
 }

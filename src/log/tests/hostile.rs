@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::rig::{Rig, batch, config, decode, from_producer};
+use super::rig::{FIRST, Rig, batch, config, decode, from_producer};
 
 fn filled() -> Rig {
     let mut config = config();
@@ -64,4 +64,33 @@ proptest! {
             let _ = log.append(batch(&["goes on"]), crate::AppendOrigin::Client);
         }
     }
+}
+
+/// A segment in which each second batch proves the one before it wrong is not gone through as often as it has batches.
+#[test]
+fn contradictions_without_end_are_given_up() {
+    let mut rig = Rig::new();
+    rig.append(batch(&["first"]));
+    rig.close();
+    let first = fs::read(rig.file(FIRST)).unwrap();
+    let mut segment = first.clone();
+    for n in 1..1_000_i64 {
+        for base_offset in [n + 100_000, n] {
+            let at = segment.len();
+            segment.extend(&first);
+            segment[at..at + 8].copy_from_slice(&base_offset.to_be_bytes());
+        }
+    }
+    fs::write(rig.file(FIRST), &segment).unwrap();
+    let before = rig.faults.reads();
+    rig.open();
+    let reads = rig.faults.reads() - before;
+    assert!(reads < 60_000, "{reads} reads");
+    let slice = rig.log().read(0, 1, true).unwrap().slice.unwrap();
+    assert_eq!(slice.read().unwrap(), first);
+    let end = rig.log().log_end_offset();
+    assert_eq!(rig.append(batch(&["on"])).base_offset, end);
+    rig.restart();
+    assert_eq!(rig.log().log_end_offset(), end + 1);
+    assert!(fs::read(rig.file(FIRST)).unwrap().starts_with(&segment));
 }

@@ -3,6 +3,7 @@
 mod appending;
 mod bounded;
 mod commits;
+mod copies;
 mod damage;
 mod faults;
 mod golden;

@@ -2,10 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::rig::{Rig, TOPIC, batch, batch_at, config, copy, from_producer, names, reset, wait};
+use super::rig::{FIRST, Rig, TOPIC, batch, batch_at, config, copy, from_producer, names, reset, wait};
 use crate::{AppendOrigin, ReadError};
-
-const FIRST: &str = "00000000000000000000.log";
 
 fn flip(path: &Path, at: usize) {
     let mut content = fs::read(path).unwrap();

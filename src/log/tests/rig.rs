@@ -22,6 +22,8 @@ use crate::{
 
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 pub(super) const TOPIC: &str = "t";
+/// The first segment.
+pub(super) const FIRST: &str = "00000000000000000000.log";
 
 pub(super) struct Rig {
     pub(super) dir: TempDir,

@@ -6,7 +6,7 @@ use super::Compression;
 pub const BATCH_HEADER_BYTES: usize = 61;
 
 /// The CRC covers everything from the attributes on.
-const CRC_FROM: usize = 21;
+pub const CRC_FROM: usize = 21;
 
 /// The header of one batch, parsed; offsets and lengths are those of the protocol guide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

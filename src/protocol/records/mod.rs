@@ -13,6 +13,8 @@ mod varint;
 
 pub use builder::RecordBatchBuilder;
 pub use compression::Compression;
-pub use header::{BATCH_HEADER_BYTES, BatchError, BatchHeader, stamp, stamp_log_append_time, verify};
+pub use header::{
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, CRC_FROM, stamp, stamp_log_append_time, verify,
+};
 pub use partitioner::partition_for_key;
 pub use reader::{Record, RecordView, Records, for_each, records, split_batches};
