@@ -117,6 +117,13 @@ impl LogManager {
         let checkpoints = Checkpoints::read(files, path).map_err(OpenError::io(path))?;
         self.note_checkpoints(path, &checkpoints);
         let entries = files.read_dir(path).map_err(OpenError::io(path))?;
+        if entries
+            .iter()
+            .any(|entry| leftovers::is_deleted_partition(&entry.name))
+        {
+            // Their names may not be on disk; under the old ones they must be whole.
+            files.sync_dir(path).map_err(OpenError::io(path))?;
+        }
         let portion = Mutex::new(Portion::default());
         // Reading many small files is waiting for the disk, mostly.
         let opened = in_parallel(&entries, |entry| {

@@ -240,3 +240,34 @@ fn a_disk_that_lies_is_found_out() {
         );
     }
 }
+
+/// A process died between renaming a partition and syncing the name: until that is on disk the partition is whole.
+#[test]
+fn a_deletion_is_on_disk_before_it_is_carried_out() {
+    use Step::{Append, Commit, Create, Delete, Open};
+    let steps = [
+        Open,
+        Create(OLD.0, OLD.1),
+        Append(OLD, 0, 1, 1, 20),
+        Commit,
+        Delete(OLD.0, OLD.1),
+    ];
+    let all = operations(&steps);
+    let renamed = all
+        .iter()
+        .position(|asked| asked.operation == Operation::Rename && asked.path.ends_with("t-0"))
+        .expect("it is deleted");
+    let log_dir = all[renamed].path.parent().expect("a log directory").to_owned();
+    let left = die(&steps, renamed + 1, 0, Disk::default()).unwrap();
+    let disk = left.disk.after_power_cut(Cut::Everything);
+    let first = disk.asked().len();
+    check::after_start(&disk, &left.topics).unwrap();
+    let asked = disk.asked();
+    let start = &asked[first..];
+    let removed = start
+        .iter()
+        .position(|asked| asked.path.to_string_lossy().contains("-delete"))
+        .expect("it is removed");
+    let is_sync = |asked: &Asked| asked.operation == Operation::SyncDirectory && asked.path == log_dir;
+    assert!(start[..removed].iter().any(is_sync), "{:?}", &start[..=removed]);
+}
