@@ -280,7 +280,8 @@ impl Followed {
         Ok(End::Here(seen))
     }
 
-    /// Whether the end that was reached is the file's last.
+    /// What to do at the end that was reached: it is the file's last when a younger one is there, or its name is gone, and
+    /// nothing was written to it for a while since.
     fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
         let before = self.next.len();
         self.look(around)?;
@@ -288,36 +289,52 @@ impl Followed {
             // What was written before the name changed is read before the wait begins.
             return Ok(Filled::Again(0));
         }
-        let alone = self.next.is_empty();
-        if alone && !(self.closes_gone && look(&self.name.path).is_err()) {
+        if !self.is_left_behind() {
             self.quiet_since = None;
             return Ok(self.nothing());
         }
-        let since = *self.quiet_since.get_or_insert(around.now);
-        let mut quiet = around.now.saturating_duration_since(since);
-        if let Some(Ok(youngest)) = self.next.back().map(OpenFile::look) {
-            // Measured by the clock that stamps the files.
-            quiet = quiet.max(Duration::from_nanos(
-                youngest.modified_ns.saturating_sub(seen.modified_ns),
-            ));
+        let left = self.wait_left(seen, around.now);
+        if !left.is_zero() {
+            let left_ms = u64::try_from(left.as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1);
+            return Ok(Filled::Nothing(Some(if self.watched {
+                left_ms
+            } else {
+                left_ms.min(LOOK_AGAIN_MS)
+            })));
         }
-        let complete = self.current.as_ref().is_some_and(|file| file.complete);
-        let left = self.config.rotate_wait.saturating_sub(quiet);
-        if complete || left.is_zero() {
-            if alone && !self.has_left_directory(seen)? {
-                self.quiet_since = None;
-                return Ok(self.nothing());
-            }
-            return Ok(Filled::Ended);
+        if self.next.is_empty() && !self.has_left_directory(seen)? {
+            self.quiet_since = None;
+            return Ok(self.nothing());
         }
-        let left_ms = u64::try_from(left.as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        Ok(Filled::Nothing(Some(if self.watched {
-            left_ms
-        } else {
-            left_ms.min(LOOK_AGAIN_MS)
-        })))
+        Ok(Filled::Ended)
+    }
+
+    /// Whether the current file is no longer what the name means.
+    fn is_left_behind(&self) -> bool {
+        !self.next.is_empty() || self.closes_gone && look(&self.name.path).is_err()
+    }
+
+    /// What is left of `file.rotate.wait.ms`.
+    fn wait_left(&mut self, seen: &Seen, now: Instant) -> Duration {
+        if self.current.as_ref().is_some_and(|file| file.complete) {
+            return Duration::ZERO;
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        let quiet = now.saturating_duration_since(since).max(self.was_quiet(seen));
+        self.config.rotate_wait.saturating_sub(quiet)
+    }
+
+    /// For how long nothing was written to the current file while a younger one was there, as the files tell: what was
+    /// rotated long before it is read here is not waited for again.
+    fn was_quiet(&self, seen: &Seen) -> Duration {
+        let quiet_ns = || {
+            let since_ns = self.next.front()?.key.created_ns?.max(seen.modified_ns);
+            let until_ns = self.next.back()?.look().ok()?.modified_ns;
+            until_ns.checked_sub(since_ns)
+        };
+        Duration::from_nanos(quiet_ns().unwrap_or(0))
     }
 
     fn nothing(&self) -> Filled {

@@ -9,6 +9,7 @@
 use std::{
     fs::{File, Metadata},
     path::Path,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jackfield_api::ConnectError;
@@ -18,11 +19,13 @@ use sha2::{Digest, Sha256};
 /// Most bytes a fingerprint covers.
 pub(crate) const HEAD_BYTES: usize = 1_024;
 
-/// Device and inode, both cut to what fits Connect's INT64.
+/// Device and inode, both cut to what fits Connect's INT64, and when the file was created: inodes are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileKey {
     device: u64,
     inode: u64,
+    /// Since 1970; `None` = the file system does not say, or it is from a source offset.
+    pub(crate) created_ns: Option<u64>,
 }
 
 /// What a look at a file tells.
@@ -94,22 +97,40 @@ fn node(found: &rustix::fs::Stat) -> (u64, u64, u64) {
 
 impl Seen {
     fn new(metadata: &Metadata, (device, inode, links): (u64, u64, u64)) -> Self {
-        let modified = metadata.modified().ok();
-        let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        // WASI gives the time of the last change instead.
+        let created_ns = if cfg!(unix) {
+            nanos(metadata.created())
+        } else {
+            None
+        };
         Self {
             key: FileKey {
                 device: device & (u64::MAX >> 1),
                 inode: inode & (u64::MAX >> 1),
+                created_ns,
             },
             size: metadata.len(),
-            modified_ns: since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)),
+            modified_ns: nanos(metadata.modified()).unwrap_or(0),
             links,
             is_file: metadata.is_file(),
         }
     }
 }
 
+/// Since 1970.
+fn nanos(time: std::io::Result<SystemTime>) -> Option<u64> {
+    let since = time.ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
+
 impl FileKey {
+    /// Whether it is the same file, as far as both are known.
+    pub(crate) fn may_be(self, other: Self) -> bool {
+        let created = self.created_ns.zip(other.created_ns);
+        (self.device, self.inode) == (other.device, other.inode)
+            && created.is_none_or(|(one, two)| one == two)
+    }
+
     /// Whether only the device differs, as after another mount.
     pub(crate) fn same_inode(self, other: Self) -> bool {
         self.inode == other.inode
@@ -181,6 +202,7 @@ impl Stored {
             key: FileKey {
                 device: number("device")?,
                 inode: number("inode")?,
+                created_ns: None,
             },
             fingerprint: Fingerprint {
                 hash: hash.ok_or_else(|| invalid("fingerprint"))?,
@@ -212,6 +234,7 @@ mod tests {
             key: FileKey {
                 device: 66_306,
                 inode: u64::MAX >> 1,
+                created_ns: None,
             },
             fingerprint: Fingerprint::of(b"2026-11-21 start"),
             modified_ms: 1_795_212_345_678,

@@ -185,8 +185,8 @@ proptest! {
         if history.half {
             history.line("in.txt", false);
         }
-        // Each empty file between takes a wait of its own.
-        for _ in 0..30 {
+        // Each file between takes a wait of its own.
+        for _ in 0..70 {
             history.fixture.wait(LONG_MS);
             history.drain();
         }

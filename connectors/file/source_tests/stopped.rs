@@ -1,6 +1,6 @@
 //! What happened to the file while nobody read it.
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, LONG_MS};
 
 /// A source that read `one` and `two` of `in.txt`, which goes on with `three`, and was stopped.
 fn stopped() -> Fixture {
@@ -64,6 +64,7 @@ fn every_stop_in_a_chain_of_rotations_resumes_where_it_was() {
             .rename("later", "in.txt");
         while found.len() < stop_after {
             found.extend(fixture.poll_with(super::fixture::LIMITS).unwrap().1);
+            fixture.wait(LONG_MS);
         }
         fixture.restart();
         found.extend(fixture.everything());
