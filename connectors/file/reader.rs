@@ -68,13 +68,19 @@ pub(crate) fn is_gzip(path: &Path) -> bool {
 /// The first bytes of a file's content; fewer when it ends, or is damaged, before.
 pub(crate) fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let mut head = Vec::new();
     if is_gzip(path) {
-        read_to(&mut MultiGzDecoder::new(BufReader::new(file)), &mut head).ok();
-    } else {
-        read_to(&mut &file, &mut head)?;
+        return Ok(gzip_head(&file));
     }
+    let mut head = Vec::new();
+    read_to(&mut &file, &mut head)?;
     Ok(head)
+}
+
+/// The first bytes of a compressed file's content, as far as there are good ones.
+fn gzip_head(file: &File) -> Vec<u8> {
+    let mut head = Vec::new();
+    read_to(&mut MultiGzDecoder::new(BufReader::new(file)), &mut head).ok();
+    head
 }
 
 /// Bytes of a file's content. A compressed one tells them modulo 2^32, of its last member.
@@ -284,8 +290,14 @@ impl OpenFile {
             self.complete |= !torn;
             return Ok(false);
         }
+        let file = Arc::clone(file);
+        if self.head.len() < HEAD_BYTES {
+            file.as_ref().seek(SeekFrom::Start(0))?;
+            self.head = gzip_head(&file);
+            self.identify();
+        }
         file.as_ref().seek(SeekFrom::Start(0))?;
-        self.content = Content::gzip(Arc::clone(file), known, now);
+        self.content = Content::gzip(file, known, now);
         Ok(true)
     }
 

@@ -99,6 +99,19 @@ fn compressed_files_are_read_to_their_end() {
 }
 
 #[test]
+fn a_compressed_file_that_was_empty_when_it_was_found_is_known_again() {
+    let mut fixture = Fixture::glob("*.gz");
+    fixture.append_to("x.gz", "");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[]);
+    fixture.gzip("x.gz", "a\nb\n");
+    fixture.expect_by_file(&[("x.gz", &["a", "b"])]);
+    fixture.restart();
+    fixture.expect_by_file(&[]);
+    assert_eq!(fixture.warnings("is not found again"), 0);
+}
+
+#[test]
 fn a_damaged_compressed_file_is_a_clear_error() {
     let mut fixture = Fixture::glob("*.gz");
     fixture.append_to("bad.gz", "no gzip at all, but long enough");
