@@ -10,9 +10,9 @@ use std::{
 use globset::GlobSet;
 
 use crate::{
-    identity::{FileKey, Seen, look},
+    identity::{FileKey, Fingerprint, Seen, look},
     listing,
-    reader::is_gzip,
+    reader::{is_gzip, read_head},
 };
 
 /// What rotation appends besides numbers and dates.
@@ -46,7 +46,7 @@ pub(crate) enum EntryKind {
 
 impl Name {
     /// All files in the directory, oldest first, each once whatever its names. A compressed file whose original is still
-    /// there is left out, because it is just being made.
+    /// there is left out, because it is just being made; the named file never is.
     pub(crate) fn list(&self) -> std::io::Result<Vec<Entry>> {
         // What is renamed while a directory is read may be missed, so it is read until nothing changes.
         let mut entries = self.read_directory()?;
@@ -63,7 +63,12 @@ impl Name {
         entries.retain(|entry| keys.insert(entry.seen.key));
         entries.sort_by(Entry::by_age);
         let paths: HashSet<_> = entries.iter().map(|entry| entry.path.clone()).collect();
-        entries.retain(|entry| !is_gzip(&entry.path) || !paths.contains(&entry.path.with_extension("")));
+        entries.retain(|entry| {
+            let original = entry.path.with_extension("");
+            let may_be_made =
+                entry.kind != EntryKind::Named && is_gzip(&entry.path) && paths.contains(&original);
+            !may_be_made || !is_copy(&entry.path, &original)
+        });
         Ok(entries)
     }
 
@@ -107,6 +112,12 @@ impl Name {
         let name = file_name(&self.path);
         originals(file_name(path)).iter().any(|original| original == name)
     }
+}
+
+/// Whether the compressed file has, so far, the content of the original.
+fn is_copy(compressed: &Path, original: &Path) -> bool {
+    let heads = read_head(compressed).and_then(|copy| Ok((copy, read_head(original)?)));
+    heads.is_ok_and(|(copy, head)| copy.is_empty() || Fingerprint::of(&copy).matches(&head))
 }
 
 fn names(entries: &[Entry]) -> BTreeSet<(&Path, FileKey)> {

@@ -116,6 +116,32 @@ fn members_of_a_compressed_file_are_all_read() {
 }
 
 #[test]
+fn a_compressed_file_is_finished_also_when_a_new_file_has_its_originals_name() {
+    for new in ["", "new\n"] {
+        let mut fixture = stopped();
+        fixture.gzip("in.txt.gz", "one\ntwo\nthree\n").remove("in.txt");
+        fixture.append(new);
+        fixture.try_start().unwrap();
+        fixture.expect_everything(&["three"].into_iter().chain(new.lines()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_compressed_file_is_resumed_beside_its_original() {
+    let mut fixture = Fixture::new().with("batch.size", "1");
+    let file = fixture.path("in.txt.gz").to_str().unwrap().to_owned();
+    fixture = fixture.with("file", &file);
+    fixture.append("one\ntwo\n").gzip("in.txt.gz", "one\ntwo\n");
+    fixture = fixture.start();
+    let (_, first) = fixture.poll_with(super::fixture::LIMITS).unwrap();
+    assert_eq!(first, [("one".to_owned(), 4)]);
+    // Other content, so that only the named file has the rest.
+    fixture.overwrite("in.txt", "one\nelse\n");
+    fixture.restart();
+    fixture.expect_everything(&["two"]);
+}
+
+#[test]
 fn a_copy_is_found_by_its_head_when_the_file_was_truncated() {
     for after in ["new\n", "longer than everything that was read before\n"] {
         let mut fixture = stopped();
