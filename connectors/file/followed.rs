@@ -226,12 +226,12 @@ impl Followed {
             return Ok(false);
         }
         let named = look_at_name(&self.name.path)?;
-        let (claims, id) = (&*around.claims, self.id);
+        let claims = &*around.claims;
         let search = Search {
             name: &self.name,
             config: &self.config,
             context: &self.context,
-            is_others: &|entry| successors::is_others(claims, id, entry),
+            unread: &|entries| self.unread(entries, claims),
         };
         let Some(file) = search.begin(self.begin, named)? else {
             if named.is_none() && !self.reported_missing {

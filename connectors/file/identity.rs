@@ -7,6 +7,7 @@
 //! order when the stored one is gone.
 
 use std::{
+    cmp::Ordering,
     fs::{File, Metadata},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -61,6 +62,13 @@ pub(crate) struct Stored {
     pub(crate) position: u64,
     /// Missing in offsets that Kafka's connector wrote.
     pub(crate) identity: Option<Identity>,
+}
+
+/// A file that was read to its end, which was this position of its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) identity: Identity,
+    pub(crate) position: u64,
 }
 
 /// Looks at what is at `path`, behind links.
@@ -164,6 +172,21 @@ impl Identity {
             ",\"device\":{},\"inode\":{},\"fingerprint\":\"{:016x}\",\"fingerprint.bytes\":{},\"modified.ms\":{}}}",
             self.key.device, self.key.inode, self.fingerprint.hash, self.fingerprint.bytes, self.modified_ms
         )
+    }
+}
+
+impl Left {
+    /// Where to go on in the file; `None` = nothing is new in it.
+    pub(crate) fn goes_on(&self, seen: &Seen, is_gzip: bool) -> Option<u64> {
+        let was_written = seen.modified_ns / 1_000_000 != self.identity.modified_ms;
+        match seen.size.cmp(&self.position) {
+            _ if is_gzip => was_written.then_some(self.position),
+            Ordering::Less => Some(0),
+            // Maybe another file with the same inode and content.
+            Ordering::Equal if seen.key.created_ns.is_none() => was_written.then_some(0),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(self.position),
+        }
     }
 }
 

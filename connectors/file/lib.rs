@@ -10,7 +10,9 @@
 //! of it: `{"position":N,"device":D,"inode":I,"fingerprint":"<16 hex digits>","fingerprint.bytes":K,"modified.ms":M}`.
 //! N is the byte position behind the line and its terminator, in a compressed file of its content; the fingerprint
 //! begins the SHA-256 of the first K bytes, at most 1,024. `{"position":N}` alone, as Kafka's connector writes it, resumes
-//! in the file with the name.
+//! in the file with the name. While a task runs it also tells files by the time of their creation, where the file system
+//! knows that: a file made anew is read, also with the inode and content of a deleted one. One that gets its name back is
+//! read on where it was left.
 //!
 //! **Rotation.** When another file has the name, the one before is read on until nothing was written to it for
 //! `file.rotate.wait.ms`, then its younger siblings by the time of their last write, then the named file from its

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    identity::{FileKey, Fingerprint, Identity, Seen},
+    identity::{Fingerprint, Identity, Seen},
     reader::{content_bytes, is_gzip, read_head},
     siblings::{Entry, EntryKind},
 };
@@ -101,19 +101,16 @@ fn begins_like(entry: &Entry, fingerprint: Fingerprint) -> std::io::Result<bool>
 /// A file that was read, or is: nobody reads its copies.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
-    pub(crate) key: FileKey,
     pub(crate) head: Vec<u8>,
     pub(crate) bytes: u64,
 }
 
 impl Known {
-    /// Whether the entry is this file or a whole copy of it, compressed or not.
+    /// Whether the entry is a whole copy of it, compressed or not. What has the name itself was made anew, maybe with the
+    /// same content.
     pub(crate) fn is(&self, entry: &Entry) -> std::io::Result<bool> {
-        if !begins_like(entry, Fingerprint::of(&self.head))? {
+        if entry.kind == EntryKind::Named || !begins_like(entry, Fingerprint::of(&self.head))? {
             return Ok(false);
-        }
-        if entry.seen.key == self.key {
-            return Ok(true);
         }
         let bytes = match content_bytes(&entry.path, entry.seen.size) {
             Ok(bytes) => bytes,

@@ -38,8 +38,8 @@ pub(crate) struct Search<'a> {
     pub(crate) name: &'a Name,
     pub(crate) config: &'a FollowConfig,
     pub(crate) context: &'a SourceContext,
-    /// Whether another stream reads this file.
-    pub(crate) is_others: &'a dyn Fn(&Entry) -> bool,
+    /// Those of the entries that nobody reads or has read.
+    pub(crate) unread: &'a dyn Fn(Vec<Entry>) -> std::io::Result<Vec<Entry>>,
 }
 
 /// The error of a file that cannot be opened.
@@ -148,11 +148,13 @@ impl Search<'_> {
     /// The oldest of the files that rotation made of the name and of the named one.
     fn oldest(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Option<OpenFile>, ConnectError> {
         let mut entries = self.list()?;
-        entries.retain(|entry| entry.kind != EntryKind::Other && wanted(entry) && !(self.is_others)(entry));
+        entries.retain(wanted);
+        let directory = directory_of(&self.name.path);
+        let mut unread = (self.unread)(entries).map_err(|cause| cannot_open(directory, &cause))?;
         // Whatever the times say, the named file is the youngest.
-        entries.sort_by_key(|entry| entry.kind == EntryKind::Named);
-        match entries.first() {
-            Some(entry) => entry.open(0),
+        unread.sort_by_key(|entry| entry.kind == EntryKind::Named);
+        match unread.first() {
+            Some(entry) => entry.open(entry.from),
             None => Ok(None),
         }
     }

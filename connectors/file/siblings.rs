@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) seen: Seen,
     pub(crate) kind: EntryKind,
+    /// Where to read it from: behind what was read of it before.
+    pub(crate) from: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +97,12 @@ impl Name {
             } else {
                 EntryKind::Other
             };
-            entries.push(Entry { path, seen, kind });
+            entries.push(Entry {
+                path,
+                seen,
+                kind,
+                from: 0,
+            });
         }
         Ok(entries)
     }

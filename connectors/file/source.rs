@@ -17,7 +17,7 @@ use crate::{
     identity::{Stored, look},
     lines::LineBuffer,
     names::{Found, Patterns},
-    reader::read_head,
+    reader::{is_gzip, read_head},
     resume::Begin,
     siblings::Name,
     source_config::{InputConfig, SourceConfig, refuse, source_def, task_configs, validate_source},
@@ -404,12 +404,16 @@ impl FileStreamSource {
     /// Where to begin a file of which nothing is stored; `None` = not to.
     fn begin_new(&self, finder: &Finder, found: &Found, path: &Path, is_first: bool) -> Option<Begin> {
         let seen = look(path).ok()?;
-        if self
-            .claims
-            .is_others(seen.key, None, || read_head(path).unwrap_or_default())
-        {
+        if self.claims.is_others(seen.key, None) {
             // Another name's file, which has moved here.
             return None;
+        }
+        let head = || read_head(path).unwrap_or_default();
+        if let Some(left) = self.claims.finished(seen.key, head) {
+            // It was read under this name or another. It is followed again when there is more in it.
+            let position = left.goes_on(&seen, is_gzip(path))?;
+            let identity = Some(left.identity);
+            return Some(Begin::At(Stored { position, identity }));
         }
         let modified_ms = seen.modified_ns / 1_000_000;
         let was_there = finder.first_start_ms.is_none_or(|first| modified_ms <= first);

@@ -9,7 +9,7 @@ use crate::{
     claims::Claims,
     identity::{FileKey, Fingerprint, Seen},
     locate::{Known, copies},
-    reader::{OpenFile, read_head},
+    reader::{OpenFile, is_gzip, read_head},
     resume::{Begin, cannot_open, look_at_name},
     siblings::{Entry, EntryKind, directory_of},
 };
@@ -30,7 +30,7 @@ impl Followed {
             .after(around.claims)
             .map_err(|cause| self.cannot_list(&cause))?;
         for entry in after.into_iter().take(MOST_NEXT - self.next.len()) {
-            let Some(file) = entry.open(0)? else {
+            let Some(file) = entry.open(entry.from)? else {
                 // Renamed meanwhile: the rest is found by the next look.
                 return Ok(());
             };
@@ -63,29 +63,36 @@ impl Followed {
         Ok(after)
     }
 
-    /// Those that are this name's, that nobody reads or has read, and that are no compressed copies of such.
-    fn unread(&self, mut entries: Vec<Entry>, claims: &Claims) -> std::io::Result<Vec<Entry>> {
+    /// Those that are this name's, that nobody reads or has read, and that are no copies of such. The named file is read
+    /// on when something was appended since it was left under whatever name.
+    pub(super) fn unread(&self, mut entries: Vec<Entry>, claims: &Claims) -> std::io::Result<Vec<Entry>> {
         let open = || self.current.iter().chain(&self.next);
         entries.retain(|entry| {
             entry.kind != EntryKind::Other
                 && open().all(|file| file.key != entry.seen.key)
-                && !is_others(claims, self.id, entry)
+                && !claims.is_others(entry.seen.key, Some(self.id))
         });
         let mut known: Vec<_> = self.known.iter().cloned().collect();
         for file in open() {
             known.push(Known {
-                key: file.key,
                 head: file.head_now()?,
                 bytes: file.look()?.size,
             });
         }
         let mut unread = Vec::new();
-        for entry in entries {
-            let mut is_known = false;
-            for known in &known {
-                is_known |= known.is(&entry)?;
+        for mut entry in entries {
+            let head = || read_head(&entry.path).unwrap_or_default();
+            if let Some(left) = claims.finished(entry.seen.key, head) {
+                match left.goes_on(&entry.seen, is_gzip(&entry.path)) {
+                    Some(from) if entry.kind == EntryKind::Named => entry.from = from,
+                    _ => continue,
+                }
             }
-            if !is_known {
+            let mut is_copy = false;
+            for known in &known {
+                is_copy |= known.is(&entry)?;
+            }
+            if !is_copy {
                 unread.push(entry);
             }
         }
@@ -228,10 +235,9 @@ impl Followed {
             self.put_next(old, None, around)?;
         } else {
             let (key, modified_ns) = (old.key, old.modified_ns);
-            around.claims.finish(old.key, Fingerprint::of(&old.head), self.id);
+            around.claims.finish(old.identity(), position, self.id);
             self.begin = Begin::After { modified_ns };
             self.known.push_back(Known {
-                key: old.key,
                 head: old.head,
                 bytes: position,
             });
@@ -255,11 +261,4 @@ impl Followed {
         let directory: &Path = directory_of(&self.name.path);
         cannot_open(directory, cause)
     }
-}
-
-/// Whether another stream reads the file or has read it.
-pub(super) fn is_others(claims: &Claims, id: crate::claims::StreamId, entry: &Entry) -> bool {
-    claims.is_others(entry.seen.key, Some(id), || {
-        read_head(&entry.path).unwrap_or_default()
-    })
 }

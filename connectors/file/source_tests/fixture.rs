@@ -113,6 +113,19 @@ impl Fixture {
         self
     }
 
+    /// Returns when a file created from now on has another time of creation than all there are.
+    pub(super) fn next_tick(&self) -> &Self {
+        let created = |name| {
+            let path = self.directory.path().with_extension(name);
+            let file = fs::File::create(&path).unwrap();
+            fs::remove_file(path).unwrap();
+            file.metadata().unwrap().created().unwrap()
+        };
+        let before = created("before");
+        while created("after") == before {}
+        self
+    }
+
     /// Makes the files look as if they were last written one after the other, long ago, these seconds apart.
     pub(super) fn written_in_order(&self, names: &[&str]) -> &Self {
         for (seconds, name) in (0..).step_by(3_600).zip(names) {

@@ -210,6 +210,33 @@ fn files_that_go_are_closed_and_forgotten() {
 }
 
 #[test]
+fn a_new_file_with_the_inode_and_content_of_a_deleted_one_is_read() {
+    let mut fixture = Fixture::glob("*.flag").start();
+    for name in ["1.flag", "2.flag", "3.flag", "1.flag"] {
+        fixture.append_to(name, "done\n");
+        fixture.expect_by_file(&[(name, &["done"])]);
+        fixture.remove(name).next_tick();
+        fixture.expect_by_file(&[]);
+    }
+}
+
+#[test]
+fn a_file_that_comes_back_is_read_on() {
+    let mut fixture = Fixture::glob("*.log").start();
+    std::fs::create_dir(fixture.path("kept")).unwrap();
+    fixture.append_to("a.log", "one\n");
+    fixture.expect_by_file(&[("a.log", &["one"])]);
+    for (name, line) in [("a.log", "two"), ("b.log", "three")] {
+        fixture.rename("a.log", "kept/a.log");
+        fixture.expect_by_file(&[]);
+        fixture.rename("kept/a.log", name);
+        fixture.expect_by_file(&[]);
+        fixture.append_to(name, format!("{line}\n"));
+        fixture.expect_by_file(&[(name, &[line])]);
+    }
+}
+
+#[test]
 fn directories_are_watched() {
     let mut fixture = Fixture::glob("*.log");
     fixture.host.set_watches(true);

@@ -73,6 +73,29 @@ fn a_rotation_that_was_over_long_ago_is_not_waited_for() {
 }
 
 #[test]
+fn a_file_is_new_each_time_it_is_created_whatever_its_inode_and_content() {
+    let mut fixture = Fixture::new().start();
+    for _ in 0..4 {
+        fixture.append("up\n");
+        fixture.expect_everything(&["up"]);
+        fixture.remove("in.txt").next_tick();
+    }
+}
+
+#[test]
+fn a_file_that_gets_its_name_back_goes_on_where_it_was_left() {
+    let mut fixture = Fixture::new().start();
+    fixture.append("one\n");
+    fixture.expect(&[("one", 4)]);
+    fixture.rename("in.txt", "in.txt.bak").append("between\n");
+    fixture.expect_everything(&["between"]);
+    fixture.rename("in.txt.bak", "in.txt");
+    fixture.expect_everything(&[]);
+    fixture.append("two\n");
+    fixture.expect_everything(&["two"]);
+}
+
+#[test]
 fn without_a_new_file_the_renamed_one_is_followed_on() {
     let mut fixture = Fixture::new().start();
     fixture.append("one\n");
