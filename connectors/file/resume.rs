@@ -10,7 +10,7 @@ use jackfield_api::{ConnectError, LogLevel, SourceContext};
 use crate::{
     identity::{Identity, Seen, Stored, look},
     locate::{Located, locate},
-    reader::{OpenFile, is_gzip},
+    reader::{OpenFile, is_gzip, read_head},
     siblings::{Entry, EntryKind, Name, directory_of},
     source_config::{FollowConfig, PastEnd},
 };
@@ -117,6 +117,9 @@ impl Search<'_> {
         identity: &Identity,
         named: Option<Seen>,
     ) -> Result<Option<OpenFile>, ConnectError> {
+        if let Some(file) = self.still_named(position, identity, named)? {
+            return Ok(Some(file));
+        }
         let entries = self.list()?;
         let directory = directory_of(&self.name.path);
         let located = locate(&entries, identity, position).map_err(|cause| cannot_open(directory, &cause))?;
@@ -143,6 +146,25 @@ impl Search<'_> {
             ));
         }
         Ok(opened)
+    }
+
+    /// The stored file, when it still has the name: no directory is listed for that, of which there may be thousands.
+    fn still_named(
+        &self,
+        position: u64,
+        identity: &Identity,
+        named: Option<Seen>,
+    ) -> Result<Option<OpenFile>, ConnectError> {
+        let path = &self.name.path;
+        let is_it = named.is_some_and(|named| {
+            named.key.may_be(identity.key)
+                && (is_gzip(path) || named.size >= position)
+                && read_head(path).is_ok_and(|head| identity.fingerprint.matches(&head))
+        });
+        if !is_it {
+            return Ok(None);
+        }
+        Ok(open(path, position)?.filter(|file| file.key.may_be(identity.key)))
     }
 
     /// The oldest of the files that rotation made of the name and of the named one.

@@ -26,6 +26,8 @@ use crate::{
 
 /// A poll that found no end of line yet comes back after this much, to keep its host responsive.
 const READ_PER_POLL_BYTES: usize = 8 << 20;
+/// A poll goes on with the next one after this much time, however many files there are.
+const TURNS: Duration = Duration::from_millis(50);
 /// What a stream reads before it is the next one's turn.
 const READ_PER_TURN_BYTES: usize = 256 << 10;
 /// More files than this are closed while they are idle.
@@ -50,7 +52,7 @@ pub struct FileStreamSource {
     /// Where files come from when patterns tell.
     finder: Option<Finder>,
     /// Whose turn it is.
-    turn: usize,
+    pub(crate) turn: usize,
     /// When an idle stream is looked at again, if not at once.
     look_after: HashMap<StreamId, Instant>,
     open_files: usize,
@@ -192,10 +194,11 @@ impl FileStreamSource {
         };
         let idle_ms = self.take_turns(now, &mut target);
         let is_empty = target.batch.is_empty();
+        let idle_ms = idle_ms?;
         if let Some(finder) = &mut self.finder {
-            finder.was_idle = is_empty;
+            finder.was_idle = is_empty && idle_ms.is_some();
         }
-        match idle_ms? {
+        match idle_ms {
             Some(idle_ms) if is_empty => {
                 let lag_ms = self.report_lag(now, true);
                 Ok(Polled::Idle(earlier(earlier(idle_ms, find_ms), lag_ms)))
@@ -213,6 +216,7 @@ impl FileStreamSource {
         now: Instant,
         target: &mut Target<'_>,
     ) -> Result<Option<Option<u64>>, ConnectError> {
+        let began = Instant::now();
         let (mut idle, mut read, mut again_ms) = (0, 0, None);
         let single = self.streams.len() == 1;
         while idle < self.streams.len() {
@@ -241,13 +245,13 @@ impl FileStreamSource {
                 }
                 Turn::Idle(ms) => {
                     again_ms = earlier(again_ms, ms);
-                    idle += 1;
                     if self.rest(now, id) {
+                        idle += 1;
                         self.turn += 1;
                     }
                 }
             }
-            if read > READ_PER_POLL_BYTES {
+            if read > READ_PER_POLL_BYTES || began.elapsed() > TURNS {
                 return Ok(None);
             }
         }

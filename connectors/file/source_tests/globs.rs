@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jackfield_api::{Config, Connector};
 
-use super::fixture::{Fixture, LIMITS};
+use super::fixture::{Fixture, LIMITS, LONG_MS};
 use crate::FileStreamSource;
 
 #[test]
@@ -234,6 +234,20 @@ fn a_file_that_comes_back_is_read_on() {
         fixture.append_to(name, format!("{line}\n"));
         fixture.expect_by_file(&[(name, &[line])]);
     }
+}
+
+#[test]
+fn an_ended_file_takes_no_others_turn() {
+    let mut fixture = Fixture::glob("*.log").start();
+    fixture.append_to("a.log", "a\n").append_to("b.log", "b\n");
+    fixture.expect_by_file(&[("a.log", &["a"]), ("b.log", &["b"])]);
+    fixture.remove("a.log");
+    fixture.drain();
+    fixture.append_to("b.log", "b2\n");
+    fixture.wait(LONG_MS);
+    // The file that has ended comes first.
+    fixture.source.as_mut().unwrap().turn = 0;
+    assert_eq!(fixture.poll_with(LIMITS).unwrap().1, [("b2".to_owned(), 5)]);
 }
 
 #[test]
