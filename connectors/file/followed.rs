@@ -11,7 +11,10 @@
 //! are opened, so that none can be deleted unread. The current file is left when it gave nothing for
 //! `file.rotate.wait.ms` while a younger one was there.
 
+mod parking;
 mod successors;
+
+use self::parking::Parked;
 
 use std::{
     collections::VecDeque,
@@ -30,7 +33,7 @@ use crate::{
     reader::{Given, OpenFile},
     resume::{Begin, Search, look_at_name},
     siblings::Name,
-    source_config::FollowConfig,
+    source_config::{FollowConfig, PastEnd},
 };
 
 /// When nothing watches the file, the task looks by itself this often.
@@ -57,11 +60,11 @@ pub(crate) struct Followed {
     known: VecDeque<Known>,
     /// Since when the current file has given nothing while it is no longer the named one.
     quiet_since: Option<Instant>,
-    /// What the name meant when the file was closed to save handles.
-    parked: Option<Seen>,
+    /// The file was closed to save handles.
+    parked: Option<Parked>,
     reported_missing: bool,
     watched: bool,
-    /// A file that has no name in the directory any more is closed, even when no other has its name.
+    /// A file that lost its name is closed, even when no other has it.
     closes_gone: bool,
 }
 
@@ -78,6 +81,8 @@ pub(crate) enum Filled {
     Ended,
     /// Nothing now; look again after so many ms (`None` = when woken).
     Nothing(Option<u64>),
+    /// A file is to be opened when fewer are open.
+    Crowded,
 }
 
 /// Where the stream is in the current file.
@@ -93,6 +98,16 @@ pub(crate) struct At {
 pub(crate) struct Around<'a> {
     pub(crate) now: Instant,
     pub(crate) claims: &'a mut Claims,
+    /// One more file may be opened to begin with.
+    pub(crate) may_open: bool,
+}
+
+/// Whether there is a file to begin with.
+enum Begun {
+    Reading,
+    /// None yet.
+    Nothing,
+    Crowded,
 }
 
 impl Followed {
@@ -102,10 +117,9 @@ impl Followed {
         config: FollowConfig,
         context: SourceContext,
         begin: Begin,
+        watched: bool,
         closes_gone: bool,
     ) -> Self {
-        // Before the first look at the file, so that no change is missed.
-        let watched = name.path.to_str().is_some_and(|path| context.watch_path(path));
         Self {
             id,
             name,
@@ -146,6 +160,9 @@ impl Followed {
 
     /// Bytes not delivered and files not finished.
     pub(crate) fn lag(&self, at: At) -> (u64, u64) {
+        if self.open_files() == 0 {
+            return self.lag_unopened();
+        }
         let current = self.current.iter().map(|file| match file.left(at.position) {
             left if file.cut => left.min(at.known - at.position),
             left => left,
@@ -162,13 +179,19 @@ impl Followed {
         buffer: &mut LineBuffer,
         around: &mut Around<'_>,
     ) -> Result<Filled, ConnectError> {
-        if self.current.is_none() && !self.begin(around)? {
-            let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
-            return Ok(if is_there {
-                Filled::Nothing(Some(LOOK_AGAIN_MS))
-            } else {
-                self.nothing()
-            });
+        if self.current.is_none() {
+            match self.begin(around)? {
+                Begun::Reading => {}
+                Begun::Crowded => return Ok(Filled::Crowded),
+                Begun::Nothing => {
+                    let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
+                    return Ok(if is_there {
+                        Filled::Nothing(Some(LOOK_AGAIN_MS))
+                    } else {
+                        self.nothing()
+                    });
+                }
+            }
         }
         let Some(current) = &mut self.current else {
             return Ok(self.nothing());
@@ -220,35 +243,44 @@ impl Followed {
         }
     }
 
-    /// Opens the file to begin with; false = there is none yet.
-    fn begin(&mut self, around: &mut Around<'_>) -> Result<bool, ConnectError> {
-        if self.parked.is_some() && look(&self.name.path).ok() == self.parked {
-            return Ok(false);
+    /// Opens the file to begin with.
+    fn begin(&mut self, around: &mut Around<'_>) -> Result<Begun, ConnectError> {
+        if self.stays_parked(around.now) {
+            return Ok(Begun::Nothing);
         }
         let named = look_at_name(&self.name.path)?;
+        if !around.may_open && (named.is_some() || self.parked.is_some()) {
+            return Ok(Begun::Crowded);
+        }
         let claims = &*around.claims;
         let search = Search {
             name: &self.name,
-            config: &self.config,
+            past_end: match self.parked {
+                // What happens to a file while the task runs is no question of what was stored.
+                Some(_) => PastEnd::Beginning,
+                None => self.config.past_end,
+            },
             context: &self.context,
             unread: &|entries| self.unread(entries, claims),
         };
-        let Some(file) = search.begin(self.begin, named)? else {
-            if named.is_none() && !self.reported_missing {
+        let found = search.begin(self.begin, named)?;
+        let was_parked = (found.is_some() || named.is_none()) && self.unpark(found.is_some(), around.claims);
+        let Some(file) = found else {
+            if named.is_none() && !was_parked && !self.reported_missing {
                 let path = self.name.path.display();
                 let message = format!("file {path} does not exist, waiting for it");
                 self.context.log(LogLevel::Warn, &message);
                 self.reported_missing = true;
             }
-            return Ok(false);
+            return Ok(Begun::Nothing);
         };
-        let level = match self.parked.take() {
-            Some(_) => LogLevel::Debug,
-            None => LogLevel::Info,
+        let level = if was_parked {
+            LogLevel::Debug
+        } else {
+            LogLevel::Info
         };
-        self.announced = false;
         self.now_reading(file, level, around);
-        Ok(true)
+        Ok(Begun::Reading)
     }
 
     fn now_reading(&mut self, file: OpenFile, level: LogLevel, around: &mut Around<'_>) {
@@ -304,10 +336,6 @@ impl Followed {
                 left_ms.min(LOOK_AGAIN_MS)
             })));
         }
-        if self.next.is_empty() && !self.has_left_directory(seen)? {
-            self.quiet_since = None;
-            return Ok(self.nothing());
-        }
         Ok(Filled::Ended)
     }
 
@@ -344,28 +372,6 @@ impl Followed {
     /// Whether nothing is left of the file and its name.
     pub(crate) fn is_gone(&self) -> bool {
         self.current.is_none() && self.parked.is_none() && look(&self.name.path).is_err()
-    }
-
-    /// Closes an idle file, which was delivered up to `position`, until its name changes.
-    pub(crate) fn park(&mut self, position: u64, claims: &mut Claims) {
-        let Some(current) = &self.current else {
-            return;
-        };
-        let named = look(&self.name.path).ok();
-        let is_idle = named.is_some_and(|named| named.key == current.key && named.size == position);
-        if is_idle && self.next.is_empty() && current.is_plain() {
-            self.parked = named;
-            self.begin = Begin::At(stored(current, position));
-            claims.close(current.key, self.id);
-            self.current = None;
-        }
-    }
-
-    /// Gives up all claims, when the stream ends.
-    pub(crate) fn give_up(&self, claims: &mut Claims) {
-        for file in self.current.iter().chain(&self.next) {
-            claims.close(file.key, self.id);
-        }
     }
 }
 

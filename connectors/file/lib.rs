@@ -27,8 +27,10 @@
 //! a warning. Files that begin with the same 1,024 bytes cannot be told apart this way.
 //!
 //! **Patterns.** With `glob` each matching file is a source partition of its own, except rotated siblings of one. The
-//! connector has `tasks.max` tasks; each takes the files whose name falls in its share. At most 256 files are open at once.
-//! A file that is deleted or moved out of its directory is closed after `file.rotate.wait.ms`.
+//! connector has `tasks.max` tasks; each takes the files whose name falls in its share. At most 256 files are open at once:
+//! idle ones are closed until something happens to them, others wait (when none can be closed, one more is opened every
+//! second). A file that lost its name, by deletion or renaming, is closed `file.rotate.wait.ms` later, also when no other has
+//! the name.
 //!
 //! **Compressed files** (`.gz`) are read to the end of their last member. One that ends too early is read again when it
 //! grows.

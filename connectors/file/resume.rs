@@ -12,7 +12,7 @@ use crate::{
     locate::{Located, locate},
     reader::{OpenFile, is_gzip, read_head},
     siblings::{Entry, EntryKind, Name, directory_of},
-    source_config::{FollowConfig, PastEnd},
+    source_config::PastEnd,
 };
 
 /// How far back from its end the last line of a file is looked for.
@@ -23,7 +23,8 @@ const LAST_LINE_BYTES: u64 = 64 << 10;
 pub(crate) enum Begin {
     /// Nothing is stored.
     New {
-        at_end: bool,
+        /// At the end, which was here when the file was found.
+        at_end: Option<u64>,
         /// Rotated files come before the named one.
         with_rotated: bool,
     },
@@ -36,7 +37,8 @@ pub(crate) enum Begin {
 /// What a beginning needs to know.
 pub(crate) struct Search<'a> {
     pub(crate) name: &'a Name,
-    pub(crate) config: &'a FollowConfig,
+    /// What to do with a position past the end.
+    pub(crate) past_end: PastEnd,
     pub(crate) context: &'a SourceContext,
     /// Those of the entries that nobody reads or has read.
     pub(crate) unread: &'a dyn Fn(Vec<Entry>) -> std::io::Result<Vec<Entry>>,
@@ -87,8 +89,13 @@ impl Search<'_> {
                 self.oldest(|entry| entry.kind == EntryKind::Named || entry.seen.modified_ns > modified_ns)
             }
             (Begin::New { .. } | Begin::At(Stored { identity: None, .. }), None) => Ok(None),
-            (Begin::New { at_end: false, .. }, Some(_)) => open(&self.name.path, 0),
-            (Begin::New { at_end: true, .. }, Some(named)) => self.at_end(named.size),
+            (Begin::New { at_end: None, .. }, Some(_)) => open(&self.name.path, 0),
+            (
+                Begin::New {
+                    at_end: Some(size), ..
+                },
+                Some(named),
+            ) => self.at_end(size.min(named.size)),
             (
                 Begin::At(Stored {
                     position,
@@ -191,7 +198,7 @@ impl Search<'_> {
             "the stored position {position} is beyond the end of {} ({size} bytes), and no rotated file explains it",
             self.name.path.display()
         );
-        match self.config.past_end {
+        match self.past_end {
             PastEnd::Fail => Err(ConnectError::fatal(format!(
                 "{what}: set file.position.past.end to beginning or end, or alter or delete the connector's offsets"
             ))),

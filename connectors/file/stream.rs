@@ -26,8 +26,8 @@ pub(crate) struct Stream {
     pub(crate) buffer: LineBuffer,
     /// Byte position of the buffer's start, which is where the last line that was delivered or given up ends.
     position: u64,
-    /// Since when the file has ended in an unfinished line.
-    unfinished_since: Option<Instant>,
+    /// Up to where the file was known when it had ended in an unfinished line, and since when it has.
+    unfinished: Option<(u64, Instant)>,
     /// Scratch space for the source offset.
     offset: String,
 }
@@ -59,6 +59,8 @@ pub(crate) enum Turn {
     More(usize),
     /// Nothing now; look again after so many ms (`None` = when woken).
     Idle(Option<u64>),
+    /// It has to wait until fewer files are open.
+    Crowded,
 }
 
 /// Why a line cannot be delivered now.
@@ -109,6 +111,8 @@ pub(crate) struct Round<'a, 'b> {
     pub(crate) now: Instant,
     pub(crate) lines: &'a LineConfig,
     pub(crate) claims: &'a mut Claims,
+    /// One more file may be opened.
+    pub(crate) may_open: bool,
     pub(crate) target: &'a mut Target<'b>,
     /// Bytes after which it is the next stream's turn.
     pub(crate) most_bytes: usize,
@@ -122,7 +126,7 @@ impl Stream {
             input,
             buffer,
             position: 0,
-            unfinished_since: None,
+            unfinished: None,
             offset: String::new(),
         }
     }
@@ -143,6 +147,7 @@ impl Stream {
             followed.look(&mut Around {
                 now: round.now,
                 claims: round.claims,
+                may_open: round.may_open,
             })?;
         }
         loop {
@@ -153,11 +158,8 @@ impl Stream {
                 return Ok(Turn::More(read));
             }
             match self.fill(round)? {
-                Filled::Bytes(count) => {
-                    read += count;
-                    self.unfinished_since = None;
-                }
-                Filled::Again(count) => read += count,
+                Filled::Bytes(count) | Filled::Again(count) => read += count,
+                Filled::Crowded => return Ok(Turn::Crowded),
                 Filled::Opened { position, before } => self.opened(position, before),
                 Filled::Ended => {
                     if !self.leave(round)? {
@@ -181,12 +183,30 @@ impl Stream {
         }
     }
 
-    /// Closes an idle file until something happens to it.
-    pub(crate) fn park(&mut self, claims: &mut Claims) {
-        if self.buffer.pending() == 0
-            && let Some(followed) = self.input.followed()
-        {
-            followed.park(self.position, claims);
+    /// Closes an idle file until something happens to it, or until its unfinished line is due; false = it cannot be.
+    pub(crate) fn park(&mut self, lines: &LineConfig) -> bool {
+        let at = self.at();
+        let due = self
+            .unfinished
+            .filter(|(known, _)| *known == at.known && at.known > at.position);
+        let until = due
+            .zip(lines.idle_timeout)
+            .map(|((_, since), timeout)| since + timeout);
+        let is_parked = self
+            .input
+            .followed()
+            .is_some_and(|followed| followed.park(at, until));
+        if is_parked {
+            self.buffer.forget();
+            self.buffer.release();
+        }
+        is_parked
+    }
+
+    /// Gives up all claims, when the stream ends.
+    pub(crate) fn give_up(&mut self, claims: &mut Claims) {
+        if let Some(followed) = self.input.followed() {
+            followed.give_up(claims);
         }
     }
 
@@ -213,6 +233,7 @@ impl Stream {
                 let mut around = Around {
                     now: round.now,
                     claims: round.claims,
+                    may_open: round.may_open,
                 };
                 followed.fill(at, &mut self.buffer, &mut around)
             }
@@ -235,7 +256,6 @@ impl Stream {
             self.buffer.continue_after(before);
         }
         self.position = position;
-        self.unfinished_since = None;
     }
 
     /// Delivers the last line of a file, whose end is certain, and leaves the file; false = the batch must go first.
@@ -251,10 +271,12 @@ impl Stream {
             let mut around = Around {
                 now: round.now,
                 claims: round.claims,
+                may_open: round.may_open,
             };
             followed.leave(self.position, &mut around)?;
         }
         self.position = 0;
+        self.unfinished = None;
         self.buffer.continue_after(None);
         Ok(true)
     }
@@ -356,7 +378,12 @@ impl Stream {
         if round.lines.invalid_utf8 != InvalidUtf8::Bytes && cut_character(self.buffer.text(line)) {
             return Ok(Turn::Idle(again_ms));
         }
-        let since = *self.unfinished_since.get_or_insert(round.now);
+        let known = self.at().known;
+        let (_, since) = *self.unfinished.insert(
+            self.unfinished
+                .filter(|(at, _)| *at == known)
+                .unwrap_or((known, round.now)),
+        );
         let left = timeout.saturating_sub(round.now.saturating_duration_since(since));
         if left > Duration::ZERO {
             let left_ms = u64::try_from(left.as_millis())
@@ -364,7 +391,7 @@ impl Stream {
                 .saturating_add(1);
             return Ok(Turn::Idle(earlier(again_ms, Some(left_ms))));
         }
-        self.unfinished_since = None;
+        self.unfinished = None;
         match self.deliver(line, round) {
             Ok(()) | Err(Refused::Full) => Ok(Turn::Full),
             Err(Refused::Failed(error)) => Err(error),

@@ -7,7 +7,7 @@ use jackfield_api::{ConnectError, LogLevel};
 use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT};
 use crate::{
     claims::Claims,
-    identity::{FileKey, Fingerprint, Seen},
+    identity::{FileKey, Fingerprint},
     locate::{Known, copies},
     reader::{OpenFile, is_gzip, read_head},
     resume::{Begin, cannot_open, look_at_name},
@@ -248,13 +248,6 @@ impl Followed {
         }
         self.read_next(LogLevel::Info, around);
         Ok(())
-    }
-
-    /// Whether the open file has no name in the directory any more.
-    pub(super) fn has_left_directory(&self, seen: &Seen) -> Result<bool, ConnectError> {
-        let listed = self.name.list();
-        let entries = listed.map_err(|cause| self.cannot_list(&cause))?;
-        Ok(seen.links == 0 || entries.iter().all(|entry| entry.seen.key != seen.key))
     }
 
     fn cannot_list(&self, cause: &std::io::Error) -> ConnectError {

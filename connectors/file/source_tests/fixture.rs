@@ -147,6 +147,26 @@ impl Fixture {
         self
     }
 
+    /// Closes all open files as when there are too many.
+    pub(super) fn park_all(&mut self) {
+        let config = Config::resolve(&FileStreamSource::config_def(), self.settings.clone()).unwrap();
+        let lines = crate::source_config::SourceConfig::read(&config).unwrap().lines;
+        let source = self.source.as_mut().unwrap();
+        for stream in &mut source.streams {
+            assert!(stream.park(&lines));
+        }
+        source.open_files = 0;
+    }
+
+    /// Files that are open.
+    pub(super) fn open_files(&self) -> usize {
+        let streams = &self.source.as_ref().unwrap().streams;
+        let followed = streams
+            .iter()
+            .map(|stream| stream.followed().unwrap().open_files());
+        followed.sum()
+    }
+
     /// Ends the task; what it delivered is committed.
     pub(super) fn stop(&mut self) {
         self.source = None;

@@ -172,14 +172,7 @@ fn more_files_than_may_be_open_are_all_followed() {
     }
     fixture = fixture.start();
     assert_eq!(fixture.everything().len(), 600);
-    let open = |fixture: &Fixture| {
-        let streams = &fixture.source.as_ref().unwrap().streams;
-        streams
-            .iter()
-            .map(|stream| stream.followed().unwrap().open_files())
-            .sum::<usize>()
-    };
-    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+    assert!(fixture.open_files() <= 256, "{} files open", fixture.open_files());
     for number in 0..600 {
         let name = format!("f{number:03}");
         fixture.append_to(&name, "more\n");
@@ -193,7 +186,7 @@ fn more_files_than_may_be_open_are_all_followed() {
     assert_eq!(found.iter().filter(|(text, _)| text == "more").count(), 600);
     assert_eq!(found.iter().filter(|(text, _)| text == "new").count(), 300);
     assert_eq!(found.len(), 900);
-    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+    assert!(fixture.open_files() <= 256, "{} files open", fixture.open_files());
 }
 
 #[test]
@@ -204,7 +197,8 @@ fn files_that_go_are_closed_and_forgotten() {
     fixture.everything();
     fixture.remove("a.log").rename("b.log", "done/b.log");
     fixture.everything();
-    assert!(fixture.source.as_ref().unwrap().streams.is_empty());
+    let source = fixture.source.as_ref().unwrap();
+    assert!(source.streams.is_empty() && source.followed_names() == 0);
     fixture.append_to("a.log", "again, with its own inode and head\n");
     fixture.expect_by_file(&[("a.log", &["again, with its own inode and head"])]);
 }
@@ -260,11 +254,18 @@ fn directories_are_watched() {
     assert_eq!(fixture.drain().1, Some(10_000), "and looked at now and then");
     fixture.append_to("a.log", "a\n");
     fixture.expect_by_file(&[("a.log", &["a"])]);
-    let file = fixture.path("a.log").to_str().unwrap().to_owned();
-    assert_eq!(fixture.host.watched()[1], file);
+    assert_eq!(fixture.host.watched().len(), 1, "its directory is watched");
+    fixture.append_to("b", "b\n");
+    let (link, target) = (fixture.path("link.log"), fixture.path("b"));
+    std::os::unix::fs::symlink(target, &link).unwrap();
+    fixture.expect_by_file(&[("link.log", &["b"])]);
+    assert_eq!(fixture.host.watched()[1..], [link.to_str().unwrap().to_owned()]);
     let mut missing = Fixture::glob("nothing/*.log").start();
     assert_eq!(missing.drain().1, Some(1_000), "what is not there is looked for");
     assert_eq!(missing.warnings("no directory of glob is there"), 1);
+    missing.host.set_watches(true);
+    std::fs::create_dir(missing.path("nothing")).unwrap();
+    assert_eq!(missing.drain().1, Some(10_000), "until it is there");
 }
 
 #[test]
