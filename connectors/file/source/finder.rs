@@ -72,31 +72,13 @@ impl FileStreamSource {
         let is_first = finder.last_scan.is_none();
         let failed = |cause| ConnectError::fatal(format!("cannot look for files of glob: {cause}"));
         let mut found = finder.patterns.scan().map_err(failed)?;
-        let mut is_new = false;
-        finder
-            .watched
-            .retain(|directory, _| found.directories.contains(directory));
-        for directory in &found.directories {
-            let known = finder.watched.get(directory);
-            is_new |= known.is_none();
-            if known != Some(&true) {
-                let watch = |path| self.context.watch_path(path);
-                let watched = directory.to_str().is_some_and(watch);
-                finder.watched.insert(directory.clone(), watched);
-            }
-        }
-        // What is not there cannot be watched.
-        finder.is_watched = !finder.watched.is_empty() && finder.watched.values().all(|watched| *watched);
+        let is_new = self.watch(finder, &found);
         if is_new {
             // What came between the look and the watch.
             found = finder.patterns.scan().map_err(failed)?;
         }
-        if found.directories.is_empty() && is_first {
-            let message = format!(
-                "no directory of glob is there, waiting for one{}",
-                crate::grant_hint()
-            );
-            self.context.log(LogLevel::Warn, &message);
+        if is_first && found.matching.is_empty() {
+            self.warn_of_nothing(&found);
         }
         finder.last_scan = Some(now);
         let known = |path: &Path| {
@@ -142,6 +124,35 @@ impl FileStreamSource {
             finder.followed.insert(path, Some(id));
         }
         Ok(())
+    }
+
+    /// Lets the host watch the directories; true = some are new.
+    fn watch(&self, finder: &mut Finder, found: &Found) -> bool {
+        let mut is_new = false;
+        finder
+            .watched
+            .retain(|directory, _| found.directories.contains(directory));
+        for directory in &found.directories {
+            let known = finder.watched.get(directory);
+            is_new |= known.is_none();
+            if known != Some(&true) {
+                let watch = |path| self.context.watch_path(path);
+                let watched = directory.to_str().is_some_and(watch);
+                finder.watched.insert(directory.clone(), watched);
+            }
+        }
+        // What is not there cannot be watched.
+        finder.is_watched = !finder.watched.is_empty() && finder.watched.values().all(|watched| *watched);
+        is_new
+    }
+
+    fn warn_of_nothing(&self, found: &Found) {
+        let what = match found.directories.first() {
+            None => "no directory of glob is there".to_owned(),
+            Some(directory) => format!("no file matches glob (looked into {})", directory.display()),
+        };
+        let message = format!("{what}, waiting for one{}", crate::grant_hint());
+        self.context.log(LogLevel::Warn, &message);
     }
 
     /// Where to begin a file of which nothing is stored; `None` = not to.

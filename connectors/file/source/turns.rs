@@ -125,7 +125,7 @@ impl FileStreamSource {
         });
         let open_now = self.open_in_turn();
         self.open_files = (self.open_files + open_now).saturating_sub(open_before);
-        if open_now > open_before {
+        if open_now > open_before || self.open_files < MOST_OPEN {
             self.crowded_since = None;
         }
         turn

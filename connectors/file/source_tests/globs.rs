@@ -266,6 +266,8 @@ fn directories_are_watched() {
     missing.host.set_watches(true);
     std::fs::create_dir(missing.path("nothing")).unwrap();
     assert_eq!(missing.drain().1, Some(10_000), "until it is there");
+    fixture = Fixture::glob("*.log").start();
+    assert_eq!(fixture.warnings("no file matches glob"), 1);
 }
 
 #[test]
