@@ -27,7 +27,8 @@ use jackfield_api::{ConnectError, LogLevel, SourceContext};
 
 use crate::{
     claims::{Claims, StreamId},
-    identity::{Seen, Stored, look},
+    failure::Failure,
+    identity::{Seen, look},
     lines::LineBuffer,
     locate::Known,
     reader::{Given, OpenFile},
@@ -178,7 +179,7 @@ impl Followed {
         at: At,
         buffer: &mut LineBuffer,
         around: &mut Around<'_>,
-    ) -> Result<Filled, ConnectError> {
+    ) -> Result<Filled, Failure> {
         if self.current.is_none() {
             match self.begin(around)? {
                 Begun::Reading => {}
@@ -207,17 +208,21 @@ impl Followed {
             });
         }
         let failed = |cause: Error, path: &Path| {
-            ConnectError::fatal(format!(
-                "cannot read {} at byte {}: {cause}",
-                path.display(),
-                at.known
-            ))
+            let message = format!("cannot read {} at byte {}: {cause}", path.display(), at.known);
+            Failure::File(ConnectError::fatal(message))
         };
         let given = current
             .read(buffer.space())
             .map_err(|cause| failed(cause, &current.path))?;
         match given {
             Given::Skipped(count) => return Ok(Filled::Again(count)),
+            Given::Bytes(0) if current.has_garbage() => {
+                let path = current.path.display();
+                let message = format!(
+                    "{path} has bytes behind its compressed data that are none: they are passed over"
+                );
+                self.context.log(LogLevel::Warn, &message);
+            }
             Given::Bytes(0) => {}
             Given::Bytes(_) if current.head.is_empty() && current.is_plain() => {
                 // It was empty until now, so its first bytes do not tell whether it had others meanwhile.
@@ -244,7 +249,7 @@ impl Followed {
     }
 
     /// Opens the file to begin with.
-    fn begin(&mut self, around: &mut Around<'_>) -> Result<Begun, ConnectError> {
+    fn begin(&mut self, around: &mut Around<'_>) -> Result<Begun, Failure> {
         if self.stays_parked(around.now) {
             return Ok(Begun::Nothing);
         }
@@ -314,7 +319,7 @@ impl Followed {
 
     /// What to do at the end that was reached: it is the file's last when a younger one is there, or its name is gone, and
     /// nothing was written to it for a while since.
-    fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
+    fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, Failure> {
         let before = self.next.len();
         self.look(around)?;
         if self.next.len() > before && before == 0 {
@@ -382,11 +387,4 @@ enum End {
     More,
     /// It was truncated.
     Cut,
-}
-
-fn stored(file: &OpenFile, position: u64) -> Stored {
-    Stored {
-        position,
-        identity: Some(file.identity()),
-    }
 }

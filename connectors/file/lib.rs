@@ -32,8 +32,11 @@
 //! second). A file that lost its name, by deletion or renaming, is closed `file.rotate.wait.ms` later, also when no other has
 //! the name.
 //!
+//! A file that cannot be opened or read is warned of once and tried again, at first after a second, later after some
+//! minutes, and at once when it changes; its bytes count as lag, and the other files go on. With `file` it is an error.
+//!
 //! **Compressed files** (`.gz`) are read to the end of their last member. One that ends too early is read again when it
-//! grows.
+//! grows. What follows the last member and is none is passed over with a warning, as by gzip.
 //!
 //! A last line without a terminator is delivered once nothing was added for `line.idle.timeout.ms`, or when its file has
 //! ended for good; it is never joined with another file's text. Nothing is delivered twice: a terminator that comes
@@ -88,6 +91,7 @@
 mod claims;
 mod compression;
 mod decimal;
+mod failure;
 mod followed;
 mod format;
 mod identity;

@@ -11,6 +11,9 @@ use flate2::read::MultiGzDecoder;
 
 use crate::identity::{FileKey, Fingerprint, HEAD_BYTES, Identity, Seen, look_at};
 
+/// What the decoder says of bytes that begin no member.
+const NO_MEMBER: &str = "invalid gzip header";
+
 /// A file being read, or about to be.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
@@ -48,6 +51,10 @@ enum Content {
         ended: bool,
         /// It ends in the middle of a member.
         torn: bool,
+        /// It has content.
+        any: bool,
+        /// What follows its last member is no member.
+        garbage: bool,
     },
 }
 
@@ -109,6 +116,8 @@ impl Content {
             size,
             ended: false,
             torn: false,
+            any: false,
+            garbage: false,
         }
     }
 }
@@ -230,6 +239,8 @@ impl OpenFile {
                 skip,
                 ended,
                 torn,
+                any,
+                garbage,
                 ..
             } => {
                 let wanted = usize::try_from(*skip).unwrap_or(usize::MAX).min(space.len());
@@ -239,9 +250,14 @@ impl OpenFile {
                         *torn = true;
                         0
                     }
+                    Err(cause) if *any && cause.to_string() == NO_MEMBER => {
+                        *garbage = true;
+                        0
+                    }
                     result => result?,
                 };
                 *ended = count == 0;
+                *any |= count > 0;
                 if wanted == 0 || count == 0 {
                     return Ok(Given::Bytes(count));
                 }
@@ -320,6 +336,14 @@ impl OpenFile {
     /// Whether it is compressed and its last member is not whole.
     pub(crate) fn is_torn(&self) -> bool {
         matches!(self.content, Content::Gzip { torn: true, .. })
+    }
+
+    /// Whether it is compressed and something else follows that; tells it once.
+    pub(crate) fn has_garbage(&mut self) -> bool {
+        match &mut self.content {
+            Content::Gzip { garbage, .. } => std::mem::take(garbage),
+            Content::Plain(_) => false,
+        }
     }
 
     /// Lets the next read find what was appended since the last one found nothing.

@@ -8,6 +8,7 @@ use std::{
 use jackfield_api::{ConnectError, LogLevel, SourceContext};
 
 use crate::{
+    failure::Failure,
     identity::{Identity, Seen, Stored, look},
     locate::{Located, locate},
     reader::{OpenFile, is_gzip, read_head},
@@ -45,19 +46,20 @@ pub(crate) struct Search<'a> {
 }
 
 /// The error of a file that cannot be opened.
-pub(crate) fn cannot_open(path: &Path, cause: &std::io::Error) -> ConnectError {
+pub(crate) fn cannot_open(path: &Path, cause: &std::io::Error) -> Failure {
     let path = path.display();
-    ConnectError::fatal(format!("cannot open {path}: {cause}{}", crate::grant_hint()))
+    let message = format!("cannot open {path}: {cause}{}", crate::grant_hint());
+    Failure::File(ConnectError::fatal(message))
 }
 
 /// Looks at a name; `None` = there is no such file.
-pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
+pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, Failure> {
     match look(path) {
         // Looked at before it is opened: opening a named pipe would wait for its writer.
-        Ok(seen) if !seen.is_file => Err(ConnectError::config(format!(
+        Ok(seen) if !seen.is_file => Err(Failure::File(ConnectError::config(format!(
             "{} is not a regular file",
             path.display()
-        ))),
+        )))),
         Ok(seen) => Ok(Some(seen)),
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             // A component cannot tell a directory that is missing from one that was not granted, and the latter never
@@ -67,7 +69,8 @@ pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
                     "the directory of {} is not there{}",
                     path.display(),
                     crate::grant_hint()
-                )));
+                ))
+                .into());
             }
             Ok(None)
         }
@@ -77,7 +80,7 @@ pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
 
 impl Search<'_> {
     /// Opens the file to begin with; `None` = there is none yet.
-    pub(crate) fn begin(&self, begin: Begin, named: Option<Seen>) -> Result<Option<OpenFile>, ConnectError> {
+    pub(crate) fn begin(&self, begin: Begin, named: Option<Seen>) -> Result<Option<OpenFile>, Failure> {
         match (begin, named) {
             (
                 Begin::New {
@@ -123,7 +126,7 @@ impl Search<'_> {
         position: u64,
         identity: &Identity,
         named: Option<Seen>,
-    ) -> Result<Option<OpenFile>, ConnectError> {
+    ) -> Result<Option<OpenFile>, Failure> {
         if let Some(file) = self.still_named(position, identity, named)? {
             return Ok(Some(file));
         }
@@ -161,7 +164,7 @@ impl Search<'_> {
         position: u64,
         identity: &Identity,
         named: Option<Seen>,
-    ) -> Result<Option<OpenFile>, ConnectError> {
+    ) -> Result<Option<OpenFile>, Failure> {
         let path = &self.name.path;
         let is_it = named.is_some_and(|named| {
             named.key.may_be(identity.key)
@@ -175,7 +178,7 @@ impl Search<'_> {
     }
 
     /// The oldest of the files that rotation made of the name and of the named one.
-    fn oldest(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Option<OpenFile>, ConnectError> {
+    fn oldest(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Option<OpenFile>, Failure> {
         let mut entries = self.list()?;
         entries.retain(wanted);
         let directory = directory_of(&self.name.path);
@@ -188,12 +191,12 @@ impl Search<'_> {
         }
     }
 
-    fn list(&self) -> Result<Vec<Entry>, ConnectError> {
+    fn list(&self) -> Result<Vec<Entry>, Failure> {
         let directory = directory_of(&self.name.path);
         self.name.list().map_err(|cause| cannot_open(directory, &cause))
     }
 
-    fn past_end(&self, position: u64, size: u64) -> Result<Option<OpenFile>, ConnectError> {
+    fn past_end(&self, position: u64, size: u64) -> Result<Option<OpenFile>, Failure> {
         let what = format!(
             "the stored position {position} is beyond the end of {} ({size} bytes), and no rotated file explains it",
             self.name.path.display()
@@ -201,7 +204,8 @@ impl Search<'_> {
         match self.past_end {
             PastEnd::Fail => Err(ConnectError::fatal(format!(
                 "{what}: set file.position.past.end to beginning or end, or alter or delete the connector's offsets"
-            ))),
+            ))
+            .into()),
             PastEnd::Beginning => {
                 self.warn(&format!("{what}: reading it from its beginning"));
                 open(&self.name.path, 0)
@@ -214,7 +218,7 @@ impl Search<'_> {
     }
 
     /// Behind the last whole line.
-    fn at_end(&self, size: u64) -> Result<Option<OpenFile>, ConnectError> {
+    fn at_end(&self, size: u64) -> Result<Option<OpenFile>, Failure> {
         let path = &self.name.path;
         if is_gzip(path) {
             // Nothing is appended to a compressed file: all of its content is passed over.
@@ -247,11 +251,11 @@ impl Search<'_> {
 
 impl Entry {
     /// Opens the file; `None` = another one lies there by now.
-    pub(crate) fn open(&self, position: u64) -> Result<Option<OpenFile>, ConnectError> {
+    pub(crate) fn open(&self, position: u64) -> Result<Option<OpenFile>, Failure> {
         Ok(open(&self.path, position)?.filter(|file| file.key == self.seen.key))
     }
 }
 
-fn open(path: &Path, position: u64) -> Result<Option<OpenFile>, ConnectError> {
+fn open(path: &Path, position: u64) -> Result<Option<OpenFile>, Failure> {
     OpenFile::open(path, position).map_err(|cause| cannot_open(path, &cause))
 }

@@ -12,10 +12,15 @@ use jackfield_api::{
 
 use crate::{
     claims::Claims,
+    failure::Failure,
     followed::{Around, At, Filled, Followed},
     lines::{Line, LineBuffer, cut_character},
     source_config::{InvalidUtf8, LineConfig},
 };
+
+/// How soon a file that cannot be read is tried again, which doubles so often.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const MOST_DOUBLED: u32 = 8;
 
 /// One source partition.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub(crate) struct Stream {
     position: u64,
     /// Up to where the file was known when it had ended in an unfinished line, and since when it has.
     unfinished: Option<(u64, Instant)>,
+    /// How often in succession the file could not be read.
+    failures: u32,
     /// Scratch space for the source offset.
     offset: String,
 }
@@ -61,6 +68,8 @@ pub(crate) enum Turn {
     Idle(Option<u64>),
     /// It has to wait until fewer files are open.
     Crowded,
+    /// The file cannot be read; it is tried again after so much time.
+    Failed(Duration),
 }
 
 /// Why a line cannot be delivered now.
@@ -127,6 +136,7 @@ impl Stream {
             buffer,
             position: 0,
             unfinished: None,
+            failures: 0,
             offset: String::new(),
         }
     }
@@ -140,7 +150,7 @@ impl Stream {
     }
 
     /// Delivers and reads until there is nothing more, the batch is full or its turn is over.
-    pub(crate) fn advance(&mut self, round: &mut Round<'_, '_>) -> Result<Turn, ConnectError> {
+    pub(crate) fn advance(&mut self, round: &mut Round<'_, '_>) -> Result<Turn, Failure> {
         let mut read = 0;
         if let Some(followed) = self.input.followed() {
             // Also while there is much to read: what comes next must be open before it can be deleted.
@@ -169,7 +179,7 @@ impl Stream {
                 Filled::Nothing(_) if !round.target.batch.is_empty() && read > 0 => {
                     return Ok(Turn::More(read));
                 }
-                Filled::Nothing(again_ms) => return self.idle(again_ms, round),
+                Filled::Nothing(again_ms) => return Ok(self.idle(again_ms, round)?),
             }
         }
     }
@@ -203,6 +213,26 @@ impl Stream {
         is_parked
     }
 
+    /// Closes a file that cannot be read, for longer each time; `first` = it was all right before.
+    pub(crate) fn fail(&mut self, now: Instant, claims: &mut Claims) -> (bool, Duration) {
+        let wait = FIRST_RETRY * (1 << self.failures.min(MOST_DOUBLED));
+        self.failures += 1;
+        let at = self.at();
+        if let Some(followed) = self.input.followed() {
+            followed.fail(at, now + wait, claims);
+        }
+        self.buffer.forget();
+        self.buffer.release();
+        (self.failures == 1, wait)
+    }
+
+    /// The file was read as far as there is something.
+    pub(crate) fn recovered(&mut self) {
+        if self.followed().is_some_and(|followed| followed.open_files() > 0) {
+            self.failures = 0;
+        }
+    }
+
     /// Gives up all claims, when the stream ends.
     pub(crate) fn give_up(&mut self, claims: &mut Claims) {
         if let Some(followed) = self.input.followed() {
@@ -226,7 +256,7 @@ impl Stream {
         }
     }
 
-    fn fill(&mut self, round: &mut Round<'_, '_>) -> Result<Filled, ConnectError> {
+    fn fill(&mut self, round: &mut Round<'_, '_>) -> Result<Filled, Failure> {
         let at = self.at();
         match &mut self.input {
             Input::Followed(followed) => {
@@ -259,12 +289,12 @@ impl Stream {
     }
 
     /// Delivers the last line of a file, whose end is certain, and leaves the file; false = the batch must go first.
-    fn leave(&mut self, round: &mut Round<'_, '_>) -> Result<bool, ConnectError> {
+    fn leave(&mut self, round: &mut Round<'_, '_>) -> Result<bool, Failure> {
         if let Some(line) = self.buffer.unfinished_line() {
             match self.deliver(line, round) {
                 Ok(()) => {}
                 Err(Refused::Full) => return Ok(false),
-                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Failed(error)) => return Err(error.into()),
             }
         }
         if let Some(followed) = self.input.followed() {

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::{At, Followed, stored};
+use super::{At, Followed};
 use crate::{
     claims::Claims,
     identity::{FileKey, Seen, Stored, look},
+    reader::OpenFile,
     resume::Begin,
 };
 
@@ -49,15 +50,37 @@ impl Followed {
             pending: at.known - at.position,
             until,
         });
-        self.begin = if current.head.is_empty() {
-            // An empty file is known by nothing.
-            let modified_ns = current.modified_ns;
-            Begin::After { modified_ns }
-        } else {
-            Begin::At(stored(current, at.position))
-        };
+        self.begin = begin_again(current, at.position);
         self.current = None;
         true
+    }
+
+    /// Closes the file, which cannot be read, for a while or until its name means something else.
+    pub(crate) fn fail(&mut self, at: At, until: Instant, claims: &mut Claims) {
+        // They are found again when it is their turn.
+        for file in self.next.drain(..) {
+            claims.close(file.key, self.id);
+        }
+        let Some(current) = self.current.take() else {
+            return;
+        };
+        self.begin = begin_again(&current, at.position);
+        match look(&self.name.path) {
+            Ok(named) => {
+                self.parked = Some(Parked {
+                    named,
+                    key: current.key,
+                    // What is left of a compressed file that cannot be read on is not known.
+                    pending: if current.is_plain() {
+                        current.left(at.position)
+                    } else {
+                        named.size
+                    },
+                    until: Some(until),
+                });
+            }
+            Err(_) => claims.close(current.key, self.id),
+        }
     }
 
     /// Whether the file is parked and nothing has happened to it.
@@ -110,4 +133,17 @@ impl Followed {
             claims.close(file.key, self.id);
         }
     }
+}
+
+/// How to begin with the file when it is opened again.
+fn begin_again(file: &OpenFile, position: u64) -> Begin {
+    if file.head.is_empty() {
+        // An empty file is known by nothing.
+        let modified_ns = file.modified_ns;
+        return Begin::After { modified_ns };
+    }
+    Begin::At(Stored {
+        position,
+        identity: Some(file.identity()),
+    })
 }

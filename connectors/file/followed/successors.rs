@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use jackfield_api::{ConnectError, LogLevel};
+use jackfield_api::LogLevel;
 
 use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT};
 use crate::{
     claims::Claims,
+    failure::Failure,
     identity::{FileKey, Fingerprint},
     locate::{Known, copies},
     reader::{OpenFile, is_gzip, read_head},
@@ -16,7 +17,7 @@ use crate::{
 
 impl Followed {
     /// Opens what has come after the youngest file known, before anybody can delete it.
-    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), Failure> {
         let Some(youngest) = self.next.back().or(self.current.as_ref()) else {
             return Ok(());
         };
@@ -100,7 +101,7 @@ impl Followed {
     }
 
     /// The file lost what it had: goes on in its copy, or else, when its last line is delivered, from its own beginning.
-    pub(super) fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
+    pub(super) fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, Failure> {
         let Some(mut old) = self.current.take() else {
             return Ok(Filled::Again(0));
         };
@@ -154,7 +155,7 @@ impl Followed {
         mut old: OpenFile,
         copy: Option<FileKey>,
         around: &mut Around<'_>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), Failure> {
         let known_ns = old.modified_ns;
         old.rewind().map_err(|cause| cannot_open(&old.path, &cause))?;
         self.next.push_front(old);
@@ -162,7 +163,7 @@ impl Followed {
     }
 
     /// Reads the current file from its beginning, after copies of it that were made since it was seen empty.
-    pub(super) fn first_bytes(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(super) fn first_bytes(&mut self, around: &mut Around<'_>) -> Result<(), Failure> {
         if let Some(old) = self.current.take() {
             self.put_next(old, None, around)?;
             self.read_next(LogLevel::Debug, around);
@@ -183,7 +184,7 @@ impl Followed {
         after: Option<FileKey>,
         after_ns: u64,
         around: &mut Around<'_>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), Failure> {
         let Some(next) = self.next.front() else {
             return Ok(());
         };
@@ -222,7 +223,7 @@ impl Followed {
 
     /// Goes on with the next file, or with what the same one has now that it was cut. The current one was delivered up to
     /// `position`.
-    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), Failure> {
         let Some(old) = self.current.take() else {
             return Ok(());
         };
@@ -250,7 +251,7 @@ impl Followed {
         Ok(())
     }
 
-    fn cannot_list(&self, cause: &std::io::Error) -> ConnectError {
+    fn cannot_list(&self, cause: &std::io::Error) -> Failure {
         let directory: &Path = directory_of(&self.name.path);
         cannot_open(directory, cause)
     }

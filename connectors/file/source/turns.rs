@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_api::ConnectError;
+use jackfield_api::{ConnectError, LogLevel};
 
 use super::{FEW_STREAMS, FileStreamSource};
 use crate::{
     claims::StreamId,
+    failure::Failure,
     followed::Followed,
     stream::{Round, Target, Turn, earlier},
 };
@@ -77,8 +78,18 @@ impl FileStreamSource {
                     idle += 1;
                     self.turn += 1;
                 }
+                Turn::Failed(wait) => {
+                    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                    again_ms = earlier(again_ms, Some(wait_ms));
+                    if !matches!(self.rest(now, id), Rest::Ended) {
+                        self.look_after.extend(id.map(|id| (id, now + wait)));
+                        idle += 1;
+                        self.turn += 1;
+                    }
+                }
                 Turn::Idle(ms) => {
                     again_ms = earlier(again_ms, ms);
+                    self.streams[self.turn].recovered();
                     match self.rest(now, id) {
                         Rest::Ended => {}
                         Rest::Open => {
@@ -123,6 +134,17 @@ impl FileStreamSource {
                 READ_PER_TURN_BYTES
             },
         });
+        let turn = match turn {
+            Err(Failure::File(error)) if self.by_patterns => {
+                let (first, wait) = stream.fail(now, &mut self.claims);
+                if first {
+                    let advice = "trying again later (repair or remove it, or exclude it from glob)";
+                    self.context.log(LogLevel::Warn, &format!("{error}: {advice}"));
+                }
+                Ok(Turn::Failed(wait))
+            }
+            turn => turn.map_err(Failure::into_error),
+        };
         let open_now = self.open_in_turn();
         self.open_files = (self.open_files + open_now).saturating_sub(open_before);
         if open_now > open_before || self.open_files < MOST_OPEN {

@@ -112,8 +112,53 @@ fn a_compressed_file_that_was_empty_when_it_was_found_is_known_again() {
 }
 
 #[test]
-fn a_damaged_compressed_file_is_a_clear_error() {
+fn a_file_that_cannot_be_read_does_not_keep_others_from_being_read() {
+    let mut fixture = Fixture::glob("*");
+    let whole = super::fixture::gzip("x\n");
+    let mut damaged = whole.clone();
+    // The checksum: what is before can be read.
+    damaged[whole.len() - 8] ^= 1;
+    fixture
+        .append_to("bad.gz", "no gzip at all, but long enough")
+        .append_to("damaged.gz", damaged)
+        .append_to("good.log", "good\n");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("damaged.gz", &["x"]), ("good.log", &["good"])]);
+    assert_eq!(fixture.warnings("bad.gz at byte 0: invalid gzip header"), 1);
+    assert_eq!(
+        fixture.warnings("damaged.gz at byte 2"),
+        1,
+        "{:?}",
+        fixture.host.lines()
+    );
+    assert_eq!(fixture.warnings("or exclude it from glob"), 2);
+    let lag = fixture.host.lag().unwrap();
+    assert!(lag.bytes > 30 && lag.files == 2, "{lag:?}");
+    // Both are repaired.
+    fixture
+        .overwrite("bad.gz", super::fixture::gzip("repaired\n"))
+        .overwrite("damaged.gz", [&whole[..], &super::fixture::gzip("y\n")].concat());
+    fixture.expect_by_file(&[("bad.gz", &["repaired"]), ("damaged.gz", &["y"])]);
+    assert_eq!(fixture.host.lag().unwrap().bytes, 0);
+}
+
+#[test]
+fn what_follows_compressed_data_and_is_none_is_passed_over() {
     let mut fixture = Fixture::glob("*.gz");
+    fixture
+        .gzip("a.gz", "one\n")
+        .gzip("a.gz", "two\n")
+        .append_to("a.gz", "not compressed");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("a.gz", &["one", "two"])]);
+    assert_eq!(fixture.warnings("behind its compressed data"), 1);
+}
+
+#[test]
+fn a_damaged_compressed_file_is_a_clear_error() {
+    let mut fixture = Fixture::new();
+    let file = fixture.path("bad.gz").to_str().unwrap().to_owned();
+    fixture = fixture.with("file", &file);
     fixture.append_to("bad.gz", "no gzip at all, but long enough");
     fixture = fixture.start();
     let error = fixture.error();
