@@ -47,7 +47,7 @@ pub(crate) enum EntryKind {
 }
 
 impl Name {
-    /// All files in the directory, oldest first, each once whatever its names. A compressed file whose original is still
+    /// All files in the directory, and in that which a link with the name leads to, oldest first, each once whatever its names. A compressed file whose original is still
     /// there is left out, because it is just being made; the named file never is.
     pub(crate) fn list(&self) -> std::io::Result<Vec<Entry>> {
         // What is renamed while a directory is read may be missed, so it is read until nothing changes.
@@ -75,9 +75,29 @@ impl Name {
     }
 
     fn read_directory(&self) -> std::io::Result<Vec<Entry>> {
-        let directory = directory_of(&self.path);
+        let mut entries = self.entries_beside()?;
+        if let Some(target) = self.link_target() {
+            // Rotation happens there.
+            let name = Self {
+                path: target,
+                rotated: self.rotated.clone(),
+            };
+            entries.extend(name.entries_beside()?);
+        }
+        Ok(entries)
+    }
+
+    /// What the name leads to, when that is in another directory.
+    fn link_target(&self) -> Option<PathBuf> {
+        let is_link = self.path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        let target = is_link.then(|| self.path.canonicalize().ok()).flatten()?;
+        let directory = directory_of(&self.path).canonicalize().ok()?;
+        (target.parent() != Some(&directory)).then_some(target)
+    }
+
+    fn entries_beside(&self) -> std::io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let found = match listing::entries(directory) {
+        let found = match listing::entries(directory_of(&self.path)) {
             Ok(found) => found,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(entries),
             Err(cause) => return Err(cause),
@@ -143,6 +163,16 @@ impl Entry {
     /// Older files come first: by the time of their last write, then by the number or date in their name.
     pub(crate) fn by_age(&self, other: &Self) -> Ordering {
         self.age().cmp(&other.age())
+    }
+
+    /// Whether the file came after the other one although that was written later, as by a process that kept it open.
+    /// Times of creation alone do not tell: a restored or compressed file is newer than its content.
+    pub(crate) fn followed_on(&self, other: &Self) -> bool {
+        let number = |entry: &Self| rotation_number(file_name(&entry.path));
+        let created = self.seen.key.created_ns.zip(other.seen.key.created_ns);
+        !is_gzip(&self.path)
+            && number(self) < number(other)
+            && created.is_some_and(|(own, other)| own > other)
     }
 
     fn age(&self) -> (u64, bool, Reverse<u64>, &Path) {

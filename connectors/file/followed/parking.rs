@@ -136,7 +136,7 @@ impl Followed {
 }
 
 /// How to begin with the file when it is opened again.
-fn begin_again(file: &OpenFile, position: u64) -> Begin {
+pub(super) fn begin_again(file: &OpenFile, position: u64) -> Begin {
     if file.head.is_empty() {
         // An empty file is known by nothing.
         let modified_ns = file.modified_ns;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jackfield_api::LogLevel;
 
-use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT};
+use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT, parking::begin_again};
 use crate::{
     claims::Claims,
     failure::Failure,
@@ -55,7 +55,7 @@ impl Followed {
         entries.retain(|entry| {
             entry.kind == EntryKind::Named
                 || match &place {
-                    Some(place) => entry.by_age(place).is_gt(),
+                    Some(place) => entry.by_age(place).is_gt() || entry.followed_on(place),
                     None => entry.seen.modified_ns >= modified_ns,
                 }
         });
@@ -105,6 +105,8 @@ impl Followed {
         let Some(mut old) = self.current.take() else {
             return Ok(Filled::Again(0));
         };
+        // Should the directory be unreadable just now.
+        self.begin = begin_again(&old, at.position);
         let mut found = Vec::new();
         if !old.head.is_empty() {
             let listed = self.name.list();

@@ -78,6 +78,36 @@ fn every_stop_in_a_chain_of_rotations_resumes_where_it_was() {
 }
 
 #[test]
+fn a_rotated_file_that_was_written_after_a_younger_one_is_finished_first() {
+    let mut fixture = stopped();
+    fixture.rename("in.txt", "in.txt.2").next_tick();
+    fixture.append_to("in.txt.1", "four\n").append("five\n");
+    // Not part of the chain: what has higher numbers is older.
+    fixture.append_to("in.txt.3", "older\n");
+    fixture.written_in_order(&["in.txt.3", "in.txt.1", "in.txt.2", "in.txt"]);
+    resumes_with(&mut fixture, &["three", "four", "five"]);
+}
+
+#[test]
+fn a_link_into_another_directory_is_followed_to_rotated_files_there() {
+    let mut fixture = Fixture::new();
+    std::fs::create_dir(fixture.path("pod")).unwrap();
+    fixture.append_to("pod/0.log", "one\n");
+    std::os::unix::fs::symlink(fixture.path("pod/0.log"), fixture.path("in.txt")).unwrap();
+    fixture = fixture.start();
+    fixture.expect(&[("one", 4)]);
+    for (rotated, line, new) in [("21", "two", "three"), ("22", "four", "five")] {
+        fixture.stop();
+        fixture
+            .append_to("pod/0.log", format!("{line}\n"))
+            .rename("pod/0.log", &format!("pod/0.log.202611{rotated}"))
+            .append_to("pod/0.log", format!("{new}\n"));
+        fixture.try_start().unwrap();
+        fixture.expect_everything(&[line, new]);
+    }
+}
+
+#[test]
 fn another_name_in_the_directory_is_found_too() {
     let mut fixture = stopped();
     fixture.rename("in.txt", "saved by hand").append("new\n");
