@@ -254,7 +254,9 @@ impl Followed {
             return Ok(Begun::Nothing);
         }
         let named = look_at_name(&self.name.path)?;
-        if !around.may_open && (named.is_some() || self.parked.is_some()) {
+        let may_be_there =
+            named.is_some() || self.parked.is_some() || !matches!(self.begin, Begin::New { .. });
+        if !around.may_open && may_be_there {
             return Ok(Begun::Crowded);
         }
         let claims = &*around.claims;
@@ -363,9 +365,13 @@ impl Followed {
     /// rotated long before it is read here is not waited for again.
     fn was_quiet(&self, seen: &Seen) -> Duration {
         let quiet_ns = || {
-            let since_ns = self.next.front()?.key.created_ns?.max(seen.modified_ns);
+            let younger = self.next.front()?;
+            let there_ns = match younger.key.created_ns {
+                Some(created_ns) => created_ns,
+                None => younger.look().ok()?.modified_ns,
+            };
             let until_ns = self.next.back()?.look().ok()?.modified_ns;
-            until_ns.checked_sub(since_ns)
+            until_ns.checked_sub(there_ns.max(seen.modified_ns))
         };
         Duration::from_nanos(quiet_ns().unwrap_or(0))
     }

@@ -15,12 +15,12 @@
 //! read on where it was left.
 //!
 //! **Rotation.** When another file has the name, the one before is read on until nothing was written to it for
-//! `file.rotate.wait.ms`, then its younger siblings by the time of their last write, then the named file from its
-//! beginning. All are opened when they are seen, so that they may be renamed, compressed or deleted meanwhile. The same
+//! `file.rotate.wait.ms`, then its younger siblings by the time of their last write (of numbered ones also those that
+//! were created later), then the named file from its beginning. All are opened when they are seen, so that they may be renamed, compressed or deleted meanwhile. The same
 //! holds for what happened while the task was stopped: the stored file is found wherever it lies in the directory, also as
 //! a copy or compressed. Siblings are files named like it with numbers, dates, `old`, `bak` and `gz` (`app.log.2.gz`,
 //! `app.log-20261121`, `app-2026-11-21.log`), or what `file.rotated.glob` matches. What is written to a rotated file later
-//! than the wait is not read.
+//! than the wait is not read. Behind a link with that name the directory of its target counts as well.
 //!
 //! **Truncation.** A file that became shorter, or whose first bytes changed, was truncated: reading goes on in its copy
 //! among the siblings (`copytruncate`) from where it was, and then in the file from its beginning. Without a copy that is

@@ -195,6 +195,9 @@ impl Stream {
 
     /// Closes an idle file until something happens to it, or until its unfinished line is due; false = it cannot be.
     pub(crate) fn park(&mut self, lines: &LineConfig) -> bool {
+        if self.buffer.line().is_some() {
+            return false;
+        }
         let at = self.at();
         let due = self
             .unfinished

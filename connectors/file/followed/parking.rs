@@ -36,12 +36,14 @@ impl Followed {
         let Ok(named) = look(&self.name.path) else {
             return false;
         };
+        // As it was when it gave nothing more.
+        let is_same = named.key == current.key && named.modified_ns == current.modified_ns;
         let is_read = if current.is_plain() {
             named.size == at.known
         } else {
-            named.modified_ns == current.modified_ns && !current.is_skipping()
+            !current.is_skipping()
         };
-        if named.key != current.key || !is_read {
+        if !is_same || !is_read {
             return false;
         }
         self.parked = Some(Parked {
