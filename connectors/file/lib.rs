@@ -33,7 +33,7 @@
 //! the name.
 //!
 //! A file that cannot be opened or read is warned of once and tried again, at first after a second, later after some
-//! minutes, and at once when it changes; its bytes count as lag, and the other files go on. With `file` it is an error.
+//! minutes; its bytes count as lag, and the other files go on. With `file` it is an error.
 //!
 //! **Compressed files** (`.gz`) are read to the end of their last member. One that ends too early is read again when it
 //! grows. What follows the last member and is none is passed over with a warning, as by gzip.
