@@ -9,6 +9,7 @@
 use std::{
     cmp::Ordering,
     fs::{File, Metadata},
+    hash::{Hash, Hasher},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 pub(crate) const HEAD_BYTES: usize = 1_024;
 
 /// Device and inode, both cut to what fits Connect's INT64, and when the file was created: inodes are used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Eq)]
 pub(crate) struct FileKey {
     device: u64,
     inode: u64,
@@ -131,14 +132,22 @@ fn nanos(time: std::io::Result<SystemTime>) -> Option<u64> {
     u64::try_from(since.as_nanos()).ok()
 }
 
-impl FileKey {
-    /// Whether it is the same file, as far as both are known.
-    pub(crate) fn may_be(self, other: Self) -> bool {
+impl PartialEq for FileKey {
+    /// As far as both are known: a network file system may tell the time of creation now and then only.
+    fn eq(&self, other: &Self) -> bool {
         let created = self.created_ns.zip(other.created_ns);
         (self.device, self.inode) == (other.device, other.inode)
             && created.is_none_or(|(one, two)| one == two)
     }
+}
 
+impl Hash for FileKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.device, self.inode).hash(state);
+    }
+}
+
+impl FileKey {
     /// Whether only the device differs, as after another mount.
     pub(crate) fn same_inode(self, other: Self) -> bool {
         self.inode == other.inode
@@ -275,6 +284,16 @@ mod tests {
         let kafkas = Stored::parse("{}", r#"{"position":77}"#).unwrap().unwrap();
         assert_eq!((kafkas.position, kafkas.identity), (77, None));
         assert_eq!(Stored::parse("{}", r#"{"position":null}"#).unwrap(), None);
+    }
+
+    #[test]
+    fn files_are_told_by_their_creation_where_it_is_known() {
+        let created = |created_ns| FileKey {
+            created_ns,
+            ..identity().key
+        };
+        assert_ne!(created(Some(1)), created(Some(2)));
+        assert_eq!(created(Some(1)), created(None));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn locate(entries: &[Entry], identity: &Identity, position: u64) -> s
         .iter()
         .filter(|entry| entry.seen.key.same_inode(identity.key))
     {
-        let same_device = entry.seen.key.may_be(identity.key);
+        let same_device = entry.seen.key == identity.key;
         if begins_like(entry, identity.fingerprint)? && (same_device || found.is_none()) {
             found = Some(entry);
         }
@@ -48,7 +48,7 @@ pub(crate) fn locate(entries: &[Entry], identity: &Identity, position: u64) -> s
         }
     }
     // Too short to tell whether it is the same.
-    let cut = |entry: &&Entry| entry.seen.key.may_be(identity.key) && entry.seen.size < position;
+    let cut = |entry: &&Entry| entry.seen.key == identity.key && entry.seen.size < position;
     let too_short_to_tell = |entry: &&Entry| entry.seen.size < identity.fingerprint.bytes() as u64;
     let shorter = entries.iter().find(cut);
     Ok(
@@ -68,7 +68,7 @@ pub(crate) fn copies<'a>(
     let mut found = Vec::new();
     for entry in entries {
         let relevant = entry.kind != EntryKind::Other
-            && !entry.seen.key.may_be(identity.key)
+            && entry.seen.key != identity.key
             && (is_gzip(&entry.path) || entry.seen.size >= position);
         if relevant && begins_like(entry, identity.fingerprint)? {
             found.push(entry);

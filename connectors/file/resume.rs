@@ -167,14 +167,14 @@ impl Search<'_> {
     ) -> Result<Option<OpenFile>, Failure> {
         let path = &self.name.path;
         let is_it = named.is_some_and(|named| {
-            named.key.may_be(identity.key)
+            named.key == identity.key
                 && (is_gzip(path) || named.size >= position)
                 && read_head(path).is_ok_and(|head| identity.fingerprint.matches(&head))
         });
         if !is_it {
             return Ok(None);
         }
-        Ok(open(path, position)?.filter(|file| file.key.may_be(identity.key)))
+        Ok(open(path, position)?.filter(|file| file.key == identity.key))
     }
 
     /// The oldest of the files that rotation made of the name and of the named one.

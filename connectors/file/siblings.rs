@@ -2,7 +2,7 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -147,7 +147,7 @@ fn is_copy(compressed: &Path, original: &Path) -> bool {
     heads.is_ok_and(|(copy, head)| copy.is_empty() || Fingerprint::of(&copy).matches(&head))
 }
 
-fn names(entries: &[Entry]) -> BTreeSet<(&Path, FileKey)> {
+fn names(entries: &[Entry]) -> HashSet<(&Path, FileKey)> {
     entries
         .iter()
         .map(|entry| (entry.path.as_path(), entry.seen.key))
