@@ -146,3 +146,28 @@ fn never_are_too_many_files_open() {
         "the compressed ones"
     );
 }
+
+#[test]
+fn files_that_cannot_be_closed_keep_no_other_from_being_read() {
+    let mut fixture = Fixture::glob("*.log").with("file.rotate.wait.ms", "3600000");
+    for number in 0..150 {
+        fixture.append_to(&format!("f{number:03}.log"), "one\n");
+    }
+    fixture = fixture.start();
+    assert_eq!(fixture.everything().len(), 150);
+    // Now there are two of each name.
+    for number in 0..150 {
+        let name = format!("f{number:03}.log");
+        fixture
+            .rename(&name, &format!("{name}.1"))
+            .append_to(&name, "two\n");
+    }
+    fixture.drain();
+    fixture.append_to("z.log", "z\n");
+    let mut found = Vec::new();
+    for _ in 0..30 {
+        found.extend(fixture.drain().0);
+        fixture.wait(100);
+    }
+    assert_eq!(found, [("z".to_owned(), 2)]);
+}
