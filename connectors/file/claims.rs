@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::identity::{FileKey, Fingerprint};
+use crate::identity::{FileKey, Identity, Left};
 
 /// How many finished files are remembered.
 const FINISHED: usize = 4_096;
@@ -11,7 +11,8 @@ const FINISHED: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     open: HashMap<FileKey, StreamId>,
-    finished: VecDeque<(FileKey, Fingerprint, StreamId)>,
+    /// What they were when they were left, and how far they were read.
+    finished: VecDeque<Left>,
 }
 
 /// A stream of this task.
@@ -31,35 +32,33 @@ impl Claims {
         }
     }
 
-    /// The stream will not come back to the file.
-    pub(crate) fn finish(&mut self, key: FileKey, fingerprint: Fingerprint, stream: StreamId) {
-        self.close(key, stream);
-        self.finished.push_back((key, fingerprint, stream));
+    /// The stream has read the file to this position, its end.
+    pub(crate) fn finish(&mut self, identity: Identity, position: u64, stream: StreamId) {
+        self.close(identity.key, stream);
+        self.finished.push_back(Left { identity, position });
         if self.finished.len() > FINISHED {
             self.finished.pop_front();
         }
     }
 
-    /// Whether another stream than this one reads the file, or has read it. `head` gives its first bytes.
-    pub(crate) fn is_others(
-        &self,
-        key: FileKey,
-        stream: Option<StreamId>,
-        head: impl FnOnce() -> Vec<u8>,
-    ) -> bool {
-        if let Some(reader) = self.open.get(&key) {
-            return Some(*reader) != stream;
-        }
-        let mut finished = self
+    /// Whether another stream than this one reads the file.
+    pub(crate) fn is_others(&self, key: FileKey, stream: Option<StreamId>) -> bool {
+        self.open.get(&key).is_some_and(|reader| Some(*reader) != stream)
+    }
+
+    /// How far the file was read when it was last left, by whatever stream. `head` gives its first bytes.
+    pub(crate) fn finished(&self, key: FileKey, head: impl FnOnce() -> Vec<u8>) -> Option<Left> {
+        let mut known = self
             .finished
             .iter()
-            .filter(|(known, _, reader)| *known == key && Some(*reader) != stream)
+            .rev()
+            .filter(|left| left.identity.key == key)
             .peekable();
-        if finished.peek().is_none() {
-            return false;
-        }
+        known.peek()?;
         // The number of a deleted file may have been given to a new one.
         let head = head();
-        finished.any(|(_, fingerprint, _)| fingerprint.matches(&head))
+        known
+            .find(|left| left.identity.fingerprint.matches(&head))
+            .copied()
     }
 }

@@ -11,7 +11,10 @@
 //! are opened, so that none can be deleted unread. The current file is left when it gave nothing for
 //! `file.rotate.wait.ms` while a younger one was there.
 
+mod parking;
 mod successors;
+
+use self::parking::Parked;
 
 use std::{
     collections::VecDeque,
@@ -24,13 +27,14 @@ use jackfield_api::{ConnectError, LogLevel, SourceContext};
 
 use crate::{
     claims::{Claims, StreamId},
-    identity::{Seen, Stored, look},
+    failure::Failure,
+    identity::{Seen, look},
     lines::LineBuffer,
     locate::Known,
     reader::{Given, OpenFile},
     resume::{Begin, Search, look_at_name},
     siblings::Name,
-    source_config::FollowConfig,
+    source_config::{FollowConfig, PastEnd},
 };
 
 /// When nothing watches the file, the task looks by itself this often.
@@ -57,11 +61,11 @@ pub(crate) struct Followed {
     known: VecDeque<Known>,
     /// Since when the current file has given nothing while it is no longer the named one.
     quiet_since: Option<Instant>,
-    /// What the name meant when the file was closed to save handles.
-    parked: Option<Seen>,
+    /// The file was closed to save handles.
+    parked: Option<Parked>,
     reported_missing: bool,
     watched: bool,
-    /// A file that has no name in the directory any more is closed, even when no other has its name.
+    /// A file that lost its name is closed, even when no other has it.
     closes_gone: bool,
 }
 
@@ -78,6 +82,8 @@ pub(crate) enum Filled {
     Ended,
     /// Nothing now; look again after so many ms (`None` = when woken).
     Nothing(Option<u64>),
+    /// A file is to be opened when fewer are open.
+    Crowded,
 }
 
 /// Where the stream is in the current file.
@@ -93,6 +99,16 @@ pub(crate) struct At {
 pub(crate) struct Around<'a> {
     pub(crate) now: Instant,
     pub(crate) claims: &'a mut Claims,
+    /// One more file may be opened to begin with.
+    pub(crate) may_open: bool,
+}
+
+/// Whether there is a file to begin with.
+enum Begun {
+    Reading,
+    /// None yet.
+    Nothing,
+    Crowded,
 }
 
 impl Followed {
@@ -102,10 +118,9 @@ impl Followed {
         config: FollowConfig,
         context: SourceContext,
         begin: Begin,
+        watched: bool,
         closes_gone: bool,
     ) -> Self {
-        // Before the first look at the file, so that no change is missed.
-        let watched = name.path.to_str().is_some_and(|path| context.watch_path(path));
         Self {
             id,
             name,
@@ -146,6 +161,9 @@ impl Followed {
 
     /// Bytes not delivered and files not finished.
     pub(crate) fn lag(&self, at: At) -> (u64, u64) {
+        if self.open_files() == 0 {
+            return self.lag_unopened();
+        }
         let current = self.current.iter().map(|file| match file.left(at.position) {
             left if file.cut => left.min(at.known - at.position),
             left => left,
@@ -161,14 +179,20 @@ impl Followed {
         at: At,
         buffer: &mut LineBuffer,
         around: &mut Around<'_>,
-    ) -> Result<Filled, ConnectError> {
-        if self.current.is_none() && !self.begin(around)? {
-            let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
-            return Ok(if is_there {
-                Filled::Nothing(Some(LOOK_AGAIN_MS))
-            } else {
-                self.nothing()
-            });
+    ) -> Result<Filled, Failure> {
+        if self.current.is_none() {
+            match self.begin(around)? {
+                Begun::Reading => {}
+                Begun::Crowded => return Ok(Filled::Crowded),
+                Begun::Nothing => {
+                    let is_there = self.parked.is_none() && look(&self.name.path).is_ok();
+                    return Ok(if is_there {
+                        Filled::Nothing(Some(LOOK_AGAIN_MS))
+                    } else {
+                        self.nothing()
+                    });
+                }
+            }
         }
         let Some(current) = &mut self.current else {
             return Ok(self.nothing());
@@ -184,17 +208,21 @@ impl Followed {
             });
         }
         let failed = |cause: Error, path: &Path| {
-            ConnectError::fatal(format!(
-                "cannot read {} at byte {}: {cause}",
-                path.display(),
-                at.known
-            ))
+            let message = format!("cannot read {} at byte {}: {cause}", path.display(), at.known);
+            Failure::File(ConnectError::fatal(message))
         };
         let given = current
             .read(buffer.space())
             .map_err(|cause| failed(cause, &current.path))?;
         match given {
             Given::Skipped(count) => return Ok(Filled::Again(count)),
+            Given::Bytes(0) if current.has_garbage() => {
+                let path = current.path.display();
+                let message = format!(
+                    "{path} has bytes behind its compressed data that are none: they are passed over"
+                );
+                self.context.log(LogLevel::Warn, &message);
+            }
             Given::Bytes(0) => {}
             Given::Bytes(_) if current.head.is_empty() && current.is_plain() => {
                 // It was empty until now, so its first bytes do not tell whether it had others meanwhile.
@@ -220,35 +248,46 @@ impl Followed {
         }
     }
 
-    /// Opens the file to begin with; false = there is none yet.
-    fn begin(&mut self, around: &mut Around<'_>) -> Result<bool, ConnectError> {
-        if self.parked.is_some() && look(&self.name.path).ok() == self.parked {
-            return Ok(false);
+    /// Opens the file to begin with.
+    fn begin(&mut self, around: &mut Around<'_>) -> Result<Begun, Failure> {
+        if self.stays_parked(around.now) {
+            return Ok(Begun::Nothing);
         }
         let named = look_at_name(&self.name.path)?;
-        let (claims, id) = (&*around.claims, self.id);
+        let may_be_there =
+            named.is_some() || self.parked.is_some() || !matches!(self.begin, Begin::New { .. });
+        if !around.may_open && may_be_there {
+            return Ok(Begun::Crowded);
+        }
+        let claims = &*around.claims;
         let search = Search {
             name: &self.name,
-            config: &self.config,
+            past_end: match self.parked {
+                // What happens to a file while the task runs is no question of what was stored.
+                Some(_) => PastEnd::Beginning,
+                None => self.config.past_end,
+            },
             context: &self.context,
-            is_others: &|entry| successors::is_others(claims, id, entry),
+            unread: &|entries| self.unread(entries, claims),
         };
-        let Some(file) = search.begin(self.begin, named)? else {
-            if named.is_none() && !self.reported_missing {
+        let found = search.begin(self.begin, named)?;
+        let was_parked = (found.is_some() || named.is_none()) && self.unpark(found.is_some(), around.claims);
+        let Some(file) = found else {
+            if named.is_none() && !was_parked && !self.reported_missing {
                 let path = self.name.path.display();
                 let message = format!("file {path} does not exist, waiting for it");
                 self.context.log(LogLevel::Warn, &message);
                 self.reported_missing = true;
             }
-            return Ok(false);
+            return Ok(Begun::Nothing);
         };
-        let level = match self.parked.take() {
-            Some(_) => LogLevel::Debug,
-            None => LogLevel::Info,
+        let level = if was_parked {
+            LogLevel::Debug
+        } else {
+            LogLevel::Info
         };
-        self.announced = false;
         self.now_reading(file, level, around);
-        Ok(true)
+        Ok(Begun::Reading)
     }
 
     fn now_reading(&mut self, file: OpenFile, level: LogLevel, around: &mut Around<'_>) {
@@ -280,44 +319,61 @@ impl Followed {
         Ok(End::Here(seen))
     }
 
-    /// Whether the end that was reached is the file's last.
-    fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
+    /// What to do at the end that was reached: it is the file's last when a younger one is there, or its name is gone, and
+    /// nothing was written to it for a while since.
+    fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, Failure> {
         let before = self.next.len();
         self.look(around)?;
         if self.next.len() > before && before == 0 {
             // What was written before the name changed is read before the wait begins.
             return Ok(Filled::Again(0));
         }
-        let alone = self.next.is_empty();
-        if alone && !(self.closes_gone && look(&self.name.path).is_err()) {
+        if !self.is_left_behind() {
             self.quiet_since = None;
             return Ok(self.nothing());
         }
-        let since = *self.quiet_since.get_or_insert(around.now);
-        let mut quiet = around.now.saturating_duration_since(since);
-        if let Some(Ok(youngest)) = self.next.back().map(OpenFile::look) {
-            // Measured by the clock that stamps the files.
-            quiet = quiet.max(Duration::from_nanos(
-                youngest.modified_ns.saturating_sub(seen.modified_ns),
-            ));
+        let left = self.wait_left(seen, around.now);
+        if !left.is_zero() {
+            let left_ms = u64::try_from(left.as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1);
+            return Ok(Filled::Nothing(Some(if self.watched {
+                left_ms
+            } else {
+                left_ms.min(LOOK_AGAIN_MS)
+            })));
         }
-        let complete = self.current.as_ref().is_some_and(|file| file.complete);
-        let left = self.config.rotate_wait.saturating_sub(quiet);
-        if complete || left.is_zero() {
-            if alone && !self.has_left_directory(seen)? {
-                self.quiet_since = None;
-                return Ok(self.nothing());
-            }
-            return Ok(Filled::Ended);
+        Ok(Filled::Ended)
+    }
+
+    /// Whether the current file is no longer what the name means.
+    fn is_left_behind(&self) -> bool {
+        !self.next.is_empty() || self.closes_gone && look(&self.name.path).is_err()
+    }
+
+    /// What is left of `file.rotate.wait.ms`.
+    fn wait_left(&mut self, seen: &Seen, now: Instant) -> Duration {
+        if self.current.as_ref().is_some_and(|file| file.complete) {
+            return Duration::ZERO;
         }
-        let left_ms = u64::try_from(left.as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        Ok(Filled::Nothing(Some(if self.watched {
-            left_ms
-        } else {
-            left_ms.min(LOOK_AGAIN_MS)
-        })))
+        let since = *self.quiet_since.get_or_insert(now);
+        let quiet = now.saturating_duration_since(since).max(self.was_quiet(seen));
+        self.config.rotate_wait.saturating_sub(quiet)
+    }
+
+    /// For how long nothing was written to the current file while a younger one was there, as the files tell: what was
+    /// rotated long before it is read here is not waited for again.
+    fn was_quiet(&self, seen: &Seen) -> Duration {
+        let quiet_ns = || {
+            let younger = self.next.front()?;
+            let there_ns = match younger.key.created_ns {
+                Some(created_ns) => created_ns,
+                None => younger.look().ok()?.modified_ns,
+            };
+            let until_ns = self.next.back()?.look().ok()?.modified_ns;
+            until_ns.checked_sub(there_ns.max(seen.modified_ns))
+        };
+        Duration::from_nanos(quiet_ns().unwrap_or(0))
     }
 
     fn nothing(&self) -> Filled {
@@ -328,28 +384,6 @@ impl Followed {
     pub(crate) fn is_gone(&self) -> bool {
         self.current.is_none() && self.parked.is_none() && look(&self.name.path).is_err()
     }
-
-    /// Closes an idle file, which was delivered up to `position`, until its name changes.
-    pub(crate) fn park(&mut self, position: u64, claims: &mut Claims) {
-        let Some(current) = &self.current else {
-            return;
-        };
-        let named = look(&self.name.path).ok();
-        let is_idle = named.is_some_and(|named| named.key == current.key && named.size == position);
-        if is_idle && self.next.is_empty() && current.is_plain() {
-            self.parked = named;
-            self.begin = Begin::At(stored(current, position));
-            claims.close(current.key, self.id);
-            self.current = None;
-        }
-    }
-
-    /// Gives up all claims, when the stream ends.
-    pub(crate) fn give_up(&self, claims: &mut Claims) {
-        for file in self.current.iter().chain(&self.next) {
-            claims.close(file.key, self.id);
-        }
-    }
 }
 
 /// What the end of the bytes means.
@@ -359,11 +393,4 @@ enum End {
     More,
     /// It was truncated.
     Cut,
-}
-
-fn stored(file: &OpenFile, position: u64) -> Stored {
-    Stored {
-        position,
-        identity: Some(file.identity()),
-    }
 }

@@ -7,8 +7,11 @@
 //! order when the stored one is gone.
 
 use std::{
+    cmp::Ordering,
     fs::{File, Metadata},
+    hash::{Hash, Hasher},
     path::Path,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jackfield_api::ConnectError;
@@ -18,11 +21,13 @@ use sha2::{Digest, Sha256};
 /// Most bytes a fingerprint covers.
 pub(crate) const HEAD_BYTES: usize = 1_024;
 
-/// Device and inode, both cut to what fits Connect's INT64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Device and inode, both cut to what fits Connect's INT64, and when the file was created: inodes are used again.
+#[derive(Debug, Clone, Copy, Eq)]
 pub(crate) struct FileKey {
     device: u64,
     inode: u64,
+    /// Since 1970; `None` = the file system does not say, or it is from a source offset.
+    pub(crate) created_ns: Option<u64>,
 }
 
 /// What a look at a file tells.
@@ -60,6 +65,13 @@ pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
 }
 
+/// A file that was read to its end, which was this position of its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) identity: Identity,
+    pub(crate) position: u64,
+}
+
 /// Looks at what is at `path`, behind links.
 pub(crate) fn look(path: &Path) -> std::io::Result<Seen> {
     let metadata = std::fs::metadata(path)?;
@@ -94,18 +106,44 @@ fn node(found: &rustix::fs::Stat) -> (u64, u64, u64) {
 
 impl Seen {
     fn new(metadata: &Metadata, (device, inode, links): (u64, u64, u64)) -> Self {
-        let modified = metadata.modified().ok();
-        let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        // WASI gives the time of the last change instead.
+        let created_ns = if cfg!(unix) {
+            nanos(metadata.created())
+        } else {
+            None
+        };
         Self {
             key: FileKey {
                 device: device & (u64::MAX >> 1),
                 inode: inode & (u64::MAX >> 1),
+                created_ns,
             },
             size: metadata.len(),
-            modified_ns: since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)),
+            modified_ns: nanos(metadata.modified()).unwrap_or(0),
             links,
             is_file: metadata.is_file(),
         }
+    }
+}
+
+/// Since 1970.
+fn nanos(time: std::io::Result<SystemTime>) -> Option<u64> {
+    let since = time.ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
+
+impl PartialEq for FileKey {
+    /// As far as both are known: a network file system may tell the time of creation now and then only.
+    fn eq(&self, other: &Self) -> bool {
+        let created = self.created_ns.zip(other.created_ns);
+        (self.device, self.inode) == (other.device, other.inode)
+            && created.is_none_or(|(one, two)| one == two)
+    }
+}
+
+impl Hash for FileKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.device, self.inode).hash(state);
     }
 }
 
@@ -146,6 +184,21 @@ impl Identity {
     }
 }
 
+impl Left {
+    /// Where to go on in the file; `None` = nothing is new in it.
+    pub(crate) fn goes_on(&self, seen: &Seen, is_gzip: bool) -> Option<u64> {
+        let was_written = seen.modified_ns / 1_000_000 != self.identity.modified_ms;
+        match seen.size.cmp(&self.position) {
+            _ if is_gzip => was_written.then_some(self.position),
+            Ordering::Less => Some(0),
+            // Maybe another file with the same inode and content.
+            Ordering::Equal if seen.key.created_ns.is_none() => was_written.then_some(0),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(self.position),
+        }
+    }
+}
+
 impl Stored {
     /// Reads a source offset; `None` = it has no position, as that of standard input.
     pub(crate) fn parse(partition: &str, offset: &str) -> Result<Option<Self>, ConnectError> {
@@ -181,6 +234,7 @@ impl Stored {
             key: FileKey {
                 device: number("device")?,
                 inode: number("inode")?,
+                created_ns: None,
             },
             fingerprint: Fingerprint {
                 hash: hash.ok_or_else(|| invalid("fingerprint"))?,
@@ -212,6 +266,7 @@ mod tests {
             key: FileKey {
                 device: 66_306,
                 inode: u64::MAX >> 1,
+                created_ns: None,
             },
             fingerprint: Fingerprint::of(b"2026-11-21 start"),
             modified_ms: 1_795_212_345_678,
@@ -229,6 +284,16 @@ mod tests {
         let kafkas = Stored::parse("{}", r#"{"position":77}"#).unwrap().unwrap();
         assert_eq!((kafkas.position, kafkas.identity), (77, None));
         assert_eq!(Stored::parse("{}", r#"{"position":null}"#).unwrap(), None);
+    }
+
+    #[test]
+    fn files_are_told_by_their_creation_where_it_is_known() {
+        let created = |created_ns| FileKey {
+            created_ns,
+            ..identity().key
+        };
+        assert_ne!(created(Some(1)), created(Some(2)));
+        assert_eq!(created(Some(1)), created(None));
     }
 
     #[test]

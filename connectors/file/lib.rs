@@ -10,26 +10,33 @@
 //! of it: `{"position":N,"device":D,"inode":I,"fingerprint":"<16 hex digits>","fingerprint.bytes":K,"modified.ms":M}`.
 //! N is the byte position behind the line and its terminator, in a compressed file of its content; the fingerprint
 //! begins the SHA-256 of the first K bytes, at most 1,024. `{"position":N}` alone, as Kafka's connector writes it, resumes
-//! in the file with the name.
+//! in the file with the name. While a task runs it also tells files by the time of their creation, where the file system
+//! knows that: a file made anew is read, also with the inode and content of a deleted one. One that gets its name back is
+//! read on where it was left.
 //!
 //! **Rotation.** When another file has the name, the one before is read on until nothing was written to it for
-//! `file.rotate.wait.ms`, then its younger siblings by the time of their last write, then the named file from its
-//! beginning. All are opened when they are seen, so that they may be renamed, compressed or deleted meanwhile. The same
+//! `file.rotate.wait.ms`, then its younger siblings by the time of their last write (of numbered ones also those that
+//! were created later), then the named file from its beginning. All are opened when they are seen, so that they may be renamed, compressed or deleted meanwhile. The same
 //! holds for what happened while the task was stopped: the stored file is found wherever it lies in the directory, also as
 //! a copy or compressed. Siblings are files named like it with numbers, dates, `old`, `bak` and `gz` (`app.log.2.gz`,
 //! `app.log-20261121`, `app-2026-11-21.log`), or what `file.rotated.glob` matches. What is written to a rotated file later
-//! than the wait is not read.
+//! than the wait is not read. Behind a link with that name the directory of its target counts as well.
 //!
 //! **Truncation.** A file that became shorter, or whose first bytes changed, was truncated: reading goes on in its copy
 //! among the siblings (`copytruncate`) from where it was, and then in the file from its beginning. Without a copy that is
 //! a warning. Files that begin with the same 1,024 bytes cannot be told apart this way.
 //!
 //! **Patterns.** With `glob` each matching file is a source partition of its own, except rotated siblings of one. The
-//! connector has `tasks.max` tasks; each takes the files whose name falls in its share. At most 256 files are open at once.
-//! A file that is deleted or moved out of its directory is closed after `file.rotate.wait.ms`.
+//! connector has `tasks.max` tasks; each takes the files whose name falls in its share. At most 256 files are open at once:
+//! idle ones are closed until something happens to them, others wait (when none can be closed, one more is opened every
+//! second). A file that lost its name, by deletion or renaming, is closed `file.rotate.wait.ms` later, also when no other has
+//! the name.
+//!
+//! A file that cannot be opened or read is warned of once and tried again, at first after a second, later after some
+//! minutes; its bytes count as lag, and the other files go on. With `file` it is an error.
 //!
 //! **Compressed files** (`.gz`) are read to the end of their last member. One that ends too early is read again when it
-//! grows.
+//! grows. What follows the last member and is none is passed over with a warning, as by gzip.
 //!
 //! A last line without a terminator is delivered once nothing was added for `line.idle.timeout.ms`, or when its file has
 //! ended for good; it is never joined with another file's text. Nothing is delivered twice: a terminator that comes
@@ -84,6 +91,7 @@
 mod claims;
 mod compression;
 mod decimal;
+mod failure;
 mod followed;
 mod format;
 mod identity;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    identity::{FileKey, Fingerprint, Identity, Seen},
+    identity::{Fingerprint, Identity, Seen},
     reader::{content_bytes, is_gzip, read_head},
     siblings::{Entry, EntryKind},
 };
@@ -48,11 +48,7 @@ pub(crate) fn locate(entries: &[Entry], identity: &Identity, position: u64) -> s
         }
     }
     // Too short to tell whether it is the same.
-    let cut = |entry: &&Entry| {
-        entry.seen.key == identity.key
-            && entry.seen.size < position.max(identity.fingerprint.bytes() as u64)
-            && entry.seen.size < position
-    };
+    let cut = |entry: &&Entry| entry.seen.key == identity.key && entry.seen.size < position;
     let too_short_to_tell = |entry: &&Entry| entry.seen.size < identity.fingerprint.bytes() as u64;
     let shorter = entries.iter().find(cut);
     Ok(
@@ -105,19 +101,16 @@ fn begins_like(entry: &Entry, fingerprint: Fingerprint) -> std::io::Result<bool>
 /// A file that was read, or is: nobody reads its copies.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
-    pub(crate) key: FileKey,
     pub(crate) head: Vec<u8>,
     pub(crate) bytes: u64,
 }
 
 impl Known {
-    /// Whether the entry is this file or a whole copy of it, compressed or not.
+    /// Whether the entry is a whole copy of it, compressed or not. What has the name itself was made anew, maybe with the
+    /// same content.
     pub(crate) fn is(&self, entry: &Entry) -> std::io::Result<bool> {
-        if !begins_like(entry, Fingerprint::of(&self.head))? {
+        if entry.kind == EntryKind::Named || !begins_like(entry, Fingerprint::of(&self.head))? {
             return Ok(false);
-        }
-        if entry.seen.key == self.key {
-            return Ok(true);
         }
         let bytes = match content_bytes(&entry.path, entry.seen.size) {
             Ok(bytes) => bytes,

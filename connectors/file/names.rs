@@ -44,8 +44,9 @@ pub(crate) struct Found {
 
 impl Patterns {
     pub(crate) fn new(patterns: &[String], rotated: Option<GlobSet>, share: Share) -> Result<Self, String> {
+        let patterns: Vec<_> = patterns.iter().map(|pattern| plain(pattern)).collect();
         Ok(Self {
-            set: glob_set(patterns)?,
+            set: glob_set(&patterns)?,
             roots: patterns.iter().map(|pattern| Root::of(pattern)).collect(),
             rotated,
             share,
@@ -148,6 +149,12 @@ impl Patterns {
         self.originals(path)
             .any(|original| found.matching.contains(&original) || is_known(&original))
     }
+}
+
+/// The pattern as the paths below its root are spelled: without `//` and `/./`.
+fn plain(pattern: &str) -> String {
+    let path: PathBuf = Path::new(pattern).components().collect();
+    path.to_string_lossy().into_owned()
 }
 
 impl Share {
@@ -310,6 +317,8 @@ mod tests {
             ("**/*.log", &["a.log", "x/c.log", "x/y/d.log"]),
             ("{a.log,b.txt}", &["a.log", "b.txt"]),
             ("nothing/*", &[]),
+            ("./x//y/./*.log", &["x/y/d.log"]),
+            ("/*.log", &["a.log"]),
             ("b.txt", &["b.txt"]),
         ] {
             let patterns = Patterns::new(&[format!("{base}/{pattern}")], None, ALL).unwrap();

@@ -11,6 +11,9 @@ use flate2::read::MultiGzDecoder;
 
 use crate::identity::{FileKey, Fingerprint, HEAD_BYTES, Identity, Seen, look_at};
 
+/// What the decoder says of bytes that begin no member.
+const NO_MEMBER: &str = "invalid gzip header";
+
 /// A file being read, or about to be.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
@@ -48,6 +51,10 @@ enum Content {
         ended: bool,
         /// It ends in the middle of a member.
         torn: bool,
+        /// It has content.
+        any: bool,
+        /// What follows its last member is no member.
+        garbage: bool,
     },
 }
 
@@ -68,13 +75,19 @@ pub(crate) fn is_gzip(path: &Path) -> bool {
 /// The first bytes of a file's content; fewer when it ends, or is damaged, before.
 pub(crate) fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let mut head = Vec::new();
     if is_gzip(path) {
-        read_to(&mut MultiGzDecoder::new(BufReader::new(file)), &mut head).ok();
-    } else {
-        read_to(&mut &file, &mut head)?;
+        return Ok(gzip_head(&file));
     }
+    let mut head = Vec::new();
+    read_to(&mut &file, &mut head)?;
     Ok(head)
+}
+
+/// The first bytes of a compressed file's content, as far as there are good ones.
+fn gzip_head(file: &File) -> Vec<u8> {
+    let mut head = Vec::new();
+    read_to(&mut MultiGzDecoder::new(BufReader::new(file)), &mut head).ok();
+    head
 }
 
 /// Bytes of a file's content. A compressed one tells them modulo 2^32, of its last member.
@@ -103,6 +116,8 @@ impl Content {
             size,
             ended: false,
             torn: false,
+            any: false,
+            garbage: false,
         }
     }
 }
@@ -224,6 +239,8 @@ impl OpenFile {
                 skip,
                 ended,
                 torn,
+                any,
+                garbage,
                 ..
             } => {
                 let wanted = usize::try_from(*skip).unwrap_or(usize::MAX).min(space.len());
@@ -233,9 +250,14 @@ impl OpenFile {
                         *torn = true;
                         0
                     }
+                    Err(cause) if *any && cause.to_string() == NO_MEMBER => {
+                        *garbage = true;
+                        0
+                    }
                     result => result?,
                 };
                 *ended = count == 0;
+                *any |= count > 0;
                 if wanted == 0 || count == 0 {
                     return Ok(Given::Bytes(count));
                 }
@@ -284,8 +306,14 @@ impl OpenFile {
             self.complete |= !torn;
             return Ok(false);
         }
+        let file = Arc::clone(file);
+        if self.head.len() < HEAD_BYTES {
+            file.as_ref().seek(SeekFrom::Start(0))?;
+            self.head = gzip_head(&file);
+            self.identify();
+        }
         file.as_ref().seek(SeekFrom::Start(0))?;
-        self.content = Content::gzip(Arc::clone(file), known, now);
+        self.content = Content::gzip(file, known, now);
         Ok(true)
     }
 
@@ -308,6 +336,14 @@ impl OpenFile {
     /// Whether it is compressed and its last member is not whole.
     pub(crate) fn is_torn(&self) -> bool {
         matches!(self.content, Content::Gzip { torn: true, .. })
+    }
+
+    /// Whether it is compressed and something else follows that; tells it once.
+    pub(crate) fn has_garbage(&mut self) -> bool {
+        match &mut self.content {
+            Content::Gzip { garbage, .. } => std::mem::take(garbage),
+            Content::Plain(_) => false,
+        }
     }
 
     /// Lets the next read find what was appended since the last one found nothing.

@@ -8,11 +8,12 @@ use std::{
 use jackfield_api::{ConnectError, LogLevel, SourceContext};
 
 use crate::{
+    failure::Failure,
     identity::{Identity, Seen, Stored, look},
     locate::{Located, locate},
-    reader::{OpenFile, is_gzip},
+    reader::{OpenFile, is_gzip, read_head},
     siblings::{Entry, EntryKind, Name, directory_of},
-    source_config::{FollowConfig, PastEnd},
+    source_config::PastEnd,
 };
 
 /// How far back from its end the last line of a file is looked for.
@@ -23,7 +24,8 @@ const LAST_LINE_BYTES: u64 = 64 << 10;
 pub(crate) enum Begin {
     /// Nothing is stored.
     New {
-        at_end: bool,
+        /// At the end, which was here when the file was found.
+        at_end: Option<u64>,
         /// Rotated files come before the named one.
         with_rotated: bool,
     },
@@ -36,26 +38,28 @@ pub(crate) enum Begin {
 /// What a beginning needs to know.
 pub(crate) struct Search<'a> {
     pub(crate) name: &'a Name,
-    pub(crate) config: &'a FollowConfig,
+    /// What to do with a position past the end.
+    pub(crate) past_end: PastEnd,
     pub(crate) context: &'a SourceContext,
-    /// Whether another stream reads this file.
-    pub(crate) is_others: &'a dyn Fn(&Entry) -> bool,
+    /// Those of the entries that nobody reads or has read.
+    pub(crate) unread: &'a dyn Fn(Vec<Entry>) -> std::io::Result<Vec<Entry>>,
 }
 
 /// The error of a file that cannot be opened.
-pub(crate) fn cannot_open(path: &Path, cause: &std::io::Error) -> ConnectError {
+pub(crate) fn cannot_open(path: &Path, cause: &std::io::Error) -> Failure {
     let path = path.display();
-    ConnectError::fatal(format!("cannot open {path}: {cause}{}", crate::grant_hint()))
+    let message = format!("cannot open {path}: {cause}{}", crate::grant_hint());
+    Failure::File(ConnectError::fatal(message))
 }
 
 /// Looks at a name; `None` = there is no such file.
-pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
+pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, Failure> {
     match look(path) {
         // Looked at before it is opened: opening a named pipe would wait for its writer.
-        Ok(seen) if !seen.is_file => Err(ConnectError::config(format!(
+        Ok(seen) if !seen.is_file => Err(Failure::File(ConnectError::config(format!(
             "{} is not a regular file",
             path.display()
-        ))),
+        )))),
         Ok(seen) => Ok(Some(seen)),
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             // A component cannot tell a directory that is missing from one that was not granted, and the latter never
@@ -65,7 +69,8 @@ pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
                     "the directory of {} is not there{}",
                     path.display(),
                     crate::grant_hint()
-                )));
+                ))
+                .into());
             }
             Ok(None)
         }
@@ -75,7 +80,7 @@ pub(crate) fn look_at_name(path: &Path) -> Result<Option<Seen>, ConnectError> {
 
 impl Search<'_> {
     /// Opens the file to begin with; `None` = there is none yet.
-    pub(crate) fn begin(&self, begin: Begin, named: Option<Seen>) -> Result<Option<OpenFile>, ConnectError> {
+    pub(crate) fn begin(&self, begin: Begin, named: Option<Seen>) -> Result<Option<OpenFile>, Failure> {
         match (begin, named) {
             (
                 Begin::New {
@@ -87,8 +92,13 @@ impl Search<'_> {
                 self.oldest(|entry| entry.kind == EntryKind::Named || entry.seen.modified_ns > modified_ns)
             }
             (Begin::New { .. } | Begin::At(Stored { identity: None, .. }), None) => Ok(None),
-            (Begin::New { at_end: false, .. }, Some(_)) => open(&self.name.path, 0),
-            (Begin::New { at_end: true, .. }, Some(named)) => self.at_end(named.size),
+            (Begin::New { at_end: None, .. }, Some(_)) => open(&self.name.path, 0),
+            (
+                Begin::New {
+                    at_end: Some(size), ..
+                },
+                Some(named),
+            ) => self.at_end(size.min(named.size)),
             (
                 Begin::At(Stored {
                     position,
@@ -116,7 +126,10 @@ impl Search<'_> {
         position: u64,
         identity: &Identity,
         named: Option<Seen>,
-    ) -> Result<Option<OpenFile>, ConnectError> {
+    ) -> Result<Option<OpenFile>, Failure> {
+        if let Some(file) = self.still_named(position, identity, named)? {
+            return Ok(Some(file));
+        }
         let entries = self.list()?;
         let directory = directory_of(&self.name.path);
         let located = locate(&entries, identity, position).map_err(|cause| cannot_open(directory, &cause))?;
@@ -145,32 +158,54 @@ impl Search<'_> {
         Ok(opened)
     }
 
+    /// The stored file, when it still has the name: no directory is listed for that, of which there may be thousands.
+    fn still_named(
+        &self,
+        position: u64,
+        identity: &Identity,
+        named: Option<Seen>,
+    ) -> Result<Option<OpenFile>, Failure> {
+        let path = &self.name.path;
+        let is_it = named.is_some_and(|named| {
+            named.key == identity.key
+                && (is_gzip(path) || named.size >= position)
+                && read_head(path).is_ok_and(|head| identity.fingerprint.matches(&head))
+        });
+        if !is_it {
+            return Ok(None);
+        }
+        Ok(open(path, position)?.filter(|file| file.key == identity.key))
+    }
+
     /// The oldest of the files that rotation made of the name and of the named one.
-    fn oldest(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Option<OpenFile>, ConnectError> {
+    fn oldest(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Option<OpenFile>, Failure> {
         let mut entries = self.list()?;
-        entries.retain(|entry| entry.kind != EntryKind::Other && wanted(entry) && !(self.is_others)(entry));
+        entries.retain(wanted);
+        let directory = directory_of(&self.name.path);
+        let mut unread = (self.unread)(entries).map_err(|cause| cannot_open(directory, &cause))?;
         // Whatever the times say, the named file is the youngest.
-        entries.sort_by_key(|entry| entry.kind == EntryKind::Named);
-        match entries.first() {
-            Some(entry) => entry.open(0),
+        unread.sort_by_key(|entry| entry.kind == EntryKind::Named);
+        match unread.first() {
+            Some(entry) => entry.open(entry.from),
             None => Ok(None),
         }
     }
 
-    fn list(&self) -> Result<Vec<Entry>, ConnectError> {
+    fn list(&self) -> Result<Vec<Entry>, Failure> {
         let directory = directory_of(&self.name.path);
         self.name.list().map_err(|cause| cannot_open(directory, &cause))
     }
 
-    fn past_end(&self, position: u64, size: u64) -> Result<Option<OpenFile>, ConnectError> {
+    fn past_end(&self, position: u64, size: u64) -> Result<Option<OpenFile>, Failure> {
         let what = format!(
             "the stored position {position} is beyond the end of {} ({size} bytes), and no rotated file explains it",
             self.name.path.display()
         );
-        match self.config.past_end {
+        match self.past_end {
             PastEnd::Fail => Err(ConnectError::fatal(format!(
                 "{what}: set file.position.past.end to beginning or end, or alter or delete the connector's offsets"
-            ))),
+            ))
+            .into()),
             PastEnd::Beginning => {
                 self.warn(&format!("{what}: reading it from its beginning"));
                 open(&self.name.path, 0)
@@ -183,7 +218,7 @@ impl Search<'_> {
     }
 
     /// Behind the last whole line.
-    fn at_end(&self, size: u64) -> Result<Option<OpenFile>, ConnectError> {
+    fn at_end(&self, size: u64) -> Result<Option<OpenFile>, Failure> {
         let path = &self.name.path;
         if is_gzip(path) {
             // Nothing is appended to a compressed file: all of its content is passed over.
@@ -216,11 +251,11 @@ impl Search<'_> {
 
 impl Entry {
     /// Opens the file; `None` = another one lies there by now.
-    pub(crate) fn open(&self, position: u64) -> Result<Option<OpenFile>, ConnectError> {
+    pub(crate) fn open(&self, position: u64) -> Result<Option<OpenFile>, Failure> {
         Ok(open(&self.path, position)?.filter(|file| file.key == self.seen.key))
     }
 }
 
-fn open(path: &Path, position: u64) -> Result<Option<OpenFile>, ConnectError> {
+fn open(path: &Path, position: u64) -> Result<Option<OpenFile>, Failure> {
     OpenFile::open(path, position).map_err(|cause| cannot_open(path, &cause))
 }

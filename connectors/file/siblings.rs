@@ -2,7 +2,7 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -10,9 +10,9 @@ use std::{
 use globset::GlobSet;
 
 use crate::{
-    identity::{FileKey, Seen, look},
+    identity::{FileKey, Fingerprint, Seen, look},
     listing,
-    reader::is_gzip,
+    reader::{is_gzip, read_head},
 };
 
 /// What rotation appends besides numbers and dates.
@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) seen: Seen,
     pub(crate) kind: EntryKind,
+    /// Where to read it from: behind what was read of it before.
+    pub(crate) from: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,8 @@ pub(crate) enum EntryKind {
 }
 
 impl Name {
-    /// All files in the directory, oldest first, each once whatever its names. A compressed file whose original is still
-    /// there is left out, because it is just being made.
+    /// All files in the directory, and in that which a link with the name leads to, oldest first, each once whatever its names. A compressed file whose original is still
+    /// there is left out, because it is just being made; the named file never is.
     pub(crate) fn list(&self) -> std::io::Result<Vec<Entry>> {
         // What is renamed while a directory is read may be missed, so it is read until nothing changes.
         let mut entries = self.read_directory()?;
@@ -63,14 +65,39 @@ impl Name {
         entries.retain(|entry| keys.insert(entry.seen.key));
         entries.sort_by(Entry::by_age);
         let paths: HashSet<_> = entries.iter().map(|entry| entry.path.clone()).collect();
-        entries.retain(|entry| !is_gzip(&entry.path) || !paths.contains(&entry.path.with_extension("")));
+        entries.retain(|entry| {
+            let original = entry.path.with_extension("");
+            let may_be_made =
+                entry.kind != EntryKind::Named && is_gzip(&entry.path) && paths.contains(&original);
+            !may_be_made || !is_copy(&entry.path, &original)
+        });
         Ok(entries)
     }
 
     fn read_directory(&self) -> std::io::Result<Vec<Entry>> {
-        let directory = directory_of(&self.path);
+        let mut entries = self.entries_beside()?;
+        if let Some(target) = self.link_target() {
+            // Rotation happens there.
+            let name = Self {
+                path: target,
+                rotated: self.rotated.clone(),
+            };
+            entries.extend(name.entries_beside()?);
+        }
+        Ok(entries)
+    }
+
+    /// What the name leads to, when that is in another directory.
+    fn link_target(&self) -> Option<PathBuf> {
+        let is_link = self.path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        let target = is_link.then(|| self.path.canonicalize().ok()).flatten()?;
+        let directory = directory_of(&self.path).canonicalize().ok()?;
+        (target.parent() != Some(&directory)).then_some(target)
+    }
+
+    fn entries_beside(&self) -> std::io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let found = match listing::entries(directory) {
+        let found = match listing::entries(directory_of(&self.path)) {
             Ok(found) => found,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(entries),
             Err(cause) => return Err(cause),
@@ -90,7 +117,12 @@ impl Name {
             } else {
                 EntryKind::Other
             };
-            entries.push(Entry { path, seen, kind });
+            entries.push(Entry {
+                path,
+                seen,
+                kind,
+                from: 0,
+            });
         }
         Ok(entries)
     }
@@ -109,7 +141,13 @@ impl Name {
     }
 }
 
-fn names(entries: &[Entry]) -> BTreeSet<(&Path, FileKey)> {
+/// Whether the compressed file has, so far, the content of the original.
+fn is_copy(compressed: &Path, original: &Path) -> bool {
+    let heads = read_head(compressed).and_then(|copy| Ok((copy, read_head(original)?)));
+    heads.is_ok_and(|(copy, head)| copy.is_empty() || Fingerprint::of(&copy).matches(&head))
+}
+
+fn names(entries: &[Entry]) -> HashSet<(&Path, FileKey)> {
     entries
         .iter()
         .map(|entry| (entry.path.as_path(), entry.seen.key))
@@ -125,6 +163,16 @@ impl Entry {
     /// Older files come first: by the time of their last write, then by the number or date in their name.
     pub(crate) fn by_age(&self, other: &Self) -> Ordering {
         self.age().cmp(&other.age())
+    }
+
+    /// Whether the file came after the other one although that was written later, as by a process that kept it open.
+    /// Times of creation alone do not tell: a restored or compressed file is newer than its content.
+    pub(crate) fn followed_on(&self, other: &Self) -> bool {
+        let number = |entry: &Self| rotation_number(file_name(&entry.path));
+        let created = self.seen.key.created_ns.zip(other.seen.key.created_ns);
+        !is_gzip(&self.path)
+            && number(self) < number(other)
+            && created.is_some_and(|(own, other)| own > other)
     }
 
     fn age(&self) -> (u64, bool, Reverse<u64>, &Path) {

@@ -1,42 +1,34 @@
-//! FileStreamSource: the lines of files as records. Streams take turns; this file gives them.
+//! FileStreamSource: the lines of files as records. Streams take turns (`turns`), patterns tell which there are (`finder`).
 
+mod finder;
+mod turns;
+
+use self::finder::Finder;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, LogLevel, PollLimits, Polled, Source,
-    SourceContext, TaskConfig, batch::BatchBuilder,
+    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, PollLimits, Polled, Source, SourceContext,
+    TaskConfig, batch::BatchBuilder,
 };
 
 use crate::{
     claims::{Claims, StreamId},
-    followed::{Followed, LOOK_AGAIN_MS},
+    followed::Followed,
     identity::{Stored, look},
     lines::LineBuffer,
-    names::{Found, Patterns},
-    reader::read_head,
+    names::Patterns,
     resume::Begin,
     siblings::Name,
     source_config::{InputConfig, SourceConfig, refuse, source_def, task_configs, validate_source},
-    stream::{Input, Round, Stream, Target, Turn, earlier},
+    stream::{Input, Stream, Target, earlier},
 };
 
-/// A poll that found no end of line yet comes back after this much, to keep its host responsive.
-const READ_PER_POLL_BYTES: usize = 8 << 20;
-/// What a stream reads before it is the next one's turn.
-const READ_PER_TURN_BYTES: usize = 256 << 10;
-/// More files than this are closed while they are idle.
-const MOST_OPEN: usize = 256;
 /// With more streams than this, idle ones are looked at less often and give their memory back.
 const FEW_STREAMS: usize = 16;
-const IDLE_STREAM_LOOK: Duration = Duration::from_millis(100);
-/// How often directories are looked through while there is much to read.
-const BUSY_SCAN: Duration = Duration::from_millis(200);
-/// How often directories are looked through although nothing seems to have changed.
-const WATCHED_SCAN_MS: u64 = 10_000;
 /// How often lag is reported while there is some.
 const LAG_REPORT: Duration = Duration::from_millis(500);
 
@@ -47,31 +39,20 @@ pub struct FileStreamSource {
     context: SourceContext,
     pub(crate) streams: Vec<Stream>,
     claims: Claims,
-    /// Where files come from when patterns tell.
+    /// Files come and go, as patterns tell.
+    by_patterns: bool,
     finder: Option<Finder>,
     /// Whose turn it is.
-    turn: usize,
+    pub(crate) turn: usize,
     /// When an idle stream is looked at again, if not at once.
     look_after: HashMap<StreamId, Instant>,
-    open_files: usize,
+    pub(crate) open_files: usize,
+    /// A file had to wait until fewer are open.
+    crowded: bool,
+    /// Since when files wait for that and none was opened.
+    crowded_since: Option<Instant>,
     lag: (u64, u64),
     lag_reported: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Finder {
-    patterns: Patterns,
-    watched: BTreeSet<PathBuf>,
-    /// All directories are.
-    is_watched: bool,
-    /// Names that are followed, or were until they were gone.
-    followed: HashMap<PathBuf, Option<StreamId>>,
-    next_id: u64,
-    last_scan: Option<Instant>,
-    /// The last poll found nothing to do, so that something has happened since.
-    was_idle: bool,
-    /// Files that were last written before this (in ms) were there when the connector first started.
-    first_start_ms: Option<u64>,
 }
 
 impl Connector for FileStreamSource {
@@ -106,7 +87,10 @@ impl Source for FileStreamSource {
                 let begin = match stored(&source.context, &partition(&path))? {
                     Some(stored) => Begin::At(stored),
                     None => Begin::New {
-                        at_end: source.config.follow.start_at_end && look(Path::new(&path)).is_ok(),
+                        at_end: match look(Path::new(&path)) {
+                            Ok(seen) if source.config.follow.start_at_end => Some(seen.size),
+                            _ => None,
+                        },
                         with_rotated: false,
                     },
                 };
@@ -115,9 +99,10 @@ impl Source for FileStreamSource {
             InputConfig::Glob { patterns, share } => {
                 let rotated = source.config.follow.rotated.clone();
                 let patterns = Patterns::new(&patterns, rotated, share).map_err(ConnectError::config)?;
+                source.by_patterns = true;
                 source.finder = Some(Finder {
                     patterns,
-                    watched: BTreeSet::new(),
+                    watched: BTreeMap::new(),
                     is_watched: true,
                     followed: HashMap::new(),
                     next_id: 0,
@@ -155,22 +140,36 @@ impl FileStreamSource {
             context,
             streams: Vec::new(),
             claims: Claims::default(),
+            by_patterns: false,
             finder: None,
             turn: 0,
             look_after: HashMap::new(),
             open_files: 0,
+            crowded: false,
+            crowded_since: None,
             lag: (0, 0),
             lag_reported: None,
         }
     }
 
-    fn follow(&mut self, id: StreamId, path: &str, begin: Begin, closes_gone: bool) {
+    fn follow(&mut self, id: StreamId, path: &str, begin: Begin, is_watched: bool) {
+        // Before the first look at the file, so that no change is missed.
+        let watched = is_watched || self.context.watch_path(path);
+        let closes_gone = self.by_patterns;
         let name = Name {
             path: PathBuf::from(path),
             rotated: self.config.follow.rotated.clone(),
         };
         let follow = self.config.follow.clone();
-        let followed = Followed::new(id, name, follow, self.context.clone(), begin, closes_gone);
+        let followed = Followed::new(
+            id,
+            name,
+            follow,
+            self.context.clone(),
+            begin,
+            watched,
+            closes_gone,
+        );
         let input = Input::Followed(Box::new(followed));
         self.streams
             .push(Stream::new(partition(path), input, LineBuffer::new()));
@@ -192,10 +191,11 @@ impl FileStreamSource {
         };
         let idle_ms = self.take_turns(now, &mut target);
         let is_empty = target.batch.is_empty();
+        let idle_ms = idle_ms?;
         if let Some(finder) = &mut self.finder {
-            finder.was_idle = is_empty;
+            finder.was_idle = is_empty && idle_ms.is_some();
         }
-        match idle_ms? {
+        match idle_ms {
             Some(idle_ms) if is_empty => {
                 let lag_ms = self.report_lag(now, true);
                 Ok(Polled::Idle(earlier(earlier(idle_ms, find_ms), lag_ms)))
@@ -205,220 +205,6 @@ impl FileStreamSource {
                 Ok(Polled::Records)
             }
         }
-    }
-
-    /// Lets the streams fill the batch; `Some` = all are idle, and when the first of them wants to look again.
-    fn take_turns(
-        &mut self,
-        now: Instant,
-        target: &mut Target<'_>,
-    ) -> Result<Option<Option<u64>>, ConnectError> {
-        let (mut idle, mut read, mut again_ms) = (0, 0, None);
-        let single = self.streams.len() == 1;
-        while idle < self.streams.len() {
-            self.turn %= self.streams.len();
-            let id = self.streams[self.turn].followed().map(Followed::id);
-            if let Some(after) = id.and_then(|id| self.look_after.get(&id))
-                && *after > now
-            {
-                let left = after.saturating_duration_since(now).as_millis();
-                again_ms = earlier(again_ms, Some(u64::try_from(left).unwrap_or(u64::MAX) + 1));
-                idle += 1;
-                self.turn += 1;
-                continue;
-            }
-            match self.take_turn(now, target, single)? {
-                Turn::Full => {
-                    if target.is_full() {
-                        self.turn += 1;
-                    }
-                    return Ok(None);
-                }
-                Turn::More(count) => {
-                    read += count;
-                    idle = 0;
-                    self.turn += 1;
-                }
-                Turn::Idle(ms) => {
-                    again_ms = earlier(again_ms, ms);
-                    idle += 1;
-                    if self.rest(now, id) {
-                        self.turn += 1;
-                    }
-                }
-            }
-            if read > READ_PER_POLL_BYTES {
-                return Ok(None);
-            }
-        }
-        Ok(Some(again_ms))
-    }
-
-    fn take_turn(
-        &mut self,
-        now: Instant,
-        target: &mut Target<'_>,
-        single: bool,
-    ) -> Result<Turn, ConnectError> {
-        target.partition = None;
-        let stream = &mut self.streams[self.turn];
-        let open_before = stream.followed().map_or(0, Followed::open_files);
-        let turn = stream.advance(&mut Round {
-            now,
-            lines: &self.config.lines,
-            claims: &mut self.claims,
-            target,
-            most_bytes: if single {
-                READ_PER_POLL_BYTES
-            } else {
-                READ_PER_TURN_BYTES
-            },
-        });
-        let open_now = stream.followed().map_or(0, Followed::open_files);
-        self.open_files = (self.open_files + open_now).saturating_sub(open_before);
-        turn
-    }
-
-    /// What an idle stream gives back when there are many; false = it has ended and the next one has its place.
-    fn rest(&mut self, now: Instant, id: Option<StreamId>) -> bool {
-        let (Some(finder), Some(id)) = (&mut self.finder, id) else {
-            return true;
-        };
-        let stream = &mut self.streams[self.turn];
-        if stream.followed().is_some_and(Followed::is_gone) {
-            if let Some(followed) = stream.followed() {
-                followed.give_up(&mut self.claims);
-            }
-            self.streams.remove(self.turn);
-            for known in finder.followed.values_mut() {
-                *known = known.filter(|known| *known != id);
-            }
-            self.look_after.remove(&id);
-            return false;
-        }
-        if self.streams.len() > FEW_STREAMS {
-            self.look_after.insert(id, now + IDLE_STREAM_LOOK);
-            self.streams[self.turn].buffer.release();
-        }
-        if self.open_files > MOST_OPEN {
-            let stream = &mut self.streams[self.turn];
-            let before = stream.followed().map_or(0, Followed::open_files);
-            stream.park(&mut self.claims);
-            let after = stream.followed().map_or(0, Followed::open_files);
-            self.open_files -= before - after;
-        }
-        true
-    }
-
-    /// Looks for new files, if it is time; gives when to do so again.
-    fn find(&mut self, now: Instant) -> Result<Option<u64>, ConnectError> {
-        let Some(mut finder) = self.finder.take() else {
-            return Ok(None);
-        };
-        let found = self.find_with(&mut finder, now);
-        let again_ms = if finder.is_watched {
-            WATCHED_SCAN_MS
-        } else {
-            LOOK_AGAIN_MS
-        };
-        self.finder = Some(finder);
-        found.map(|()| Some(again_ms))
-    }
-
-    fn find_with(&mut self, finder: &mut Finder, now: Instant) -> Result<(), ConnectError> {
-        let busy = |last| !finder.was_idle && now.saturating_duration_since(last) < BUSY_SCAN;
-        if finder.last_scan.is_some_and(busy) {
-            return Ok(());
-        }
-        let is_first = finder.last_scan.is_none();
-        let failed = |cause| ConnectError::fatal(format!("cannot look for files of glob: {cause}"));
-        let mut found = finder.patterns.scan().map_err(failed)?;
-        let mut is_new = false;
-        for directory in &found.directories {
-            if !finder.watched.contains(directory) {
-                is_new = true;
-                let watched = directory
-                    .to_str()
-                    .is_some_and(|path| self.context.watch_path(path));
-                finder.is_watched &= watched;
-                finder.watched.insert(directory.clone());
-            }
-        }
-        if is_new {
-            // What came between the look and the watch.
-            found = finder.patterns.scan().map_err(failed)?;
-        }
-        if found.directories.is_empty() {
-            // What is not there cannot be watched.
-            finder.is_watched = false;
-            if is_first {
-                let message = format!(
-                    "no directory of glob is there, waiting for one{}",
-                    crate::grant_hint()
-                );
-                self.context.log(LogLevel::Warn, &message);
-            }
-        }
-        finder
-            .watched
-            .retain(|directory| found.directories.contains(directory));
-        finder.last_scan = Some(now);
-        let known = |path: &Path| {
-            finder.followed.contains_key(path)
-                || path
-                    .to_str()
-                    .is_some_and(|path| self.context.stored_offset(&partition(path)).is_some())
-        };
-        let streams = finder.patterns.streams(&found, known);
-        let mut new = Vec::new();
-        for path in streams {
-            let begin = match (path.to_str(), finder.followed.get(&path)) {
-                (None, _) | (_, Some(Some(_))) => continue,
-                // It comes back after it was gone.
-                (Some(_), Some(None)) => None,
-                (Some(text), None) => stored(&self.context, &partition(text))?,
-            };
-            new.push((path, begin));
-        }
-        if is_first {
-            let stored = new.iter().filter_map(|(_, stored)| stored.as_ref()?.identity);
-            finder.first_start_ms = stored.map(|identity| identity.modified_ms).max();
-        }
-        for (path, stored) in new {
-            let begin = match stored {
-                Some(stored) => Begin::At(stored),
-                None => match self.begin_new(finder, &found, &path, is_first) {
-                    Some(begin) => begin,
-                    None => continue,
-                },
-            };
-            let id = StreamId(finder.next_id);
-            finder.next_id += 1;
-            let text = path.to_str().unwrap_or_default();
-            self.follow(id, text, begin, true);
-            finder.followed.insert(path, Some(id));
-        }
-        Ok(())
-    }
-
-    /// Where to begin a file of which nothing is stored; `None` = not to.
-    fn begin_new(&self, finder: &Finder, found: &Found, path: &Path, is_first: bool) -> Option<Begin> {
-        let seen = look(path).ok()?;
-        if self
-            .claims
-            .is_others(seen.key, None, || read_head(path).unwrap_or_default())
-        {
-            // Another name's file, which has moved here.
-            return None;
-        }
-        let modified_ms = seen.modified_ns / 1_000_000;
-        let was_there = finder.first_start_ms.is_none_or(|first| modified_ms <= first);
-        let at_end = is_first && self.config.follow.start_at_end && was_there;
-        let is_back = finder.followed.contains_key(path);
-        Some(Begin::New {
-            at_end,
-            with_rotated: !at_end && !is_back && finder.patterns.match_rotated(found, path),
-        })
     }
 
     /// Tells the host what is left to read; gives when to do so again.

@@ -139,7 +139,8 @@ fn follow_keys() -> [ConfigKey; 4] {
             ConfigType::String,
             Importance::Medium,
             "Where to begin files without a stored offset that are there when the connector first starts. Files that \
-             appear later are read from their beginning",
+             appear later are read from their beginning. With end, a task that starts again before anything of a file was \
+             committed begins at its end once more: what was appended meanwhile is not read",
         )
         .default("beginning")
         .validator(one_of(&["beginning", "end"])),

@@ -4,6 +4,7 @@ mod fixture;
 mod globs;
 mod histories;
 mod lines;
+mod parked;
 mod policies;
 mod properties;
 mod rotation;

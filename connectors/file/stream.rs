@@ -12,10 +12,15 @@ use jackfield_api::{
 
 use crate::{
     claims::Claims,
+    failure::Failure,
     followed::{Around, At, Filled, Followed},
     lines::{Line, LineBuffer, cut_character},
     source_config::{InvalidUtf8, LineConfig},
 };
+
+/// How soon a file that cannot be read is tried again, which doubles so often.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const MOST_DOUBLED: u32 = 8;
 
 /// One source partition.
 #[derive(Debug)]
@@ -26,8 +31,10 @@ pub(crate) struct Stream {
     pub(crate) buffer: LineBuffer,
     /// Byte position of the buffer's start, which is where the last line that was delivered or given up ends.
     position: u64,
-    /// Since when the file has ended in an unfinished line.
-    unfinished_since: Option<Instant>,
+    /// Up to where the file was known when it had ended in an unfinished line, and since when it has.
+    unfinished: Option<(u64, Instant)>,
+    /// How often in succession the file could not be read.
+    failures: u32,
     /// Scratch space for the source offset.
     offset: String,
 }
@@ -59,6 +66,10 @@ pub(crate) enum Turn {
     More(usize),
     /// Nothing now; look again after so many ms (`None` = when woken).
     Idle(Option<u64>),
+    /// It has to wait until fewer files are open.
+    Crowded,
+    /// The file cannot be read; it is tried again after so much time.
+    Failed(Duration),
 }
 
 /// Why a line cannot be delivered now.
@@ -109,6 +120,8 @@ pub(crate) struct Round<'a, 'b> {
     pub(crate) now: Instant,
     pub(crate) lines: &'a LineConfig,
     pub(crate) claims: &'a mut Claims,
+    /// One more file may be opened.
+    pub(crate) may_open: bool,
     pub(crate) target: &'a mut Target<'b>,
     /// Bytes after which it is the next stream's turn.
     pub(crate) most_bytes: usize,
@@ -122,7 +135,8 @@ impl Stream {
             input,
             buffer,
             position: 0,
-            unfinished_since: None,
+            unfinished: None,
+            failures: 0,
             offset: String::new(),
         }
     }
@@ -136,13 +150,14 @@ impl Stream {
     }
 
     /// Delivers and reads until there is nothing more, the batch is full or its turn is over.
-    pub(crate) fn advance(&mut self, round: &mut Round<'_, '_>) -> Result<Turn, ConnectError> {
+    pub(crate) fn advance(&mut self, round: &mut Round<'_, '_>) -> Result<Turn, Failure> {
         let mut read = 0;
         if let Some(followed) = self.input.followed() {
             // Also while there is much to read: what comes next must be open before it can be deleted.
             followed.look(&mut Around {
                 now: round.now,
                 claims: round.claims,
+                may_open: round.may_open,
             })?;
         }
         loop {
@@ -153,11 +168,8 @@ impl Stream {
                 return Ok(Turn::More(read));
             }
             match self.fill(round)? {
-                Filled::Bytes(count) => {
-                    read += count;
-                    self.unfinished_since = None;
-                }
-                Filled::Again(count) => read += count,
+                Filled::Bytes(count) | Filled::Again(count) => read += count,
+                Filled::Crowded => return Ok(Turn::Crowded),
                 Filled::Opened { position, before } => self.opened(position, before),
                 Filled::Ended => {
                     if !self.leave(round)? {
@@ -167,7 +179,7 @@ impl Stream {
                 Filled::Nothing(_) if !round.target.batch.is_empty() && read > 0 => {
                     return Ok(Turn::More(read));
                 }
-                Filled::Nothing(again_ms) => return self.idle(again_ms, round),
+                Filled::Nothing(again_ms) => return Ok(self.idle(again_ms, round)?),
             }
         }
     }
@@ -181,12 +193,53 @@ impl Stream {
         }
     }
 
-    /// Closes an idle file until something happens to it.
-    pub(crate) fn park(&mut self, claims: &mut Claims) {
-        if self.buffer.pending() == 0
-            && let Some(followed) = self.input.followed()
-        {
-            followed.park(self.position, claims);
+    /// Closes an idle file until something happens to it, or until its unfinished line is due; false = it cannot be.
+    pub(crate) fn park(&mut self, lines: &LineConfig) -> bool {
+        if self.buffer.line().is_some() {
+            return false;
+        }
+        let at = self.at();
+        let due = self
+            .unfinished
+            .filter(|(known, _)| *known == at.known && at.known > at.position);
+        let until = due
+            .zip(lines.idle_timeout)
+            .map(|((_, since), timeout)| since + timeout);
+        let is_parked = self
+            .input
+            .followed()
+            .is_some_and(|followed| followed.park(at, until));
+        if is_parked {
+            self.buffer.forget();
+            self.buffer.release();
+        }
+        is_parked
+    }
+
+    /// Closes a file that cannot be read, for longer each time; `first` = it was all right before.
+    pub(crate) fn fail(&mut self, now: Instant, claims: &mut Claims) -> (bool, Duration) {
+        let wait = FIRST_RETRY * (1 << self.failures.min(MOST_DOUBLED));
+        self.failures += 1;
+        let at = self.at();
+        if let Some(followed) = self.input.followed() {
+            followed.fail(at, now + wait, claims);
+        }
+        self.buffer.forget();
+        self.buffer.release();
+        (self.failures == 1, wait)
+    }
+
+    /// The file was read as far as there is something.
+    pub(crate) fn recovered(&mut self) {
+        if self.followed().is_some_and(|followed| followed.open_files() > 0) {
+            self.failures = 0;
+        }
+    }
+
+    /// Gives up all claims, when the stream ends.
+    pub(crate) fn give_up(&mut self, claims: &mut Claims) {
+        if let Some(followed) = self.input.followed() {
+            followed.give_up(claims);
         }
     }
 
@@ -206,13 +259,14 @@ impl Stream {
         }
     }
 
-    fn fill(&mut self, round: &mut Round<'_, '_>) -> Result<Filled, ConnectError> {
+    fn fill(&mut self, round: &mut Round<'_, '_>) -> Result<Filled, Failure> {
         let at = self.at();
         match &mut self.input {
             Input::Followed(followed) => {
                 let mut around = Around {
                     now: round.now,
                     claims: round.claims,
+                    may_open: round.may_open,
                 };
                 followed.fill(at, &mut self.buffer, &mut around)
             }
@@ -235,26 +289,27 @@ impl Stream {
             self.buffer.continue_after(before);
         }
         self.position = position;
-        self.unfinished_since = None;
     }
 
     /// Delivers the last line of a file, whose end is certain, and leaves the file; false = the batch must go first.
-    fn leave(&mut self, round: &mut Round<'_, '_>) -> Result<bool, ConnectError> {
+    fn leave(&mut self, round: &mut Round<'_, '_>) -> Result<bool, Failure> {
         if let Some(line) = self.buffer.unfinished_line() {
             match self.deliver(line, round) {
                 Ok(()) => {}
                 Err(Refused::Full) => return Ok(false),
-                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Failed(error)) => return Err(error.into()),
             }
         }
         if let Some(followed) = self.input.followed() {
             let mut around = Around {
                 now: round.now,
                 claims: round.claims,
+                may_open: round.may_open,
             };
             followed.leave(self.position, &mut around)?;
         }
         self.position = 0;
+        self.unfinished = None;
         self.buffer.continue_after(None);
         Ok(true)
     }
@@ -356,7 +411,12 @@ impl Stream {
         if round.lines.invalid_utf8 != InvalidUtf8::Bytes && cut_character(self.buffer.text(line)) {
             return Ok(Turn::Idle(again_ms));
         }
-        let since = *self.unfinished_since.get_or_insert(round.now);
+        let known = self.at().known;
+        let (_, since) = *self.unfinished.insert(
+            self.unfinished
+                .filter(|(at, _)| *at == known)
+                .unwrap_or((known, round.now)),
+        );
         let left = timeout.saturating_sub(round.now.saturating_duration_since(since));
         if left > Duration::ZERO {
             let left_ms = u64::try_from(left.as_millis())
@@ -364,7 +424,7 @@ impl Stream {
                 .saturating_add(1);
             return Ok(Turn::Idle(earlier(again_ms, Some(left_ms))));
         }
-        self.unfinished_since = None;
+        self.unfinished = None;
         match self.deliver(line, round) {
             Ok(()) | Err(Refused::Full) => Ok(Turn::Full),
             Err(Refused::Failed(error)) => Err(error),

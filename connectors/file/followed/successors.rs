@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use jackfield_api::{ConnectError, LogLevel};
+use jackfield_api::LogLevel;
 
-use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT};
+use super::{Around, At, Filled, Followed, MOST_KNOWN, MOST_NEXT, parking::begin_again};
 use crate::{
     claims::Claims,
-    identity::{FileKey, Fingerprint, Seen},
+    failure::Failure,
+    identity::{FileKey, Fingerprint},
     locate::{Known, copies},
-    reader::{OpenFile, read_head},
+    reader::{OpenFile, is_gzip, read_head},
     resume::{Begin, cannot_open, look_at_name},
     siblings::{Entry, EntryKind, directory_of},
 };
 
 impl Followed {
     /// Opens what has come after the youngest file known, before anybody can delete it.
-    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), Failure> {
         let Some(youngest) = self.next.back().or(self.current.as_ref()) else {
             return Ok(());
         };
@@ -30,7 +31,7 @@ impl Followed {
             .after(around.claims)
             .map_err(|cause| self.cannot_list(&cause))?;
         for entry in after.into_iter().take(MOST_NEXT - self.next.len()) {
-            let Some(file) = entry.open(0)? else {
+            let Some(file) = entry.open(entry.from)? else {
                 // Renamed meanwhile: the rest is found by the next look.
                 return Ok(());
             };
@@ -54,7 +55,7 @@ impl Followed {
         entries.retain(|entry| {
             entry.kind == EntryKind::Named
                 || match &place {
-                    Some(place) => entry.by_age(place).is_gt(),
+                    Some(place) => entry.by_age(place).is_gt() || entry.followed_on(place),
                     None => entry.seen.modified_ns >= modified_ns,
                 }
         });
@@ -63,29 +64,36 @@ impl Followed {
         Ok(after)
     }
 
-    /// Those that are this name's, that nobody reads or has read, and that are no compressed copies of such.
-    fn unread(&self, mut entries: Vec<Entry>, claims: &Claims) -> std::io::Result<Vec<Entry>> {
+    /// Those that are this name's, that nobody reads or has read, and that are no copies of such. The named file is read
+    /// on when something was appended since it was left under whatever name.
+    pub(super) fn unread(&self, mut entries: Vec<Entry>, claims: &Claims) -> std::io::Result<Vec<Entry>> {
         let open = || self.current.iter().chain(&self.next);
         entries.retain(|entry| {
             entry.kind != EntryKind::Other
                 && open().all(|file| file.key != entry.seen.key)
-                && !is_others(claims, self.id, entry)
+                && !claims.is_others(entry.seen.key, Some(self.id))
         });
         let mut known: Vec<_> = self.known.iter().cloned().collect();
         for file in open() {
             known.push(Known {
-                key: file.key,
                 head: file.head_now()?,
                 bytes: file.look()?.size,
             });
         }
         let mut unread = Vec::new();
-        for entry in entries {
-            let mut is_known = false;
-            for known in &known {
-                is_known |= known.is(&entry)?;
+        for mut entry in entries {
+            let head = || read_head(&entry.path).unwrap_or_default();
+            if let Some(left) = claims.finished(entry.seen.key, head) {
+                match left.goes_on(&entry.seen, is_gzip(&entry.path)) {
+                    Some(from) if entry.kind == EntryKind::Named => entry.from = from,
+                    _ => continue,
+                }
             }
-            if !is_known {
+            let mut is_copy = false;
+            for known in &known {
+                is_copy |= known.is(&entry)?;
+            }
+            if !is_copy {
                 unread.push(entry);
             }
         }
@@ -93,10 +101,12 @@ impl Followed {
     }
 
     /// The file lost what it had: goes on in its copy, or else, when its last line is delivered, from its own beginning.
-    pub(super) fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, ConnectError> {
+    pub(super) fn truncated(&mut self, at: At, around: &mut Around<'_>) -> Result<Filled, Failure> {
         let Some(mut old) = self.current.take() else {
             return Ok(Filled::Again(0));
         };
+        // Should the directory be unreadable just now.
+        self.begin = begin_again(&old, at.position);
         let mut found = Vec::new();
         if !old.head.is_empty() {
             let listed = self.name.list();
@@ -147,7 +157,7 @@ impl Followed {
         mut old: OpenFile,
         copy: Option<FileKey>,
         around: &mut Around<'_>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), Failure> {
         let known_ns = old.modified_ns;
         old.rewind().map_err(|cause| cannot_open(&old.path, &cause))?;
         self.next.push_front(old);
@@ -155,7 +165,7 @@ impl Followed {
     }
 
     /// Reads the current file from its beginning, after copies of it that were made since it was seen empty.
-    pub(super) fn first_bytes(&mut self, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(super) fn first_bytes(&mut self, around: &mut Around<'_>) -> Result<(), Failure> {
         if let Some(old) = self.current.take() {
             self.put_next(old, None, around)?;
             self.read_next(LogLevel::Debug, around);
@@ -176,7 +186,7 @@ impl Followed {
         after: Option<FileKey>,
         after_ns: u64,
         around: &mut Around<'_>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), Failure> {
         let Some(next) = self.next.front() else {
             return Ok(());
         };
@@ -215,7 +225,7 @@ impl Followed {
 
     /// Goes on with the next file, or with what the same one has now that it was cut. The current one was delivered up to
     /// `position`.
-    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), ConnectError> {
+    pub(crate) fn leave(&mut self, position: u64, around: &mut Around<'_>) -> Result<(), Failure> {
         let Some(old) = self.current.take() else {
             return Ok(());
         };
@@ -228,10 +238,9 @@ impl Followed {
             self.put_next(old, None, around)?;
         } else {
             let (key, modified_ns) = (old.key, old.modified_ns);
-            around.claims.finish(old.key, Fingerprint::of(&old.head), self.id);
+            around.claims.finish(old.identity(), position, self.id);
             self.begin = Begin::After { modified_ns };
             self.known.push_back(Known {
-                key: old.key,
                 head: old.head,
                 bytes: position,
             });
@@ -244,22 +253,8 @@ impl Followed {
         Ok(())
     }
 
-    /// Whether the open file has no name in the directory any more.
-    pub(super) fn has_left_directory(&self, seen: &Seen) -> Result<bool, ConnectError> {
-        let listed = self.name.list();
-        let entries = listed.map_err(|cause| self.cannot_list(&cause))?;
-        Ok(seen.links == 0 || entries.iter().all(|entry| entry.seen.key != seen.key))
-    }
-
-    fn cannot_list(&self, cause: &std::io::Error) -> ConnectError {
+    fn cannot_list(&self, cause: &std::io::Error) -> Failure {
         let directory: &Path = directory_of(&self.name.path);
         cannot_open(directory, cause)
     }
-}
-
-/// Whether another stream reads the file or has read it.
-pub(super) fn is_others(claims: &Claims, id: crate::claims::StreamId, entry: &Entry) -> bool {
-    claims.is_others(entry.seen.key, Some(id), || {
-        read_head(&entry.path).unwrap_or_default()
-    })
 }

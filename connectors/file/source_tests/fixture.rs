@@ -113,6 +113,19 @@ impl Fixture {
         self
     }
 
+    /// Returns when a file created from now on has another time of creation than all there are.
+    pub(super) fn next_tick(&self) -> &Self {
+        let created = |name| {
+            let path = self.directory.path().with_extension(name);
+            let file = fs::File::create(&path).unwrap();
+            fs::remove_file(path).unwrap();
+            file.metadata().unwrap().created().unwrap()
+        };
+        let before = created("before");
+        while created("after") == before {}
+        self
+    }
+
     /// Makes the files look as if they were last written one after the other, long ago, these seconds apart.
     pub(super) fn written_in_order(&self, names: &[&str]) -> &Self {
         for (seconds, name) in (0..).step_by(3_600).zip(names) {
@@ -132,6 +145,33 @@ impl Fixture {
     pub(super) fn start(mut self) -> Self {
         self.try_start().unwrap();
         self
+    }
+
+    /// Closes all open files as when there are too many.
+    pub(super) fn park_all(&mut self) {
+        self.park();
+        assert_eq!(self.open_files(), 0);
+    }
+
+    /// Closes those open files that can be.
+    pub(super) fn park(&mut self) {
+        let config = Config::resolve(&FileStreamSource::config_def(), self.settings.clone()).unwrap();
+        let lines = crate::source_config::SourceConfig::read(&config).unwrap().lines;
+        let source = self.source.as_mut().unwrap();
+        for stream in &mut source.streams {
+            if stream.park(&lines) {
+                source.open_files = source.open_files.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Files that are open.
+    pub(super) fn open_files(&self) -> usize {
+        let streams = &self.source.as_ref().unwrap().streams;
+        let followed = streams
+            .iter()
+            .map(|stream| stream.followed().unwrap().open_files());
+        followed.sum()
     }
 
     /// Ends the task; what it delivered is committed.

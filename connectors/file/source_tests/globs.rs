@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jackfield_api::{Config, Connector};
 
-use super::fixture::{Fixture, LIMITS};
+use super::fixture::{Fixture, LIMITS, LONG_MS};
 use crate::FileStreamSource;
 
 #[test]
@@ -99,8 +99,66 @@ fn compressed_files_are_read_to_their_end() {
 }
 
 #[test]
-fn a_damaged_compressed_file_is_a_clear_error() {
+fn a_compressed_file_that_was_empty_when_it_was_found_is_known_again() {
     let mut fixture = Fixture::glob("*.gz");
+    fixture.append_to("x.gz", "");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[]);
+    fixture.gzip("x.gz", "a\nb\n");
+    fixture.expect_by_file(&[("x.gz", &["a", "b"])]);
+    fixture.restart();
+    fixture.expect_by_file(&[]);
+    assert_eq!(fixture.warnings("is not found again"), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_keep_others_from_being_read() {
+    let mut fixture = Fixture::glob("*");
+    let whole = super::fixture::gzip("x\n");
+    let mut damaged = whole.clone();
+    // The checksum: what is before can be read.
+    damaged[whole.len() - 8] ^= 1;
+    fixture
+        .append_to("bad.gz", "no gzip at all, but long enough")
+        .append_to("damaged.gz", damaged)
+        .append_to("good.log", "good\n");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("damaged.gz", &["x"]), ("good.log", &["good"])]);
+    assert_eq!(fixture.warnings("bad.gz at byte 0: invalid gzip header"), 1);
+    assert_eq!(
+        fixture.warnings("damaged.gz at byte 2"),
+        1,
+        "{:?}",
+        fixture.host.lines()
+    );
+    assert_eq!(fixture.warnings("or exclude it from glob"), 2);
+    let lag = fixture.host.lag().unwrap();
+    assert!(lag.bytes > 30 && lag.files == 2, "{lag:?}");
+    // Both are repaired.
+    fixture
+        .overwrite("bad.gz", super::fixture::gzip("repaired\n"))
+        .overwrite("damaged.gz", [&whole[..], &super::fixture::gzip("y\n")].concat());
+    fixture.expect_by_file(&[("bad.gz", &["repaired"]), ("damaged.gz", &["y"])]);
+    assert_eq!(fixture.host.lag().unwrap().bytes, 0);
+}
+
+#[test]
+fn what_follows_compressed_data_and_is_none_is_passed_over() {
+    let mut fixture = Fixture::glob("*.gz");
+    fixture
+        .gzip("a.gz", "one\n")
+        .gzip("a.gz", "two\n")
+        .append_to("a.gz", "not compressed");
+    fixture = fixture.start();
+    fixture.expect_by_file(&[("a.gz", &["one", "two"])]);
+    assert_eq!(fixture.warnings("behind its compressed data"), 1);
+}
+
+#[test]
+fn a_damaged_compressed_file_is_a_clear_error() {
+    let mut fixture = Fixture::new();
+    let file = fixture.path("bad.gz").to_str().unwrap().to_owned();
+    fixture = fixture.with("file", &file);
     fixture.append_to("bad.gz", "no gzip at all, but long enough");
     fixture = fixture.start();
     let error = fixture.error();
@@ -159,14 +217,7 @@ fn more_files_than_may_be_open_are_all_followed() {
     }
     fixture = fixture.start();
     assert_eq!(fixture.everything().len(), 600);
-    let open = |fixture: &Fixture| {
-        let streams = &fixture.source.as_ref().unwrap().streams;
-        streams
-            .iter()
-            .map(|stream| stream.followed().unwrap().open_files())
-            .sum::<usize>()
-    };
-    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+    assert!(fixture.open_files() <= 256, "{} files open", fixture.open_files());
     for number in 0..600 {
         let name = format!("f{number:03}");
         fixture.append_to(&name, "more\n");
@@ -180,7 +231,7 @@ fn more_files_than_may_be_open_are_all_followed() {
     assert_eq!(found.iter().filter(|(text, _)| text == "more").count(), 600);
     assert_eq!(found.iter().filter(|(text, _)| text == "new").count(), 300);
     assert_eq!(found.len(), 900);
-    assert!(open(&fixture) <= 256, "{} files open", open(&fixture));
+    assert!(fixture.open_files() <= 256, "{} files open", fixture.open_files());
 }
 
 #[test]
@@ -191,9 +242,51 @@ fn files_that_go_are_closed_and_forgotten() {
     fixture.everything();
     fixture.remove("a.log").rename("b.log", "done/b.log");
     fixture.everything();
-    assert!(fixture.source.as_ref().unwrap().streams.is_empty());
+    let source = fixture.source.as_ref().unwrap();
+    assert!(source.streams.is_empty() && source.followed_names() == 0);
     fixture.append_to("a.log", "again, with its own inode and head\n");
     fixture.expect_by_file(&[("a.log", &["again, with its own inode and head"])]);
+}
+
+#[test]
+fn a_new_file_with_the_inode_and_content_of_a_deleted_one_is_read() {
+    let mut fixture = Fixture::glob("*.flag").start();
+    for name in ["1.flag", "2.flag", "3.flag", "1.flag"] {
+        fixture.append_to(name, "done\n");
+        fixture.expect_by_file(&[(name, &["done"])]);
+        fixture.remove(name).next_tick();
+        fixture.expect_by_file(&[]);
+    }
+}
+
+#[test]
+fn a_file_that_comes_back_is_read_on() {
+    let mut fixture = Fixture::glob("*.log").start();
+    std::fs::create_dir(fixture.path("kept")).unwrap();
+    fixture.append_to("a.log", "one\n");
+    fixture.expect_by_file(&[("a.log", &["one"])]);
+    for (name, line) in [("a.log", "two"), ("b.log", "three")] {
+        fixture.rename("a.log", "kept/a.log");
+        fixture.expect_by_file(&[]);
+        fixture.rename("kept/a.log", name);
+        fixture.expect_by_file(&[]);
+        fixture.append_to(name, format!("{line}\n"));
+        fixture.expect_by_file(&[(name, &[line])]);
+    }
+}
+
+#[test]
+fn an_ended_file_takes_no_others_turn() {
+    let mut fixture = Fixture::glob("*.log").start();
+    fixture.append_to("a.log", "a\n").append_to("b.log", "b\n");
+    fixture.expect_by_file(&[("a.log", &["a"]), ("b.log", &["b"])]);
+    fixture.remove("a.log");
+    fixture.drain();
+    fixture.append_to("b.log", "b2\n");
+    fixture.wait(LONG_MS);
+    // The file that has ended comes first.
+    fixture.source.as_mut().unwrap().turn = 0;
+    assert_eq!(fixture.poll_with(LIMITS).unwrap().1, [("b2".to_owned(), 5)]);
 }
 
 #[test]
@@ -206,11 +299,20 @@ fn directories_are_watched() {
     assert_eq!(fixture.drain().1, Some(10_000), "and looked at now and then");
     fixture.append_to("a.log", "a\n");
     fixture.expect_by_file(&[("a.log", &["a"])]);
-    let file = fixture.path("a.log").to_str().unwrap().to_owned();
-    assert_eq!(fixture.host.watched()[1], file);
+    assert_eq!(fixture.host.watched().len(), 1, "its directory is watched");
+    fixture.append_to("b", "b\n");
+    let (link, target) = (fixture.path("link.log"), fixture.path("b"));
+    std::os::unix::fs::symlink(target, &link).unwrap();
+    fixture.expect_by_file(&[("link.log", &["b"])]);
+    assert_eq!(fixture.host.watched()[1..], [link.to_str().unwrap().to_owned()]);
     let mut missing = Fixture::glob("nothing/*.log").start();
     assert_eq!(missing.drain().1, Some(1_000), "what is not there is looked for");
     assert_eq!(missing.warnings("no directory of glob is there"), 1);
+    missing.host.set_watches(true);
+    std::fs::create_dir(missing.path("nothing")).unwrap();
+    assert_eq!(missing.drain().1, Some(10_000), "until it is there");
+    fixture = Fixture::glob("*.log").start();
+    assert_eq!(fixture.warnings("no file matches glob"), 1);
 }
 
 #[test]

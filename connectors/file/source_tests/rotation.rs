@@ -44,6 +44,58 @@ fn the_wait_for_late_lines_is_told_to_a_host_that_watches() {
 }
 
 #[test]
+fn a_file_that_was_quiet_before_its_rotation_is_waited_for_as_well() {
+    let mut fixture = Fixture::new().start();
+    fixture.append("one\n").written_in_order(&["in.txt"]);
+    fixture.expect(&[("one", 4)]);
+    fixture.rename("in.txt", "in.txt.1").append("");
+    fixture.expect(&[]);
+    // The writer opens its file anew only some time after the rename.
+    fixture.wait(4_000);
+    fixture.append_to("in.txt.1", "late\n");
+    fixture.expect(&[("late", 9)]);
+    fixture.append("new\n");
+    fixture.expect_everything(&["new"]);
+}
+
+#[test]
+fn a_rotation_that_was_over_long_ago_is_not_waited_for() {
+    let mut fixture = Fixture::new().start();
+    fixture.append("one\n");
+    fixture.expect(&[("one", 4)]);
+    fixture.stop();
+    fixture.rename("in.txt", "in.txt.1").append("new\n");
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
+    let file = std::fs::File::options().append(true).open(fixture.path("in.txt"));
+    file.unwrap().set_modified(later).unwrap();
+    fixture.try_start().unwrap();
+    fixture.expect(&[("new", 4)]);
+}
+
+#[test]
+fn a_file_is_new_each_time_it_is_created_whatever_its_inode_and_content() {
+    let mut fixture = Fixture::new().start();
+    for _ in 0..4 {
+        fixture.append("up\n");
+        fixture.expect_everything(&["up"]);
+        fixture.remove("in.txt").next_tick();
+    }
+}
+
+#[test]
+fn a_file_that_gets_its_name_back_goes_on_where_it_was_left() {
+    let mut fixture = Fixture::new().start();
+    fixture.append("one\n");
+    fixture.expect(&[("one", 4)]);
+    fixture.rename("in.txt", "in.txt.bak").append("between\n");
+    fixture.expect_everything(&["between"]);
+    fixture.rename("in.txt.bak", "in.txt");
+    fixture.expect_everything(&[]);
+    fixture.append("two\n");
+    fixture.expect_everything(&["two"]);
+}
+
+#[test]
 fn without_a_new_file_the_renamed_one_is_followed_on() {
     let mut fixture = Fixture::new().start();
     fixture.append("one\n");

@@ -1,6 +1,6 @@
 //! What happened to the file while nobody read it.
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, LONG_MS};
 
 /// A source that read `one` and `two` of `in.txt`, which goes on with `three`, and was stopped.
 fn stopped() -> Fixture {
@@ -64,6 +64,7 @@ fn every_stop_in_a_chain_of_rotations_resumes_where_it_was() {
             .rename("later", "in.txt");
         while found.len() < stop_after {
             found.extend(fixture.poll_with(super::fixture::LIMITS).unwrap().1);
+            fixture.wait(LONG_MS);
         }
         fixture.restart();
         found.extend(fixture.everything());
@@ -73,6 +74,36 @@ fn every_stop_in_a_chain_of_rotations_resumes_where_it_was() {
             ["a1", "a2", "b1", "b2", "c1", "c2"],
             "stopped after {stop_after}"
         );
+    }
+}
+
+#[test]
+fn a_rotated_file_that_was_written_after_a_younger_one_is_finished_first() {
+    let mut fixture = stopped();
+    fixture.rename("in.txt", "in.txt.2").next_tick();
+    fixture.append_to("in.txt.1", "four\n").append("five\n");
+    // Not part of the chain: what has higher numbers is older.
+    fixture.append_to("in.txt.3", "older\n");
+    fixture.written_in_order(&["in.txt.3", "in.txt.1", "in.txt.2", "in.txt"]);
+    resumes_with(&mut fixture, &["three", "four", "five"]);
+}
+
+#[test]
+fn a_link_into_another_directory_is_followed_to_rotated_files_there() {
+    let mut fixture = Fixture::new();
+    std::fs::create_dir(fixture.path("pod")).unwrap();
+    fixture.append_to("pod/0.log", "one\n");
+    std::os::unix::fs::symlink(fixture.path("pod/0.log"), fixture.path("in.txt")).unwrap();
+    fixture = fixture.start();
+    fixture.expect(&[("one", 4)]);
+    for (rotated, line, new) in [("21", "two", "three"), ("22", "four", "five")] {
+        fixture.stop();
+        fixture
+            .append_to("pod/0.log", format!("{line}\n"))
+            .rename("pod/0.log", &format!("pod/0.log.202611{rotated}"))
+            .append_to("pod/0.log", format!("{new}\n"));
+        fixture.try_start().unwrap();
+        fixture.expect_everything(&[line, new]);
     }
 }
 
@@ -112,6 +143,32 @@ fn members_of_a_compressed_file_are_all_read() {
     fixture.remove("in.txt").append("new\n");
     fixture.written_in_order(&["in.txt.1.gz", "in.txt"]);
     resumes_with(&mut fixture, &["three", "four", "new"]);
+}
+
+#[test]
+fn a_compressed_file_is_finished_also_when_a_new_file_has_its_originals_name() {
+    for new in ["", "new\n"] {
+        let mut fixture = stopped();
+        fixture.gzip("in.txt.gz", "one\ntwo\nthree\n").remove("in.txt");
+        fixture.append(new);
+        fixture.try_start().unwrap();
+        fixture.expect_everything(&["three"].into_iter().chain(new.lines()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_compressed_file_is_resumed_beside_its_original() {
+    let mut fixture = Fixture::new().with("batch.size", "1");
+    let file = fixture.path("in.txt.gz").to_str().unwrap().to_owned();
+    fixture = fixture.with("file", &file);
+    fixture.append("one\ntwo\n").gzip("in.txt.gz", "one\ntwo\n");
+    fixture = fixture.start();
+    let (_, first) = fixture.poll_with(super::fixture::LIMITS).unwrap();
+    assert_eq!(first, [("one".to_owned(), 4)]);
+    // Other content, so that only the named file has the rest.
+    fixture.overwrite("in.txt", "one\nelse\n");
+    fixture.restart();
+    fixture.expect_everything(&["two"]);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn without_a_copy_reading_begins_anew_with_a_warning() {
         // Another file's head.
         fixture
             .append_to("in.txt.1", "something else\n")
+            .written_in_order(&["in.txt.1"])
             .overwrite("in.txt", after);
         fixture.expect_everything(&["half", after.trim_end()]);
         assert_eq!(
