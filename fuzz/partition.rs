@@ -260,7 +260,10 @@ fn read_all(log: &PartitionLog, missing: Option<Range<i64>>) -> i64 {
             Ok(fetched) => fetched,
             Err(error) => {
                 let Some(missing) = &missing else { return next };
-                assert!(missing.contains(&next), "offset {next} of a recovered log: {error}");
+                assert!(
+                    missing.contains(&next),
+                    "offset {next} of a recovered log: {error}"
+                );
                 next += 1;
                 continue;
             }

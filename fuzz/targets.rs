@@ -233,6 +233,10 @@ macro_rules! for_each_request {
             Api::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
             Api::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
             Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
+            Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
+            Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),
+            Api::DeleteGroups => $function::<messages::DeleteGroupsRequest>($($argument),*),
+            Api::OffsetDelete => $function::<messages::OffsetDeleteRequest>($($argument),*),
             Api::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
             _ => $other,
         }

@@ -13,9 +13,9 @@ use crate::{
     api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_topics, delete_topics, describe_cluster, describe_configs, fetch, find_coordinator, heartbeat,
-    init_producer_id, join_group, leave_group, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_fetch, produce, sync_group,
+    create_topics, delete_groups, delete_topics, describe_cluster, describe_configs, describe_groups, fetch,
+    find_coordinator, heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -174,6 +174,10 @@ pub(crate) fn run(client: Client, mut request: Request) -> Pending {
             | Api::LeaveGroup
             | Api::OffsetCommit
             | Api::OffsetFetch
+            | Api::DescribeGroups
+            | Api::ListGroups
+            | Api::DeleteGroups
+            | Api::OffsetDelete
             | Api::FindCoordinator => run_group(&client, &mut request).await?,
             _ => run_admin(&client, &mut request).await?,
         };
@@ -208,6 +212,16 @@ async fn run_group(client: &Client, request: &mut Request) -> Result<Response, R
         }
         Api::OffsetCommit => {
             let answer = offset_commit::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::DescribeGroups => {
+            let answer = describe_groups::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::ListGroups => encode(&list_groups::handle(groups, decode(request)?).await, request),
+        Api::DeleteGroups => encode(&delete_groups::handle(groups, decode(request)?).await, request),
+        Api::OffsetDelete => {
+            let answer = offset_delete::handle(&client.core, decode(request)?).await;
             encode(&answer, request)
         }
         _ => {

@@ -1,6 +1,7 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
 mod durability;
+mod groups;
 mod harness;
 mod hostile;
 mod produce_fetch;

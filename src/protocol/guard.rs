@@ -113,6 +113,10 @@ const SYNC_GROUP: &[Field] = &[
     since(Text, 5),
     always(Structs(&[always(Text), always(Blob)])),
 ];
+const DESCRIBE_GROUPS: &[Field] = &[always(Values(&Text)), since(Fixed(1), 3)];
+const LIST_GROUPS: &[Field] = &[since(Values(&Text), 4), since(Values(&Text), 5)];
+const DELETE_GROUPS: &[Field] = &[always(Values(&Text))];
+const OFFSET_DELETE: &[Field] = &[always(Text), always(Structs(TOPIC_PARTITIONS))];
 const API_VERSIONS: &[Field] = &[since(Text, 3), since(Text, 3)];
 const CREATE_TOPICS: &[Field] = &[
     always(Structs(&[
@@ -157,6 +161,10 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::Heartbeat => HEARTBEAT,
         Api::LeaveGroup => LEAVE_GROUP,
         Api::SyncGroup => SYNC_GROUP,
+        Api::DescribeGroups => DESCRIBE_GROUPS,
+        Api::ListGroups => LIST_GROUPS,
+        Api::DeleteGroups => DELETE_GROUPS,
+        Api::OffsetDelete => OFFSET_DELETE,
         Api::ApiVersions => API_VERSIONS,
         Api::CreateTopics => CREATE_TOPICS,
         Api::DeleteTopics => DELETE_TOPICS,
@@ -238,7 +246,8 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
+            DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
+            OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
         )

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
-    JoinGroupRequest, LeaveGroupRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId,
+    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
     join_group_request::JoinGroupRequestProtocol,
@@ -14,6 +15,7 @@ use kafka_protocol::messages::{
     list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
     metadata_request::MetadataRequestTopic,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics},
     sync_group_request::SyncGroupRequestAssignment,
 };
@@ -72,6 +74,9 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
             membership(client, api, version).await
+        }
+        Api::DescribeGroups | Api::ListGroups | Api::DeleteGroups | Api::OffsetDelete => {
+            groups(client, api, version).await
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,
@@ -299,6 +304,42 @@ async fn membership(client: &mut Client, api: Api, version: i16) {
         .call(of(Api::LeaveGroup), &leave.with_group_id(group))
         .await;
     assert_eq!(left.error_code, 0);
+}
+
+/// A group of offsets only: listed, described, emptied and deleted; the API under test in `version`.
+async fn groups(client: &mut Client, api: Api, version: i16) {
+    let of = |other: Api| {
+        if other == api {
+            version
+        } else {
+            *versions(other).end()
+        }
+    };
+    client.call(9, &commit_request(1)).await;
+    let listed = client
+        .call(of(Api::ListGroups), &ListGroupsRequest::default())
+        .await;
+    assert_eq!(listed.error_code, 0);
+    assert!(listed.groups.iter().any(|group| *group.group_id == *"offsets"));
+    let group = GroupId(text("offsets"));
+    let describe = DescribeGroupsRequest::default().with_groups(vec![group.clone()]);
+    let described = client.call(of(Api::DescribeGroups), &describe).await;
+    let found = &described.groups[0];
+    assert_eq!((found.error_code, found.group_state.as_str()), (0, "Empty"));
+    let topic = OffsetDeleteRequestTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![OffsetDeleteRequestPartition::default()]);
+    let request = OffsetDeleteRequest::default()
+        .with_group_id(group.clone())
+        .with_topics(vec![topic]);
+    let emptied = client.call(of(Api::OffsetDelete), &request).await;
+    assert_eq!(
+        (emptied.error_code, emptied.topics[0].partitions[0].error_code),
+        (0, 0)
+    );
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![group]);
+    let deleted = client.call(of(Api::DeleteGroups), &delete).await;
+    assert_eq!(deleted.results[0].error_code, 0, "version {version}");
 }
 
 fn commit_request(offset: i64) -> OffsetCommitRequest {
