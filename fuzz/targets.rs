@@ -233,10 +233,16 @@ macro_rules! for_each_request {
             Api::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
             Api::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
             Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
+            Api::OffsetForLeaderEpoch => $function::<messages::OffsetForLeaderEpochRequest>($($argument),*),
+            Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
+            Api::DescribeProducers => $function::<messages::DescribeProducersRequest>($($argument),*),
             Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
             Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),
             Api::DeleteGroups => $function::<messages::DeleteGroupsRequest>($($argument),*),
             Api::OffsetDelete => $function::<messages::OffsetDeleteRequest>($($argument),*),
+            Api::ListPartitionReassignments => {
+                $function::<messages::ListPartitionReassignmentsRequest>($($argument),*)
+            }
             Api::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
             _ => $other,
         }

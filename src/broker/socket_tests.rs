@@ -1,5 +1,6 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
+mod admin;
 mod durability;
 mod groups;
 mod harness;

@@ -140,6 +140,15 @@ const INIT_PRODUCER_ID: &[Field] = &[
     since(Fixed(8), 3),
     since(Fixed(2), 3),
 ];
+const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[
+    since(Fixed(4), 3),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(Fixed(4)), always(Fixed(4))])),
+    ])),
+];
+const DESCRIBE_LOG_DIRS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
+const DESCRIBE_PRODUCERS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CONFIGS: &[Field] = &[
     always(Structs(&[always(Fixed(1)), always(Text), always(Values(&Text))])),
     since(Fixed(1), 1),
@@ -169,7 +178,10 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::CreateTopics => CREATE_TOPICS,
         Api::DeleteTopics => DELETE_TOPICS,
         Api::InitProducerId => INIT_PRODUCER_ID,
+        Api::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
+        Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
+        Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
     })
@@ -246,7 +258,8 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
+            OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
+            DescribeProducers => DescribeProducersRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,

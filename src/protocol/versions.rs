@@ -21,11 +21,14 @@ pub enum Api {
     CreateTopics,
     DeleteTopics,
     InitProducerId,
+    OffsetForLeaderEpoch,
     DescribeConfigs,
+    DescribeLogDirs,
     DeleteGroups,
     ListPartitionReassignments,
     OffsetDelete,
     DescribeCluster,
+    DescribeProducers,
 }
 
 /// Versions of one API.
@@ -58,7 +61,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 22] = [
+pub const SUPPORTED: [Support; 25] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 17, 12),
     support(Api::ListOffsets, 2, 1, 9, 6),
@@ -76,11 +79,14 @@ pub const SUPPORTED: [Support; 22] = [
     support(Api::CreateTopics, 19, 2, 7, 5),
     support(Api::DeleteTopics, 20, 1, 6, 4),
     support(Api::InitProducerId, 22, 0, 5, 2),
+    support(Api::OffsetForLeaderEpoch, 23, 2, 4, 4),
     support(Api::DescribeConfigs, 32, 1, 4, 4),
+    support(Api::DescribeLogDirs, 35, 1, 4, 2),
     support(Api::DeleteGroups, 42, 0, 2, 2),
     support(Api::ListPartitionReassignments, 46, 0, 0, 0),
     support(Api::OffsetDelete, 47, 0, 0, NEVER),
     support(Api::DescribeCluster, 60, 0, 2, 0),
+    support(Api::DescribeProducers, 61, 0, 0, 0),
 ];
 
 /// The row of an API key; `None` when it is not served.

@@ -116,7 +116,10 @@ async fn groups_are_listed_by_state_and_type() {
     );
     sync(&mut client, "members", &joined).await;
     let members = row("members", "consumer", "Stable");
-    assert_eq!(list(&mut client, &["STABLE"], &[]).await, [members.clone()]);
+    assert_eq!(
+        list(&mut client, &["STABLE"], &[]).await,
+        std::slice::from_ref(&members)
+    );
     assert_eq!(
         list(&mut client, &["empty", "dead"], &["Classic"]).await,
         [offsets]

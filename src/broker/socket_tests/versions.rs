@@ -4,12 +4,14 @@ use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
+    describe_producers_request::TopicRequest,
     join_group_request::JoinGroupRequestProtocol,
     leave_group_request::MemberIdentity,
     list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
@@ -17,6 +19,7 @@ use kafka_protocol::messages::{
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
     offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics},
+    offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     sync_group_request::SyncGroupRequestAssignment,
 };
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
@@ -70,6 +73,9 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
                 ),
                 (0, 1, 1)
             );
+        }
+        Api::OffsetForLeaderEpoch | Api::DescribeLogDirs | Api::DescribeProducers => {
+            describe_logs(client, api, version).await
         }
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
@@ -304,6 +310,37 @@ async fn membership(client: &mut Client, api: Api, version: i16) {
         .call(of(Api::LeaveGroup), &leave.with_group_id(group))
         .await;
     assert_eq!(left.error_code, 0);
+}
+
+async fn describe_logs(client: &mut Client, api: Api, version: i16) {
+    match api {
+        Api::OffsetForLeaderEpoch => {
+            let partition = OffsetForLeaderPartition::default().with_current_leader_epoch(-1);
+            let topic = OffsetForLeaderTopic::default()
+                .with_topic(topic_name("t"))
+                .with_partitions(vec![partition]);
+            let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            let found = &response.topics[0].partitions[0];
+            assert_eq!((found.error_code, found.leader_epoch), (0, 0));
+            assert!(found.end_offset >= 2);
+        }
+        Api::DescribeLogDirs => {
+            let response = client
+                .call(version, &DescribeLogDirsRequest::default().with_topics(None))
+                .await;
+            let topics = &response.results[0].topics;
+            assert!(topics.iter().any(|topic| topic.name == topic_name("t")));
+        }
+        _ => {
+            let topic = TopicRequest::default()
+                .with_name(topic_name("t"))
+                .with_partition_indexes(vec![0]);
+            let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            assert_eq!(response.topics[0].partitions[0].error_code, 0);
+        }
+    }
 }
 
 /// A group of offsets only: listed, described, emptied and deleted; the API under test in `version`.

@@ -4,6 +4,7 @@ mod appending;
 mod bounded;
 mod commits;
 mod damage;
+mod describe;
 mod faults;
 mod golden;
 mod hostile;

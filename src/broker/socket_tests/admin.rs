@@ -1,0 +1,114 @@
+//! What administrators ask about logs: directories, producers, epochs.
+
+use jackfield_protocol::records::{Compression, RecordBatchBuilder};
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        DescribeLogDirsRequest, DescribeProducersRequest, OffsetForLeaderEpochRequest,
+        describe_log_dirs_request::DescribableLogDirTopic,
+        describe_producers_request::TopicRequest,
+        offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
+    },
+};
+
+use super::harness::{Server, batch, produce_request, produced, topic_name};
+
+#[tokio::test]
+async fn log_directories_are_described_with_their_partitions_and_room() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 2, &[]).await;
+    client.create_topic("u", 1, &[]).await;
+    let one = batch(&["a"]);
+    let bytes = i64::try_from(one.len()).unwrap();
+    client.produce("t", 1, one).await;
+    let all = client
+        .call(4, &DescribeLogDirsRequest::default().with_topics(None))
+        .await;
+    let directory = &all.results[0];
+    assert_eq!(all.results.len(), 1);
+    assert_eq!(*directory.log_dir, *server.dir.path().to_str().unwrap());
+    assert!(directory.usable_bytes > 0 && directory.usable_bytes <= directory.total_bytes);
+    let sizes: Vec<_> = directory
+        .topics
+        .iter()
+        .flat_map(|topic| {
+            let size = |partition: &kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsPartition| {
+                assert_eq!((partition.offset_lag, partition.is_future_key), (0, false));
+                (topic.name.to_string(), partition.partition_index, partition.partition_size)
+            };
+            topic.partitions.iter().map(size).collect::<Vec<_>>()
+        })
+        .collect();
+    let row = |topic: &str, partition, size| (topic.to_owned(), partition, size);
+    assert_eq!(sizes, [row("t", 0, 0), row("t", 1, bytes), row("u", 0, 0)]);
+    // Some partitions only; what does not exist is left out.
+    let asked = |topic: &str, partitions: &[i32]| {
+        DescribableLogDirTopic::default()
+            .with_topic(topic_name(topic))
+            .with_partitions(partitions.to_vec())
+    };
+    let request =
+        DescribeLogDirsRequest::default().with_topics(Some(vec![asked("t", &[1, 7]), asked("x", &[0])]));
+    let some = client.call(4, &request).await;
+    let topics = &some.results[0].topics;
+    assert_eq!((topics.len(), topics[0].partitions.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn producers_are_described() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut builder = RecordBatchBuilder::new(Compression::None);
+    builder.push(5_000, None, Some(b"a"), &[]);
+    builder.push(6_000, None, Some(b"b"), &[]);
+    builder.producer(77, 3, 0);
+    let answer = client
+        .call(9, &produce_request("t", 0, -1, builder.finish().freeze()))
+        .await;
+    assert_eq!(produced(&answer).0, 0);
+    let topic = TopicRequest::default()
+        .with_name(topic_name("t"))
+        .with_partition_indexes(vec![0, 1]);
+    let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+    let described = client.call(0, &request).await;
+    let partitions = &described.topics[0].partitions;
+    let producer = &partitions[0].active_producers[0];
+    assert_eq!(producer.producer_id.0, 77);
+    assert_eq!((producer.producer_epoch, producer.last_sequence), (3, 1));
+    assert_eq!(
+        (producer.last_timestamp, producer.current_txn_start_offset),
+        (6_000, -1)
+    );
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    assert_eq!(partitions[1].error_code, unknown);
+}
+
+#[tokio::test]
+async fn the_end_of_an_epoch_is_told_to_who_knows_the_current_one() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&["a", "b"])).await;
+    for (partition, current, epoch, expected) in [
+        (0, -1, 0, (0, 0, 2)),
+        (0, 0, 0, (0, 0, 2)),
+        (0, 0, 1, (0, -1, -1)),
+        (0, -1, -1, (0, -1, -1)),
+        (0, 1, 0, (ResponseError::UnknownLeaderEpoch.code(), -1, -1)),
+        (1, -1, 0, (ResponseError::UnknownTopicOrPartition.code(), -1, -1)),
+    ] {
+        let partition = OffsetForLeaderPartition::default()
+            .with_partition(partition)
+            .with_current_leader_epoch(current)
+            .with_leader_epoch(epoch);
+        let topic = OffsetForLeaderTopic::default()
+            .with_topic(topic_name("t"))
+            .with_partitions(vec![partition]);
+        let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+        let response = client.call(4, &request).await;
+        let found = &response.topics[0].partitions[0];
+        assert_eq!((found.error_code, found.leader_epoch, found.end_offset), expected);
+    }
+}
