@@ -231,6 +231,7 @@ macro_rules! for_each_request {
             Api::ApiVersions => $function::<messages::ApiVersionsRequest>($($argument),*),
             Api::CreateTopics => $function::<messages::CreateTopicsRequest>($($argument),*),
             Api::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
+            Api::DeleteRecords => $function::<messages::DeleteRecordsRequest>($($argument),*),
             Api::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
             Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
             Api::OffsetForLeaderEpoch => $function::<messages::OffsetForLeaderEpochRequest>($($argument),*),

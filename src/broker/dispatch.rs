@@ -13,10 +13,10 @@ use crate::{
     api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_topics, delete_groups, delete_topics, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_producers, fetch, find_coordinator, heartbeat, init_producer_id, join_group,
-    leave_group, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    create_topics, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, fetch, find_coordinator, heartbeat,
+    init_producer_id, join_group, leave_group, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -248,6 +248,7 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             encode(&answer, request)
         }
         Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), request),
+        Api::DeleteRecords => encode(&delete_records::handle(core, decode(request)?), request),
         Api::OffsetForLeaderEpoch => {
             encode(&offset_for_leader_epoch::handle(core, decode(request)?), request)
         }

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;

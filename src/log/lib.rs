@@ -11,6 +11,7 @@ mod commit;
 mod config;
 mod copies;
 mod creation;
+mod delete_records;
 mod describe;
 mod epochs;
 mod errors;

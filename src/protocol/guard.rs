@@ -134,6 +134,13 @@ const DELETE_TOPICS: &[Field] = &[
     Field(Values(&Text), 0, 5),
     always(Fixed(4)),
 ];
+const DELETE_RECORDS: &[Field] = &[
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(Fixed(8))])),
+    ])),
+    always(Fixed(4)),
+];
 const INIT_PRODUCER_ID: &[Field] = &[
     always(Text),
     always(Fixed(4)),
@@ -177,6 +184,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::ApiVersions => API_VERSIONS,
         Api::CreateTopics => CREATE_TOPICS,
         Api::DeleteTopics => DELETE_TOPICS,
+        Api::DeleteRecords => DELETE_RECORDS,
         Api::InitProducerId => INIT_PRODUCER_ID,
         Api::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
@@ -258,7 +266,7 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
+            DeleteRecords => DeleteRecordsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
             DescribeProducers => DescribeProducersRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,

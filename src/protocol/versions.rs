@@ -20,6 +20,7 @@ pub enum Api {
     ApiVersions,
     CreateTopics,
     DeleteTopics,
+    DeleteRecords,
     InitProducerId,
     OffsetForLeaderEpoch,
     DescribeConfigs,
@@ -61,7 +62,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 25] = [
+pub const SUPPORTED: [Support; 26] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 17, 12),
     support(Api::ListOffsets, 2, 1, 9, 6),
@@ -78,6 +79,7 @@ pub const SUPPORTED: [Support; 25] = [
     support(Api::ApiVersions, 18, 0, 4, 3),
     support(Api::CreateTopics, 19, 2, 7, 5),
     support(Api::DeleteTopics, 20, 1, 6, 4),
+    support(Api::DeleteRecords, 21, 0, 2, 2),
     support(Api::InitProducerId, 22, 0, 5, 2),
     support(Api::OffsetForLeaderEpoch, 23, 2, 4, 4),
     support(Api::DescribeConfigs, 32, 1, 4, 4),

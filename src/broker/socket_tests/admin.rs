@@ -4,14 +4,16 @@ use jackfield_protocol::records::{Compression, RecordBatchBuilder};
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        DescribeLogDirsRequest, DescribeProducersRequest, OffsetForLeaderEpochRequest,
+        DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest, FetchRequest,
+        OffsetForLeaderEpochRequest,
+        delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
         describe_log_dirs_request::DescribableLogDirTopic,
         describe_producers_request::TopicRequest,
         offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     },
 };
 
-use super::harness::{Server, batch, produce_request, produced, topic_name};
+use super::harness::{Client, Server, batch, fetch_request, produce_request, produced, topic_name};
 
 #[tokio::test]
 async fn log_directories_are_described_with_their_partitions_and_room() {
@@ -111,4 +113,55 @@ async fn the_end_of_an_epoch_is_told_to_who_knows_the_current_one() {
         let found = &response.topics[0].partitions[0];
         assert_eq!((found.error_code, found.leader_epoch, found.end_offset), expected);
     }
+}
+
+/// The new log start of a partition, or the error.
+async fn delete_before(client: &mut Client, topic: &str, partition: i32, offset: i64) -> (i16, i64) {
+    let partition = DeleteRecordsPartition::default()
+        .with_partition_index(partition)
+        .with_offset(offset);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(topic_name(topic))
+        .with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+    let answer = client.call(2, &request).await;
+    let partition = &answer.topics[0].partitions[0];
+    (partition.error_code, partition.low_watermark)
+}
+
+#[tokio::test]
+async fn records_in_front_of_an_offset_are_deleted_for_good() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    client
+        .create_topic("compacted", 1, &[("cleanup.policy", "compact")])
+        .await;
+    for value in ["a", "b", "c"] {
+        client.produce("t", 0, batch(&[value])).await;
+    }
+    assert_eq!(delete_before(&mut client, "t", 0, 2).await, (0, 2));
+    assert_eq!(delete_before(&mut client, "t", 0, 1).await, (0, 2), "never back");
+    for (topic, partition, offset, error) in [
+        ("t", 0, 4, ResponseError::OffsetOutOfRange),
+        ("t", 0, -2, ResponseError::OffsetOutOfRange),
+        ("t", 1, 0, ResponseError::UnknownTopicOrPartition),
+        ("x", 0, 0, ResponseError::UnknownTopicOrPartition),
+        ("compacted", 0, 0, ResponseError::PolicyViolation),
+    ] {
+        let refused = delete_before(&mut client, topic, partition, offset).await;
+        assert_eq!(refused, (error.code(), -1), "{topic}-{partition} {offset}");
+    }
+    let read = client
+        .call::<FetchRequest>(12, &fetch_request("t", 0, 1, 0))
+        .await;
+    let out_of_range = ResponseError::OffsetOutOfRange.code();
+    assert_eq!(read.responses[0].partitions[0].error_code, out_of_range);
+    // On disk by the time of the answer.
+    let checkpoint = server.dir.path().join("log-start-offset-checkpoint");
+    assert_eq!(std::fs::read_to_string(checkpoint).unwrap(), "0\n1\nt 0 2\n");
+    assert_eq!(delete_before(&mut client, "t", 0, -1).await, (0, 3));
+    let server = server.restart().await;
+    let log = server.broker.topics().partition("t", 0).unwrap();
+    assert_eq!(log.log_start_offset(), 3);
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
     DescribeProducersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
     JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
     ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
     OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
+    delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
     describe_producers_request::TopicRequest,
@@ -74,7 +75,7 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
                 (0, 1, 1)
             );
         }
-        Api::OffsetForLeaderEpoch | Api::DescribeLogDirs | Api::DescribeProducers => {
+        Api::DeleteRecords | Api::OffsetForLeaderEpoch | Api::DescribeLogDirs | Api::DescribeProducers => {
             describe_logs(client, api, version).await
         }
         Api::FindCoordinator => find_coordinator(client, version).await,
@@ -314,6 +315,17 @@ async fn membership(client: &mut Client, api: Api, version: i16) {
 
 async fn describe_logs(client: &mut Client, api: Api, version: i16) {
     match api {
+        Api::DeleteRecords => {
+            // Nothing: the others read on.
+            let partition = DeleteRecordsPartition::default().with_offset(0);
+            let topic = DeleteRecordsTopic::default()
+                .with_name(topic_name("t"))
+                .with_partitions(vec![partition]);
+            let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            let deleted = &response.topics[0].partitions[0];
+            assert_eq!((deleted.error_code, deleted.low_watermark), (0, 0));
+        }
         Api::OffsetForLeaderEpoch => {
             let partition = OffsetForLeaderPartition::default().with_current_leader_epoch(-1);
             let topic = OffsetForLeaderTopic::default()
