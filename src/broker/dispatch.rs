@@ -14,9 +14,10 @@ use crate::{
     broker::Core,
     connection::{Part, Pending, Response},
     create_topics, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, fetch, find_coordinator, heartbeat,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions, fetch,
+    find_coordinator, heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -253,6 +254,10 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             encode(&offset_for_leader_epoch::handle(core, decode(request)?), request)
         }
         Api::DescribeLogDirs => encode(&describe_log_dirs::handle(core, decode(request)?), request),
+        Api::DescribeTopicPartitions => encode(
+            &describe_topic_partitions::handle(core, decode(request)?),
+            request,
+        ),
         Api::DescribeProducers => encode(&describe_producers::handle(core, decode(request)?), request),
         Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), request),
         Api::ListPartitionReassignments => {

@@ -18,6 +18,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_topic_partitions;
 mod dispatch;
 pub mod error_codes;
 mod fetch;

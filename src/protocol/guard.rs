@@ -21,6 +21,8 @@ enum Kind {
     Values(&'static Kind),
     /// An array of structs.
     Structs(&'static [Field]),
+    /// A struct or null.
+    Nullable(&'static [Field]),
 }
 
 /// A field and the versions it exists in.
@@ -37,7 +39,7 @@ const fn always(kind: Kind) -> Field {
     Field(kind, 0, ALL)
 }
 
-use Kind::{Blob, Fixed, Structs, Text, Values};
+use Kind::{Blob, Fixed, Nullable, Structs, Text, Values};
 
 const INTS: Kind = Values(&Fixed(4));
 const TOPIC_PARTITIONS: &[Field] = &[always(Text), always(INTS)];
@@ -164,6 +166,12 @@ const DESCRIBE_CONFIGS: &[Field] = &[
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
+const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
+    always(Structs(&[always(Text)])),
+    always(Fixed(4)),
+    always(Nullable(&[always(Text), always(Fixed(4))])),
+];
+
 /// Layout of a request; `None` for those that are parsed by hand.
 fn layout(api: Api) -> Option<&'static [Field]> {
     Some(match api {
@@ -190,6 +198,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
+        Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
     })
@@ -223,6 +232,10 @@ fn walk(reader: &mut Reader<'_>, kind: &Kind, version: i16) -> Result<(), Malfor
         Text => reader.nullable_string().map(|_| ()),
         Blob => reader.nullable_bytes().map(|_| ()),
         Values(element) => (0..reader.array_len()?).try_for_each(|_| walk(reader, element, version)),
+        Nullable(fields) => match reader.i8()? {
+            ..0 => Ok(()),
+            _ => walk_struct(reader, fields, version),
+        },
         Structs(fields) => (0..reader.array_len()?).try_for_each(|_| walk_struct(reader, fields, version)),
     }
 }
@@ -267,7 +280,7 @@ mod tests {
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
             DeleteRecords => DeleteRecordsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
-            DescribeProducers => DescribeProducersRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
+            DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,

@@ -4,11 +4,13 @@ use jackfield_protocol::records::{Compression, RecordBatchBuilder};
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest, FetchRequest,
-        OffsetForLeaderEpochRequest,
+        DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+        DescribeTopicPartitionsRequest, FetchRequest, OffsetForLeaderEpochRequest,
         delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
         describe_log_dirs_request::DescribableLogDirTopic,
         describe_producers_request::TopicRequest,
+        describe_topic_partitions_request,
+        describe_topic_partitions_response::Cursor,
         offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     },
 };
@@ -164,4 +166,60 @@ async fn records_in_front_of_an_offset_are_deleted_for_good() {
     let server = server.restart().await;
     let log = server.broker.topics().partition("t", 0).unwrap();
     assert_eq!(log.log_start_offset(), 3);
+}
+
+/// Names and partitions of an answer (an error code instead of partitions), and where the next one begins.
+async fn portion(
+    client: &mut Client,
+    names: &[&str],
+    limit: i32,
+    cursor: Option<&Cursor>,
+) -> (Vec<(String, Vec<i32>)>, Option<Cursor>) {
+    let topics = names
+        .iter()
+        .map(|name| describe_topic_partitions_request::TopicRequest::default().with_name(topic_name(name)));
+    let cursor = cursor.map(|cursor| {
+        describe_topic_partitions_request::Cursor::default()
+            .with_topic_name(cursor.topic_name.clone())
+            .with_partition_index(cursor.partition_index)
+    });
+    let request = DescribeTopicPartitionsRequest::default()
+        .with_topics(topics.collect())
+        .with_response_partition_limit(limit)
+        .with_cursor(cursor);
+    let answer = client.call(0, &request).await;
+    let topics = answer.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| partition.partition_index);
+        let code = (topic.error_code != 0).then(|| i32::from(topic.error_code));
+        let name = topic.name.as_ref().unwrap().to_string();
+        (name, code.into_iter().chain(partitions).collect())
+    });
+    (topics.collect(), answer.next_cursor)
+}
+
+#[tokio::test]
+async fn topics_are_described_in_portions() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    for (name, partitions) in [("b", 3), ("a", 2), ("c", 1)] {
+        client.create_topic(name, partitions, &[]).await;
+    }
+    let row = |name: &str, partitions: &[i32]| (name.to_owned(), partitions.to_vec());
+    let (first, next) = portion(&mut client, &[], 4, None).await;
+    assert_eq!(first, [row("a", &[0, 1]), row("b", &[0, 1])]);
+    let (second, next) = portion(&mut client, &[], 1, next.as_ref()).await;
+    assert_eq!(second, [row("b", &[2])]);
+    let (third, next) = portion(&mut client, &[], 4, next.as_ref()).await;
+    assert_eq!((third, next), (vec![row("c", &[0])], None));
+    let unknown = i32::from(ResponseError::UnknownTopicOrPartition.code());
+    let invalid = i32::from(ResponseError::InvalidTopicException.code());
+    let (named, _) = portion(&mut client, &["c", "x", "no/name"], 9, None).await;
+    assert_eq!(
+        named,
+        [row("c", &[0]), row("no/name", &[invalid]), row("x", &[unknown])]
+    );
+    let outside = Cursor::default().with_topic_name(topic_name("a"));
+    let refused = i32::from(ResponseError::InvalidRequest.code());
+    let (answer, _) = portion(&mut client, &["c"], 9, Some(&outside)).await;
+    assert_eq!(answer, [row("c", &[refused])]);
 }

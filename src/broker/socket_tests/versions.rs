@@ -5,10 +5,10 @@ use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    DescribeProducersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
-    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
+    DescribeProducersRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest, GroupId,
+    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -77,6 +77,16 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         }
         Api::DeleteRecords | Api::OffsetForLeaderEpoch | Api::DescribeLogDirs | Api::DescribeProducers => {
             describe_logs(client, api, version).await
+        }
+        Api::DescribeTopicPartitions => {
+            let request = DescribeTopicPartitionsRequest::default();
+            let response = client.call(version, &request).await;
+            assert!(
+                response
+                    .topics
+                    .iter()
+                    .any(|topic| topic.name == Some(topic_name("t")))
+            );
         }
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
