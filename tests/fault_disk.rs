@@ -10,7 +10,7 @@ use std::{
 
 use kafka_protocol::{
     messages::{
-        CreateTopicsRequest, GroupId, OffsetCommitRequest, OffsetFetchRequest,
+        CreateTopicsRequest, DeleteTopicsRequest, GroupId, OffsetCommitRequest, OffsetFetchRequest,
         create_topics_request::CreatableTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestTopic,
@@ -32,6 +32,7 @@ const GROUP: &str = "readers";
 /// Kafka's code of an error of the disk, and the one a group coordinator answers instead.
 const KAFKA_STORAGE_ERROR: i16 = 56;
 const NOT_COORDINATOR: i16 = 16;
+const UNKNOWN_TOPIC: i16 = 3;
 const VALUE_BYTES: usize = 50_000;
 const BALLAST_BYTES: usize = 4 << 20;
 
@@ -155,6 +156,13 @@ fn create_topic(wire: &mut Wire, name: &str) -> i16 {
     wire.call(5, &request).topics[0].error_code
 }
 
+fn delete_topic(wire: &mut Wire, name: &str) -> i16 {
+    let request = DeleteTopicsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topic_names(vec![topic(name)]);
+    wire.call(5, &request).responses[0].error_code
+}
+
 fn remove(path: &Path) {
     fs::remove_file(path).unwrap();
 }
@@ -202,5 +210,9 @@ fn a_full_disk_is_an_error_and_no_end() {
     let mut wire = Wire::connect(broker.port);
     expect_records(&mut wire, again);
     assert_eq!(committed_offset(&mut wire), 3);
+    // What takes the room can be deleted without any.
+    disk.fill();
+    assert_eq!(delete_topic(&mut wire, TOPIC), 0);
+    assert_eq!(delete_topic(&mut wire, TOPIC), UNKNOWN_TOPIC);
     broker.stop();
 }

@@ -17,6 +17,9 @@ pub(crate) fn handle(core: &Core, request: DescribeProducersRequest) -> Describe
         let partitions = topic.partition_indexes.iter().map(|index| {
             let answer = PartitionResponse::default().with_partition_index(*index);
             match core.topics.partition(&topic.name, *index) {
+                Some(log) if log.is_offline() => {
+                    answer.with_error_code(ResponseError::KafkaStorageError.code())
+                }
                 Some(log) => {
                     answer.with_active_producers(log.active_producers().into_iter().map(state).collect())
                 }

@@ -14,7 +14,13 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{Topic, broker::Core, error_codes, metadata::TOPIC_OPERATIONS, topics};
+use crate::{
+    Topic,
+    broker::Core,
+    error_codes,
+    metadata::{NO_LEADER, TOPIC_OPERATIONS},
+    topics,
+};
 
 /// Most partitions in an answer (`max.request.partition.size.limit` of Kafka).
 const PARTITIONS_MAX: i32 = 2_000;
@@ -104,7 +110,7 @@ impl Portion {
         let from = usize::try_from(first).unwrap_or(0).min(topic.partitions.len());
         let (now, later) = topic.partitions[from..].split_at(self.left.min(topic.partitions.len() - from));
         let partition = |log: &std::sync::Arc<jackfield_log::PartitionLog>| {
-            DescribeTopicPartitionsResponsePartition::default()
+            let partition = DescribeTopicPartitionsResponsePartition::default()
                 .with_partition_index(log.partition())
                 .with_leader_id(self.node)
                 .with_leader_epoch(log.leader_epoch())
@@ -112,7 +118,14 @@ impl Portion {
                 .with_isr_nodes(vec![self.node])
                 // A replica that is the only one is in sync: nothing else is eligible.
                 .with_eligible_leader_replicas(Some(Vec::new()))
-                .with_last_known_elr(Some(Vec::new()))
+                .with_last_known_elr(Some(Vec::new()));
+            if !log.is_offline() {
+                return partition;
+            }
+            partition
+                .with_error_code(ResponseError::LeaderNotAvailable.code())
+                .with_leader_id(NO_LEADER)
+                .with_offline_replicas(vec![self.node])
         };
         let described = DescribeTopicPartitionsResponseTopic::default()
             .with_name(Some(topic_name(topic.name.to_string())))

@@ -9,6 +9,7 @@ use kafka_protocol::error::ResponseError;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    blocking,
     broker::Core,
     connection::{Part, Response},
     dispatch::Refused,
@@ -219,6 +220,9 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
     let Some(log) = &partition.log else {
         return refuse(unknown);
     };
+    if log.is_offline() {
+        return refuse(ResponseError::KafkaStorageError);
+    }
     // The log's lock is taken only for a client that says something.
     if partition.leader_epoch >= 0
         && let Err(error) = leader_epoch::check(partition.leader_epoch, log.leader_epoch())
@@ -233,7 +237,9 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
         };
     }
     // KIP-74: the first batch of the first partition with data is returned whatever its size.
-    match log.read(partition.offset, limit, first) {
+    let read = log.read_verified(partition.offset, limit, first);
+    // What is read for the first time is verified, damage examined: other connections are not kept waiting by that.
+    match read.unwrap_or_else(|| blocking::run(|| log.read(partition.offset, limit, first))) {
         Ok(fetched) => Answer {
             code: 0,
             fetched: Some(fetched),

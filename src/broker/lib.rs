@@ -46,6 +46,7 @@ mod sync_group;
 mod topic_config;
 mod topic_files;
 mod topics;
+mod topics_found;
 mod wire;
 
 pub use broker::{Broker, StartError};

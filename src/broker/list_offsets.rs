@@ -65,6 +65,9 @@ fn answer(core: &Core, request: ListOffsetsRequest, version: i16) -> ListOffsets
 
 fn look_up(log: Option<&PartitionLog>, asked: &ListOffsetsPartition) -> Result<Option<TimestampOffset>, i16> {
     let log = log.ok_or(ResponseError::UnknownTopicOrPartition.code())?;
+    if log.is_offline() {
+        return Err(ResponseError::KafkaStorageError.code());
+    }
     let leader_epoch = log.leader_epoch();
     leader_epoch::check(asked.current_leader_epoch, leader_epoch).map_err(|error| error.code())?;
     let at = |offset: i64| {

@@ -32,6 +32,9 @@ const TOPIC_OPERATIONS_VERSION: i16 = 8;
 /// Versions with the operations a client is authorized to, on the cluster.
 const CLUSTER_OPERATIONS_VERSIONS: std::ops::RangeInclusive<i16> = 8..=10;
 
+/// Nobody leads the partition.
+pub(crate) const NO_LEADER: BrokerId = BrokerId(-1);
+
 /// Everything there is to do with a topic: nobody is kept from anything (READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE,
 /// DESCRIBE_CONFIGS, ALTER_CONFIGS as bits).
 pub(crate) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
@@ -143,12 +146,20 @@ async fn create_internal(core: &Core, name: &str, node: BrokerId) -> Result<Meta
 
 fn describe(topic: &Topic, node: BrokerId) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().map(|log| {
-        MetadataResponsePartition::default()
+        let partition = MetadataResponsePartition::default()
             .with_partition_index(log.partition())
             .with_leader_id(node)
             .with_leader_epoch(log.leader_epoch())
             .with_replica_nodes(vec![node])
-            .with_isr_nodes(vec![node])
+            .with_isr_nodes(vec![node]);
+        if !log.is_offline() {
+            return partition;
+        }
+        // As in Kafka, whose controller takes the leadership from a replica in a directory that failed.
+        partition
+            .with_error_code(ResponseError::LeaderNotAvailable.code())
+            .with_leader_id(NO_LEADER)
+            .with_offline_replicas(vec![node])
     });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))

@@ -40,6 +40,9 @@ fn look_up(
 ) -> Result<Option<(i32, i64)>, ResponseError> {
     let log = core.topics.partition(topic, asked.partition);
     let log = log.ok_or(ResponseError::UnknownTopicOrPartition)?;
+    if log.is_offline() {
+        return Err(ResponseError::KafkaStorageError);
+    }
     leader_epoch::check(asked.current_leader_epoch, log.leader_epoch())?;
     if asked.leader_epoch < 0 {
         return Ok(None);

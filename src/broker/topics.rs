@@ -1,13 +1,11 @@
 //! Topics and their partitions.
 //!
 //! A topic is its partition directories and a file beside them (`topic_files`), which is written before the first
-//! directory is made and removed after the last is gone; a deletion is marked in it first. So a half-created topic is
-//! completed at the next start, and a half-deleted one goes. Directories without such a file (Apache Kafka's, for
-//! instance) are taken over with default configs.
+//! directory is made and removed after the last is gone. It says whether the topic was created to its end, and a deletion is
+//! marked in it first: what was interrupted goes at the next start, of everything else nothing does (`topics_found`).
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -57,7 +55,7 @@ pub enum CreateTopicError {
 }
 
 #[derive(Debug, Default)]
-struct Registry {
+pub(crate) struct Registry {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
 }
@@ -72,15 +70,15 @@ impl Registry {
 /// Topics and their partitions.
 #[derive(Debug)]
 pub struct Topics {
-    logs: Arc<LogManager>,
-    env: Env,
-    files: TopicFiles,
-    defaults: LogConfig,
-    num_partitions: i32,
-    registry: RwLock<Registry>,
+    pub(crate) logs: Arc<LogManager>,
+    pub(crate) env: Env,
+    pub(crate) files: TopicFiles,
+    pub(crate) defaults: LogConfig,
+    pub(crate) num_partitions: i32,
+    pub(crate) registry: RwLock<Registry>,
     /// One creation or deletion at a time.
-    changes: Mutex<()>,
-    changed: watch::Sender<u64>,
+    pub(crate) changes: Mutex<()>,
+    pub(crate) changed: watch::Sender<u64>,
 }
 
 /// Whether a topic is the broker's own.
@@ -109,41 +107,6 @@ pub fn check_name(name: &str) -> Result<(), CreateTopicError> {
     }
 }
 
-/// The partitions of a name whose topic is all there, when there are several ids under that name; the others, and all of
-/// them when that is not clear, are left alone.
-fn of_one_id(
-    name: &str,
-    partitions: Vec<Arc<PartitionLog>>,
-    files: &[TopicFile],
-) -> Option<Vec<Arc<PartitionLog>>> {
-    let first = partitions[0].topic_id();
-    if partitions.iter().all(|log| log.topic_id() == first) {
-        return Some(partitions);
-    }
-    let complete = |file: &&TopicFile| {
-        let has = |partition| {
-            let of_it = |log: &Arc<PartitionLog>| log.partition() == partition && log.topic_id() == file.id;
-            partitions.iter().any(of_it)
-        };
-        file.name == name && file.partitions > 0 && (0..file.partitions).all(has)
-    };
-    let ids: Vec<_> = files.iter().filter(complete).map(|file| file.id).collect();
-    let kept = if let [id] = ids[..] { Some(id) } else { None };
-    let (own, others): (Vec<_>, Vec<_>) = partitions
-        .into_iter()
-        .partition(|log| Some(log.topic_id()) == kept);
-    let others: Vec<_> = others
-        .iter()
-        .map(|log| format!("{name}-{} ({})", log.partition(), log.topic_id().to_base64()))
-        .collect();
-    tracing::error!(
-        topic = name,
-        directories = others.join(", "),
-        "partitions of several topics have the same name; these are left alone: move them out of log.dirs"
-    );
-    kept.map(|_| own)
-}
-
 /// Whether two names differ in dots and underscores only.
 fn are_twins(one: &str, other: &str) -> bool {
     let flat = |byte: u8| if byte == b'.' { b'_' } else { byte };
@@ -151,107 +114,7 @@ fn are_twins(one: &str, other: &str) -> bool {
 }
 
 impl Topics {
-    /// Takes over the topics whose logs were found. Blocking.
-    ///
-    /// # Errors
-    /// A message when the topic files cannot be read or a half-created topic cannot be completed.
-    pub(crate) fn load(
-        logs: Arc<LogManager>,
-        env: Env,
-        first_log_dir: &Path,
-        defaults: LogConfig,
-        num_partitions: i32,
-    ) -> Result<Self, String> {
-        let topics = Self {
-            logs,
-            files: TopicFiles::new(env.clone(), first_log_dir),
-            env,
-            defaults,
-            num_partitions,
-            registry: RwLock::default(),
-            changes: Mutex::new(()),
-            changed: watch::Sender::new(0),
-        };
-        let mut files = topics.files.read_all()?;
-        files.retain(|file| !topics.finish_deletion(file));
-        let mut found: BTreeMap<String, Vec<Arc<PartitionLog>>> = BTreeMap::new();
-        for log in topics.logs.logs() {
-            found.entry(log.topic().to_owned()).or_default().push(log);
-        }
-        for (name, partitions) in found {
-            let Some(partitions) = of_one_id(&name, partitions, &files) else {
-                files.retain(|file| file.name != name);
-                continue;
-            };
-            let id = partitions[0].topic_id();
-            let position = files.iter().position(|file| file.id == id);
-            let file = position.map(|position| files.swap_remove(position));
-            topics.adopt(
-                &name,
-                partitions,
-                file.unwrap_or_else(|| TopicFile::without_configs(id, &name)),
-            )?;
-        }
-        for file in files {
-            // Nothing of it was made, and nobody was told it was.
-            topics.files.remove(&file);
-        }
-        Ok(topics)
-    }
-
-    /// Registers a topic found on disk, completing it when its creation was interrupted.
-    fn adopt(
-        &self,
-        name: &str,
-        mut partitions: Vec<Arc<PartitionLog>>,
-        file: TopicFile,
-    ) -> Result<(), String> {
-        let config = topic_config::resolve(&self.defaults, &file.configs)
-            .map_err(|error| format!("{}: {error}", self.files.path(file.id).display()))?;
-        let highest = partitions
-            .iter()
-            .map(|log| log.partition() + 1)
-            .max()
-            .unwrap_or(0);
-        for partition in 0..highest.max(file.partitions) {
-            if !partitions.iter().any(|log| log.partition() == partition) {
-                tracing::warn!(
-                    topic = name,
-                    partition,
-                    "completing a partition whose creation was interrupted"
-                );
-                let created = self
-                    .logs
-                    .create(name, file.id, partition..partition + 1, config.clone());
-                partitions.extend(created.map_err(|error| error.to_string())?);
-            }
-        }
-        partitions.sort_by_key(|log| log.partition());
-        for log in &partitions {
-            log.set_config(config.clone());
-        }
-        self.register(name, file.id, partitions, file.configs);
-        Ok(())
-    }
-
-    /// Whether the file is of a topic whose deletion was interrupted; it is deleted now.
-    fn finish_deletion(&self, file: &TopicFile) -> bool {
-        if !file.deleting {
-            return false;
-        }
-        let of_it = |log: &Arc<PartitionLog>| log.topic_id() == file.id;
-        if self.logs.logs().iter().any(of_it)
-            && let Err(error) = self.logs.delete(&file.name, file.id)
-        {
-            tracing::error!(topic = file.name, %error, "interrupted deletion cannot be finished; tried again at the next start");
-            return true;
-        }
-        tracing::info!(topic = file.name, "finished an interrupted deletion");
-        self.files.remove(file);
-        true
-    }
-
-    fn register(
+    pub(crate) fn register(
         &self,
         name: &str,
         id: TopicId,
@@ -372,26 +235,31 @@ impl Topics {
         let storage = |error: &dyn std::fmt::Display| {
             CreateTopicError::Storage(format!("creating topic {name}: {error}"))
         };
-        let mut file = TopicFile {
+        let file = TopicFile {
             partitions,
             configs: configs.clone(),
             ..TopicFile::without_configs(self.new_id(), name)
         };
-        self.files.write(&file).map_err(|error| storage(&error))?;
-        match self.logs.create(name, file.id, 0..partitions, config) {
-            Ok(logs) => {
-                tracing::info!(topic = name, partitions, "created topic");
-                Ok(self.register(name, file.id, logs, file.configs))
+        self.files
+            .write_unfinished(&file)
+            .map_err(|error| storage(&error))?;
+        let logs = self.logs.create(name, file.id, 0..partitions, config);
+        let logs = logs.map_err(|error| {
+            if !error.leaves_remains {
+                self.files.remove(file.id);
             }
-            Err(error) => {
-                // What was made of it goes at the next start.
-                file.deleting = true;
-                if let Err(error) = self.files.write(&file) {
-                    tracing::warn!(topic = name, %error, "remains of a topic that could not be created are left on disk");
-                }
-                Err(storage(&error))
+            storage(&error)
+        })?;
+        if let Err(error) = self.files.finish_creation(file.id) {
+            // Nobody is told of it, so it goes; at the next start, if not now.
+            let undone = self.files.begin_deletion(file.id, name).is_ok();
+            if undone && self.logs.delete(name, file.id).is_ok() {
+                self.files.remove(file.id);
             }
+            return Err(storage(&error));
         }
+        tracing::info!(topic = name, partitions, "created topic");
+        Ok(self.register(name, file.id, logs, file.configs))
     }
 
     fn new_id(&self) -> TopicId {
@@ -400,7 +268,8 @@ impl Topics {
         TopicId(*uuid::Builder::from_random_bytes(bytes).as_uuid().as_bytes())
     }
 
-    /// Deletes a topic; `false` when there is none.
+    /// Deletes a topic; `false` when there is none. A deletion that fails can be tried again; once it is marked on disk, the
+    /// next start ends it.
     ///
     /// # Errors
     /// [`CreateTopicError::Storage`] when the file system refuses.
@@ -417,18 +286,18 @@ impl Topics {
         let Some(topic) = self.get(name) else {
             return Ok(false);
         };
-        let file = TopicFile {
-            deleting: true,
-            ..TopicFile::without_configs(topic.id, name)
-        };
         let storage = |error: &dyn std::fmt::Display| {
             CreateTopicError::Storage(format!("deleting topic {name}: {error}"))
         };
-        self.files.write(&file).map_err(|error| storage(&error))?;
-        self.logs
-            .delete(name, topic.id)
+        let marked = self.files.begin_deletion(topic.id, name);
+        if marked.is_ok() || self.files.is_unfinished(topic.id) {
+            // The next start may find the mark, so nothing is acknowledged any more.
+            topic.partitions.iter().for_each(|log| log.mark_deleted());
+        }
+        marked.map_err(|error| storage(&error))?;
+        let file = TopicFile::without_configs(topic.id, name);
+        self.delete_logs(file, &topic.partitions)
             .map_err(|error| storage(&error))?;
-        self.files.remove(&file);
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.by_name.remove(name);
         registry.by_id.remove(&topic.id);

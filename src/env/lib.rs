@@ -87,18 +87,25 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory.
+    /// Replaces a small file durably: temporary sibling, fsync, rename, fsync of the directory. A failure leaves no
+    /// temporary; when it is a sync's, the file may have been replaced.
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(".tmp");
         let temporary = PathBuf::from(name);
-        let file = self.open(&temporary, true)?;
-        file.set_len(0)?;
-        file.write_all_at(content, 0)?;
-        file.sync_data()?;
-        drop(file);
-        self.rename(&temporary, path)?;
-        self.sync_dir(parent_of(path))
+        // Opened first: once the file is replaced, files that run out must not look like a disk that fails.
+        let directory = self.open_dir(parent_of(path))?;
+        let written = self.open(&temporary, true).and_then(|file| {
+            file.set_len(0)?;
+            file.write_all_at(content, 0)?;
+            file.sync_data()
+        });
+        if let Err(error) = written.and_then(|()| self.rename(&temporary, path)) {
+            // On a full disk every attempt would leave one more. Nothing can be done when this fails, too.
+            self.remove_file(&temporary).ok();
+            return Err(error);
+        }
+        directory.sync_data()
     }
     /// Renames a file or directory (the directory is not synced).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;

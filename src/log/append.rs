@@ -306,14 +306,17 @@ impl PartitionLog {
     }
 }
 
-/// Whether space, quota or file descriptors have run out: nothing is broken.
+/// Whether space, quota, memory or file descriptors have run out: nothing is broken.
 pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded) || is_shortage_of_process(error)
+}
+
+/// Whether memory or file descriptors have run out, wherever the file is.
+pub(crate) fn is_shortage_of_process(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
-    let out_of_files = [Errno::MFILE, Errno::NFILE];
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-    ) || Errno::from_io_error(error).is_some_and(|errno| out_of_files.contains(&errno))
+    let out_of = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| out_of.contains(&errno))
 }
 
 /// Gives consecutive offsets to all batches, and the append time when the topic wants it.

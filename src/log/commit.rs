@@ -37,6 +37,19 @@ pub(crate) struct DirectoryHealth {
 }
 
 impl DirectoryHealth {
+    /// Of what cannot be used from the beginning, of which the operator was told.
+    pub(crate) fn failed(reason: String) -> Self {
+        Self {
+            offline: AtomicBool::new(true),
+            reason: Mutex::new(reason),
+        }
+    }
+
+    /// Whether the directory is offline.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline.load(Ordering::Acquire)
+    }
+
     /// Why the directory is offline; `None` while it works.
     pub(crate) fn offline(&self) -> Option<String> {
         self.offline

@@ -1,6 +1,7 @@
 //! Creating topics: the files of new partitions, made durable before the topic is known.
 
 use std::{
+    collections::BTreeSet,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -10,10 +11,13 @@ use std::{
 use jackfield_env::File;
 
 use crate::{
-    AppendError, LogConfig, TopicId, checkpoint, leftovers,
+    AppendError, CreateError, LogConfig, TopicId, checkpoint,
+    commit::DirectoryHealth,
+    leftovers,
     manager::{Directory, LogManager},
-    partition_log::PartitionLog,
+    partition_log::{PartitionLog, Shared},
     recovery,
+    segment::Segment,
 };
 
 /// New files that are made durable together; so many stay open until then.
@@ -31,53 +35,88 @@ impl LogManager {
     /// Creates the given partitions of a topic durably: directories, metadata, first segments. Blocking.
     ///
     /// # Errors
-    /// [`AppendError::Storage`] when no directory is online or the file system refuses.
+    /// [`CreateError`] when no directory is online or the file system refuses.
     pub fn create(
         &self,
         topic: &str,
         topic_id: TopicId,
         partitions: Range<i32>,
         config: LogConfig,
-    ) -> Result<Vec<Arc<PartitionLog>>, AppendError> {
-        let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
+    ) -> Result<Vec<Arc<PartitionLog>>, CreateError> {
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_unknown(topic, partitions.clone())?;
-        self.forget_checkpoints(topic, partitions.clone())
-            .map_err(failed)?;
-        let directories = self.emptiest_first(partitions.len())?;
-        let parents: io::Result<Vec<_>> = directories
-            .iter()
-            .map(|directory| self.env.files.open_dir(&directory.path))
-            .collect();
-        let parents = parents.map_err(failed)?;
         let new = New {
             topic,
             id: topic_id,
             config: &config,
         };
-        let mut created = Vec::new();
-        let mut dirty = Vec::new();
-        for (partition, directory) in partitions.zip(directories.iter().cycle()) {
-            match self.create_partition(&new, partition, directory, &mut dirty) {
-                Ok(log) => created.push(log),
-                Err(error) => {
-                    // Removing needs files to be opened, too.
-                    drop((dirty, parents));
-                    self.discard(created);
-                    return Err(failed(error));
-                }
-            }
-            if dirty.len() >= FILES_PER_SYNC {
-                self.sync_new(std::mem::take(&mut dirty))?;
-            }
-        }
-        dirty.extend(parents);
-        self.sync_new(dirty)?;
+        let mut begun = BTreeSet::new();
+        let created = self
+            .make(&new, partitions, &mut begun)
+            .map_err(|source| CreateError {
+                source,
+                leaves_remains: self.discard(&begun).is_err(),
+            })?;
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         for log in &created {
             logs.insert((topic.into(), log.partition()), Arc::clone(log));
         }
         Ok(created)
+    }
+
+    /// The directories that were begun are in `begun`, also when it fails.
+    fn make(
+        &self,
+        new: &New<'_>,
+        partitions: Range<i32>,
+        begun: &mut BTreeSet<PathBuf>,
+    ) -> Result<Vec<Arc<PartitionLog>>, AppendError> {
+        let topic = new.topic;
+        let failed = |error: io::Error| AppendError::Storage(format!("creating topic {topic}: {error}"));
+        self.check_unknown(topic, partitions.clone())?;
+        self.forget_checkpoints(topic, partitions.clone())
+            .map_err(failed)?;
+        let directories = self.emptiest_first(partitions.len())?;
+        let parents = directories.iter().map(|d| self.env.files.open_dir(&d.path));
+        let parents: Vec<_> = parents.collect::<io::Result<_>>().map_err(failed)?;
+        let (mut created, mut dirty) = (Vec::new(), Vec::new());
+        for (partition, directory) in partitions.zip(directories.iter().cycle()) {
+            let dir = directory.path.join(format!("{topic}-{partition}"));
+            self.make_room(&dir).map_err(failed)?;
+            begun.insert(dir.clone());
+            let log = self.write_partition(new, partition, directory, &dir, &mut dirty);
+            created.push(log.map_err(failed)?);
+            if dirty.len() >= FILES_PER_SYNC {
+                self.sync_all(std::mem::take(&mut dirty))?;
+            }
+        }
+        dirty.extend(parents);
+        self.sync_all(dirty)?;
+        Ok(created)
+    }
+
+    /// In place of a partition that should be there and was not found: it refuses everything. The manager does not know it.
+    pub fn stand_in(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: TopicId,
+        config: LogConfig,
+    ) -> Arc<PartitionLog> {
+        let unusable = self.unusable.get(&(topic.to_owned(), partition));
+        let reason = unusable.map_or_else(
+            || format!("{topic}-{partition} is in none of the log directories that work"),
+            |(_, reason)| reason.clone(),
+        );
+        let shared = Shared {
+            log_dir: PathBuf::new(),
+            env: self.env.clone(),
+            durability: self.config.durability,
+            health: Arc::new(DirectoryHealth::failed(reason)),
+            committer: Arc::clone(&self.committer),
+        };
+        let segment = Segment::lazily(&self.env.files, Path::new(""), 0, 0, self.env.clock.now_ms());
+        let state = recovery::new_state(PathBuf::new(), config, vec![segment], vec![(0, 0)], 0);
+        PartitionLog::new(topic, partition, topic_id, shared, state)
     }
 
     fn check_unknown(&self, topic: &str, mut partitions: Range<i32>) -> Result<(), AppendError> {
@@ -90,24 +129,7 @@ impl LogManager {
         })
     }
 
-    /// One new partition; what has to be made durable is added to `dirty`. A failure leaves nothing behind.
-    fn create_partition(
-        &self,
-        new: &New<'_>,
-        partition: i32,
-        directory: &Directory,
-        dirty: &mut Vec<Arc<dyn File>>,
-    ) -> io::Result<Arc<PartitionLog>> {
-        let dir = directory.path.join(format!("{}-{partition}", new.topic));
-        self.make_room(&dir)?;
-        let made = self.write_partition(new, partition, directory, &dir, dirty);
-        if made.is_err() {
-            dirty.clear();
-            self.remove_new(&dir);
-        }
-        made
-    }
-
+    /// One new partition; what has to be made durable is added to `dirty`.
     fn write_partition(
         &self,
         new: &New<'_>,
@@ -147,28 +169,36 @@ impl LogManager {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
     }
 
-    fn sync_new(&self, dirty: Vec<Arc<dyn File>>) -> Result<(), AppendError> {
+    /// Makes files and directories durable; every directory in which that fails goes offline.
+    pub(crate) fn sync_all(&self, dirty: Vec<Arc<dyn File>>) -> Result<(), AppendError> {
         let results = self.env.files.sync_data_many(&dirty);
-        for (result, file) in results.into_iter().zip(&dirty) {
-            result.map_err(|error| self.sync_failed(file.path(), &error))?;
-        }
-        Ok(())
+        let results = results.into_iter().zip(&dirty);
+        results
+            .map(|(result, file)| result.map_err(|error| self.sync_failed(file.path(), &error)))
+            .fold(Ok(()), Result::and)
     }
 
-    /// Removes what was created of a topic that could not be created.
-    fn discard(&self, created: Vec<Arc<PartitionLog>>) {
-        let dirs: Vec<PathBuf> = created.iter().map(|log| log.lock().dir.clone()).collect();
-        // Their files are closed first: removing needs some to be opened.
-        drop(created);
-        for dir in dirs {
-            self.remove_new(&dir);
-        }
-    }
-
-    fn remove_new(&self, dir: &Path) {
-        if let Err(error) = self.env.files.remove_dir_all(dir) {
-            tracing::warn!(directory = %dir.display(), %error, "directory of a topic that could not be created is left");
-        }
+    /// Removes what was begun of a topic that could not be created, durably. Fails when something of it may be found at the
+    /// next start. A directory that is offline is left alone.
+    fn discard(&self, begun: &BTreeSet<PathBuf>) -> io::Result<()> {
+        let files = &*self.env.files;
+        let discard = |directory: &Directory| {
+            let begun = begun.iter().filter(|dir| dir.starts_with(&directory.path));
+            match directory.health.offline() {
+                Some(reason) => return Err(io::Error::other(reason)),
+                None => begun
+                    .map(|dir| files.remove_dir_all(dir))
+                    .fold(Ok(()), Result::and)?,
+            }
+            files.sync_dir(&directory.path)
+        };
+        let concerned = |directory: &&Directory| begun.iter().any(|dir| dir.starts_with(&directory.path));
+        let discarded = self.directories.iter().filter(concerned).map(|directory| {
+            discard(directory).inspect_err(|error| {
+                tracing::warn!(directory = %directory.path.display(), %error, "partitions of a topic that could not be created are left");
+            })
+        });
+        discarded.fold(Ok(()), Result::and)
     }
 
     /// The online directories, those with the fewest partitions first; no more than `wanted`.

@@ -40,6 +40,17 @@ pub enum ReadError {
     Damaged(String),
 }
 
+/// Partitions could not be created.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct CreateError {
+    /// Why.
+    #[source]
+    pub source: AppendError,
+    /// Whether some of them may be found at the next start.
+    pub leaves_remains: bool,
+}
+
 /// Opening the log directories failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

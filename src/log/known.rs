@@ -47,7 +47,6 @@ impl Checkpoints {
             copies: copies::read(files, log_dir)?,
         };
         for (key, start, copied) in read.wrong_starts() {
-            // A crash between the two, or damage.
             tracing::warn!(
                 file = %log_dir.join(checkpoint::LOG_START).display(), topic = key.0, partition = key.1, log_start_offset = start, copied,
                 "log start offset differs from its copy, which is taken; the file is written anew"
@@ -56,11 +55,15 @@ impl Checkpoints {
         Ok(read)
     }
 
-    /// Log start offsets that are not those of the copies: partition, offset, copy.
+    /// Log start offsets that are damaged, by their copies: partition, offset, copy. One that is only older than its copy is
+    /// none: a broker that ended without a word had written the one, and not yet the other.
     pub(crate) fn wrong_starts(&self) -> impl Iterator<Item = (&(String, i32), Option<i64>, Option<i64>)> {
         self.copies.partitions.iter().filter_map(|(key, copy)| {
             let start = self.starts.get(key).copied();
-            (start != copy.log_start_offset).then_some((key, start, copy.log_start_offset))
+            let copied = copy.log_start_offset;
+            let is_older = copied.is_none_or(|_| start < copied);
+            let is_wrong = start != copied && (self.clean || !is_older);
+            is_wrong.then_some((key, start, copied))
         })
     }
 
@@ -80,6 +83,46 @@ impl Checkpoints {
             ends_there: self.clean && recovery_point.is_some() && recovery_point == watermark,
             log_start_offset: copy.as_ref().map_or(start, |copy| copy.log_start_offset),
             copy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TopicId;
+
+    /// The copy is written first.
+    #[test]
+    fn a_log_start_that_is_older_than_its_copy_is_damaged_after_an_orderly_end_only() {
+        for (start, copied, is_wrong_after_a_crash) in [
+            (None, Some(5), false),
+            (Some(3), Some(5), false),
+            (Some(3), None, false),
+            (Some(7), Some(5), true),
+        ] {
+            for clean in [true, false] {
+                let key = ("t".to_owned(), 0);
+                let mut checkpoints = Checkpoints {
+                    clean,
+                    recovery_points: Offsets::new(),
+                    starts: start.map(|start| (key.clone(), start)).into_iter().collect(),
+                    watermarks: Offsets::new(),
+                    copies: Copies::default(),
+                };
+                let copy = PartitionCopy {
+                    topic_id: TopicId([1; 16]),
+                    log_start_offset: copied,
+                    epochs: Vec::new(),
+                };
+                checkpoints.copies.partitions.insert(key, copy);
+                let is_wrong = checkpoints.wrong_starts().count() > 0;
+                assert_eq!(
+                    is_wrong,
+                    clean || is_wrong_after_a_crash,
+                    "{start:?} {copied:?} {clean}"
+                );
+            }
         }
     }
 }

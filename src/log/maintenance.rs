@@ -242,12 +242,13 @@ impl LogManager {
             result.map_err(|error| (path, error))?;
             written.copies.insert(directory.path.clone(), copies);
         }
-        for (name, offsets) in [
+        for (name, mut offsets) in [
             (checkpoint::RECOVERY_POINT, recovery),
             (checkpoint::LOG_START, starts),
             (checkpoint::HIGH_WATERMARK, watermarks),
         ] {
             let path = directory.path.join(name);
+            self.keep_unusable(directory, &mut offsets, written.offsets.get(&path));
             if written.offsets.get(&path) != Some(&offsets) {
                 let result = checkpoint::write_offsets(&*self.env.files, &path, &offsets);
                 result.map_err(|error| (path.clone(), error))?;
@@ -255,6 +256,17 @@ impl LogManager {
             }
         }
         Ok(())
+    }
+
+    /// What was known of partitions that could not be opened holds until they can.
+    fn keep_unusable(&self, directory: &Directory, offsets: &mut Offsets, written: Option<&Offsets>) {
+        for (key, (log_dir, _)) in &self.unusable {
+            if *log_dir == directory.path
+                && let Some(offset) = written.and_then(|written| written.get(key))
+            {
+                offsets.entry(key.clone()).or_insert(*offset);
+            }
+        }
     }
 
     /// Takes partitions that are gone out of the checkpoints, which know them by name only: new ones of the same name

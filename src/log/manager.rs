@@ -18,6 +18,7 @@ use crate::{
     identity,
     leftovers::DELETE_SUFFIX,
     maintenance::Maintenance,
+    opening::{self, Found},
     partition_log::{PartitionLog, Shared},
 };
 
@@ -33,6 +34,34 @@ pub(crate) struct Directory {
     pub(crate) identity: OnceLock<String>,
     /// Held open until the manager is closed: the lock on `.lock` lives as long.
     lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+impl Directory {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            health: Arc::default(),
+            identity: OnceLock::new(),
+            lock: Mutex::new(None),
+        }
+    }
+
+    /// Creates the directory where there is none, and locks it.
+    fn open(&self, env: &Env) -> Result<(), OpenError> {
+        let path = &self.path;
+        if !env.files.exists(&path.join(checkpoint::META_PROPERTIES)) {
+            env.files.create_dir_durably(path).map_err(OpenError::io(path))?;
+        }
+        let lock = env
+            .files
+            .lock(&path.join(".lock"))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => OpenError::Locked(path.display().to_string()),
+                _ => OpenError::io(path)(error),
+            })?;
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+        Ok(())
+    }
 }
 
 /// Checkpoints as they are on disk.
@@ -54,6 +83,11 @@ pub struct LogManager {
     cluster_id: String,
     pub(crate) committer: Arc<Committer>,
     pub(crate) logs: RwLock<Logs>,
+    /// Logs of an earlier topic of the same name, which lie in another directory than the log of that name: they are deleted
+    /// with their topic, or left alone.
+    strays: Mutex<Vec<Arc<PartitionLog>>>,
+    /// Partitions in a directory that works, which cannot be opened: in which directory, and why.
+    pub(crate) unusable: BTreeMap<(String, i32), (PathBuf, String)>,
     /// Held while a topic is created, so that two creations of one topic cannot meet.
     pub(crate) creating: Mutex<()>,
     /// Checkpoints as they are on disk.
@@ -76,39 +110,44 @@ impl LogManager {
         Ok(manager)
     }
 
-    /// Opens the directories and recovers every log in them: all of [`LogManager::open`] but its threads.
+    /// Opens the directories and recovers every log in them: all of [`LogManager::open`] but its threads. A directory that
+    /// fails is offline; the others go on without it.
     pub(crate) fn load(config: LogManagerConfig, defaults: &LogConfig, env: Env) -> Result<Self, OpenError> {
-        let mut directories = Vec::new();
         let mut cluster_id = (!config.cluster_id.is_empty()).then(|| config.cluster_id.clone());
-        for path in &config.log_dirs {
-            directories.push(open_directory(path, &env)?);
-            identity::read(path, &env, config.broker_id, &mut cluster_id)?;
-        }
+        let directories: Vec<_> = config.log_dirs.iter().map(|path| Directory::new(path)).collect();
+        opening::each_that_works(&directories, |directory| {
+            directory.open(&env)?;
+            identity::read(&directory.path, &env, config.broker_id, &mut cluster_id).map(|_| ())
+        })?;
         let cluster_id = cluster_id.unwrap_or_else(|| identity::random_id(&env).to_base64());
-        let committer = Arc::new(Committer::default());
         let mut manager = Self {
             config,
             env,
-            directories,
+            directories: Vec::new(),
             cluster_id,
-            committer,
-            logs: RwLock::new(Logs::new()),
+            committer: Arc::default(),
+            logs: RwLock::default(),
+            strays: Mutex::default(),
+            unusable: BTreeMap::new(),
             creating: Mutex::new(()),
             checkpointed: Mutex::default(),
             maintenance: Arc::default(),
             threads: Mutex::new(Vec::new()),
         };
-        let mut logs = Logs::new();
-        for directory in &manager.directories {
+        let mut found = Found::default();
+        opening::each_that_works(&directories, |directory| {
             let (path, env, broker_id) = (&directory.path, &manager.env, manager.config.broker_id);
             identity::write(path, env, broker_id, &manager.cluster_id)?;
             let said = identity::read(path, env, broker_id, &mut Some(manager.cluster_id.clone()))?;
             if let Some(said) = said {
                 directory.identity.get_or_init(|| said);
             }
-            manager.load_directory(directory, defaults, &mut logs)?;
-        }
-        manager.logs = RwLock::new(logs);
+            manager.load_directory(directory, defaults, &mut found)
+        })?;
+        manager.directories = directories;
+        manager.logs = RwLock::new(found.logs);
+        manager.strays = Mutex::new(found.strays);
+        manager.unusable = found.unusable;
         Ok(manager)
     }
 
@@ -140,7 +179,7 @@ impl LogManager {
         }
     }
 
-    /// All logs, by topic and partition.
+    /// All logs, by topic and partition, without strays.
     pub fn logs(&self) -> Vec<Arc<PartitionLog>> {
         self.logs
             .read()
@@ -181,31 +220,56 @@ impl LogManager {
         }
     }
 
-    /// Deletes all partitions of a topic with this id: renamed durably at once, unlinked after `file.delete.delay.ms`.
-    /// Blocking.
+    /// Logs that have the name of another topic's log: they are not served.
+    pub fn strays(&self) -> Vec<Arc<PartitionLog>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether one of the directories was used before, and not by Apache Kafka since. Known at start only.
+    pub fn was_used_before(&self) -> bool {
+        let known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.copies.values().any(|copies| !copies.partitions.is_empty())
+    }
+
+    /// Why partitions that should be there may not have been found; empty when every directory works.
+    pub fn offline_directories(&self) -> Vec<String> {
+        let reasons = self.directories.iter().map(|d| d.health.offline());
+        reasons.flatten().collect()
+    }
+
+    /// Deletes all partitions of a topic with this id: renamed durably at once, unlinked after `file.delete.delay.ms`. From
+    /// the beginning they refuse everything, also when this fails; then it can be tried again. Partitions in a directory that
+    /// is offline are left there as they are. Blocking.
     ///
     /// # Errors
     /// [`AppendError::Storage`] when the file system refuses.
     pub fn delete(&self, topic: &str, topic_id: TopicId) -> Result<(), AppendError> {
         let failed = |error: io::Error| AppendError::Storage(format!("deleting topic {topic}: {error}"));
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
-        let doomed: Vec<_> = logs
-            .values()
-            .filter(|log| log.topic() == topic && log.topic_id() == topic_id)
-            .cloned()
-            .collect();
-        for log in doomed {
-            self.rename_deleted(&log).map_err(failed)?;
-            logs.remove(&(topic.into(), log.partition()));
-        }
-        drop(logs);
+        let mut strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = |log: &&Arc<PartitionLog>| log.topic_id() == topic_id;
+        let doomed: Vec<_> = logs.values().chain(&*strays).filter(of_it).cloned().collect();
+        doomed.iter().for_each(|log| log.mark_deleted());
+        // Opened first: once something is renamed, files that run out must not look like a disk that fails.
         let online = self.directories.iter().filter(|d| d.health.offline().is_none());
-        online
-            .map(|directory| {
-                let synced = self.env.files.sync_dir(&directory.path);
-                synced.map_err(|error| self.sync_failed(&directory.path, &error))
-            })
-            .fold(Ok(()), Result::and)
+        let opened = online.map(|directory| self.env.files.open_dir(&directory.path));
+        let parents: Vec<_> = opened.collect::<io::Result<_>>().map_err(failed)?;
+        for log in doomed {
+            if !log.is_offline() {
+                self.rename_deleted(&log).map_err(failed)?;
+            }
+            let key = (log.topic().into(), log.partition());
+            if logs.get(&key).is_some_and(|named| Arc::ptr_eq(named, &log)) {
+                logs.remove(&key);
+                // Where it was in the way, the other has the place now.
+                let other = strays.iter().position(|stray| is_named(stray, &key));
+                logs.extend(other.map(|index| (key, strays.swap_remove(index))));
+            } else {
+                strays.retain(|stray| !Arc::ptr_eq(stray, &log));
+            }
+        }
+        drop((logs, strays));
+        self.sync_all(parents)
     }
 
     fn rename_deleted(&self, log: &PartitionLog) -> io::Result<()> {
@@ -215,7 +279,6 @@ impl LogManager {
         state.dir.clone_from(&renamed);
         let due_ms = self.env.clock.now_ms() + state.config.file_delete_delay_ms;
         drop(state);
-        log.mark_deleted();
         self.maintenance.unlink_later(renamed, due_ms);
         Ok(())
     }
@@ -282,29 +345,14 @@ impl LogManager {
     }
 }
 
+fn is_named(log: &PartitionLog, (topic, partition): &(Arc<str>, i32)) -> bool {
+    (log.topic(), log.partition()) == (topic, *partition)
+}
+
 impl Drop for LogManager {
     /// Without [`LogManager::close`] the directories look as after a crash; only the threads end.
     fn drop(&mut self) {
         self.maintenance.stop();
         self.committer.stop();
     }
-}
-
-fn open_directory(path: &Path, env: &Env) -> Result<Directory, OpenError> {
-    if !env.files.exists(&path.join(checkpoint::META_PROPERTIES)) {
-        env.files.create_dir_durably(path).map_err(OpenError::io(path))?;
-    }
-    let lock = env
-        .files
-        .lock(&path.join(".lock"))
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::Locked(path.display().to_string()),
-            _ => OpenError::io(path)(error),
-        })?;
-    Ok(Directory {
-        path: path.to_owned(),
-        health: Arc::new(DirectoryHealth::default()),
-        identity: OnceLock::new(),
-        lock: Mutex::new(Some(lock)),
-    })
 }

@@ -1,8 +1,9 @@
 //! Opening the log directories at start: every partition's directory, several at a time.
 
 use std::{
+    collections::BTreeMap,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +14,9 @@ use std::{
 use jackfield_env::{Entry, File, Files};
 
 use crate::{
-    LogConfig, OpenError, checkpoint,
+    LogConfig, OpenError,
+    append::is_shortage_of_process,
+    checkpoint,
     known::Checkpoints,
     leftovers,
     manager::{Directory, LogManager, Logs},
@@ -29,13 +32,51 @@ const DIRECTORIES_PER_THREAD: usize = 8;
 /// A log, and its files that were checked but may not be on disk.
 type Opened = (Arc<PartitionLog>, Vec<Arc<dyn File>>);
 
+/// What is in the log directories.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) logs: Logs,
+    /// Logs of another topic than the one in `logs` that has the name.
+    pub(crate) strays: Vec<Arc<PartitionLog>>,
+    /// Partitions that cannot be opened, in a directory that can: in which one, and why.
+    pub(crate) unusable: BTreeMap<(String, i32), (PathBuf, String)>,
+}
+
+/// Does `work` with every directory that works. One that fails is offline from then on.
+///
+/// # Errors
+/// `work` says that the operator has to decide, the process has no files or memory left, or no directory is left.
+pub(crate) fn each_that_works(
+    directories: &[Directory],
+    mut work: impl FnMut(&Directory) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let mut last = None;
+    for directory in directories.iter().filter(|d| d.health.offline().is_none()) {
+        match work(directory) {
+            Err(OpenError::Io { path, source }) if is_shortage_of_process(&source) => {
+                return Err(OpenError::Io { path, source });
+            }
+            Err(error @ OpenError::Io { .. }) => {
+                directory.health.fail(error.to_string());
+                last = Some(error);
+            }
+            done => done?,
+        }
+    }
+    match last {
+        Some(error) if directories.iter().all(|d| d.health.offline().is_some()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl LogManager {
-    /// Opens every log of a directory. Their files are on disk, and the clean marker is gone, when this returns.
+    /// Opens every log of a directory. Their files are on disk, and the clean marker is gone, when this returns. Of a
+    /// directory that fails everything is found that can be.
     pub(crate) fn load_directory(
         &self,
         directory: &Directory,
         defaults: &LogConfig,
-        logs: &mut Logs,
+        found: &mut Found,
     ) -> Result<(), OpenError> {
         let files = &*self.env.files;
         let path = &directory.path;
@@ -47,24 +88,21 @@ impl LogManager {
         // Reading many small files is waiting for the disk, mostly.
         let opened = in_parallel(&entries, |entry| {
             self.open_entry(directory, entry, defaults, &checkpoints)
-                .map_err(OpenError::io(&at(&entry.name)))
         });
         let mut unsynced = Vec::new();
-        for opened in opened {
-            let Some((log, checked)) = opened? else { continue };
-            unsynced.extend(checked);
-            let key = (log.topic().into(), log.partition());
-            if let Some(other) = logs.get(&key) {
-                return Err(OpenError::Invalid {
-                    path: at(&format!("{}-{}", key.0, key.1)).display().to_string(),
-                    message: format!(
-                        "the same partition is in {}: remove one of them",
-                        other.log_dir.display()
-                    ),
-                });
+        let mut failed = Ok(());
+        for (entry, opened) in entries.iter().zip(opened) {
+            match opened {
+                Ok(None) => {}
+                Ok(Some((log, checked))) => {
+                    unsynced.extend(checked);
+                    found.add(log)?;
+                }
+                Err(error) if checkpoint::is_content(&error) => found.add_unusable(path, &entry.name, &error),
+                Err(error) => failed = Err(OpenError::io(&at(&entry.name))(error)),
             }
-            logs.insert(key, log);
         }
+        failed?;
         for (result, file) in files.sync_data_many(&unsynced).into_iter().zip(&unsynced) {
             result.map_err(OpenError::io(file.path()))?;
         }
@@ -126,6 +164,37 @@ impl LogManager {
             &mut unsynced,
         )?;
         Ok(Some((log, unsynced)))
+    }
+}
+
+impl Found {
+    fn add(&mut self, log: Arc<PartitionLog>) -> Result<(), OpenError> {
+        let key = (log.topic().into(), log.partition());
+        let Some(other) = self.logs.get(&key) else {
+            self.logs.insert(key, log);
+            return Ok(());
+        };
+        if other.topic_id() != log.topic_id() {
+            self.strays.push(log);
+            return Ok(());
+        }
+        Err(OpenError::Invalid {
+            path: log.lock().dir.display().to_string(),
+            message: format!(
+                "the same partition is in {}: remove one of them",
+                other.log_dir.display()
+            ),
+        })
+    }
+
+    fn add_unusable(&mut self, log_dir: &Path, name: &str, error: &io::Error) {
+        let directory = log_dir.join(name);
+        tracing::error!(directory = %directory.display(), %error, "partition cannot be used; restore its directory from a copy and restart");
+        if let Some((topic, partition)) = recovery::parse_directory(name) {
+            let reason = format!("{}: {error}", directory.display());
+            self.unusable
+                .insert((topic.to_owned(), partition), (log_dir.to_owned(), reason));
+        }
     }
 }
 

@@ -191,6 +191,11 @@ impl PartitionLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether its directory cannot be used: it refuses everything.
+    pub fn is_offline(&self) -> bool {
+        self.health.is_offline()
+    }
+
     pub(crate) fn offline(&self) -> Option<String> {
         self.health.offline()
     }
@@ -278,7 +283,7 @@ impl PartitionLog {
     }
 
     /// Refuses everything from now on; waiters hear of it.
-    pub(crate) fn mark_deleted(&self) {
+    pub fn mark_deleted(&self) {
         self.lock().deleted = true;
         self.wake();
     }

@@ -75,6 +75,24 @@ impl Place {
         )))
     }
 
+    /// Whoever reads here has to read the records first.
+    pub(crate) fn unverified(&self) -> Trouble {
+        self.trouble(WalkError {
+            position: self.from,
+            message: "not verified yet".to_owned(),
+        })
+    }
+
+    /// Fails where not everything is verified that a read of so many bytes looks at.
+    pub(crate) fn check_verified(&self, state: &State, max_bytes: usize) -> Result<(), Trouble> {
+        let range = self.from..self.limit.min(self.from + max_bytes as u64);
+        let segment = &state.segments[state.segment_of(self.segment)];
+        if self.trusted || segment.verified.covers(&range) {
+            return Ok(());
+        }
+        Err(self.unverified())
+    }
+
     pub(crate) fn lost(&self, hole: &Hole) -> Trouble {
         let path = self.file.path().display();
         let (first, last) = (hole.first_offset, hole.next_offset - 1);

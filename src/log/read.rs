@@ -72,10 +72,31 @@ impl PartitionLog {
     /// # Errors
     /// [`ReadError`]: outside the log, the directory is offline, or the segment is damaged at that place.
     pub fn read(&self, offset: i64, max_bytes: usize, min_one: bool) -> Result<Fetched, ReadError> {
-        self.settled(|| self.try_read(offset, max_bytes, min_one))
+        self.settled(|| self.try_read(offset, max_bytes, min_one, true))
     }
 
-    fn try_read(&self, offset: i64, max_bytes: usize, min_one: bool) -> Result<Fetched, Trouble> {
+    /// As [`PartitionLog::read`] of what need not be verified any more; `None` when [`PartitionLog::read`] would read the
+    /// records to verify them, which may take long.
+    pub fn read_verified(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Option<Result<Fetched, ReadError>> {
+        match self.try_read(offset, max_bytes, min_one, false) {
+            Ok(fetched) => Some(Ok(fetched)),
+            Err(Trouble::Answer(error)) => Some(Err(error)),
+            Err(Trouble::Suspect { .. }) => None,
+        }
+    }
+
+    fn try_read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one: bool,
+        may_verify: bool,
+    ) -> Result<Fetched, Trouble> {
         let state = self.lock();
         self.check_range(&state, offset).map_err(Trouble::Answer)?;
         let mut fetched = Fetched {
@@ -95,6 +116,9 @@ impl PartitionLog {
             .map(|segment| place(&state, segment, offset, max_bytes))
             .collect();
         let places = places?;
+        if let Some(place) = places.first().filter(|_| !may_verify) {
+            place.check_verified(&state, max_bytes)?;
+        }
         drop(state);
         for place in places {
             let found = locate(&place, offset, max_bytes, min_one).map_err(|error| place.trouble(error))?;
@@ -104,7 +128,7 @@ impl PartitionLog {
                     None => continue,
                 }
             };
-            self.vouch(&place, &found)?;
+            self.vouch(&place, &found, may_verify)?;
             if found.end > found.start {
                 let len = usize::try_from(found.end - found.start).unwrap_or(usize::MAX);
                 fetched.slice = Some(FileSlice {
@@ -119,12 +143,15 @@ impl PartitionLog {
     }
 
     /// Verifies what was found unless that was done before, and remembers where its reader goes on.
-    fn vouch(&self, place: &Place, found: &Found) -> Result<(), Trouble> {
+    fn vouch(&self, place: &Place, found: &Found, may_verify: bool) -> Result<(), Trouble> {
         let range = place.from..found.end;
         let mut state = self.lock();
         let covered = |verified: &mut Verified| verified.covers(&range);
         if !place.trusted && !state.verified(place.segment).is_some_and(covered) {
             drop(state);
+            if !may_verify {
+                return Err(place.unverified());
+            }
             let end_offset = place.limit_offset;
             place
                 .chain()

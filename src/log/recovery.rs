@@ -157,7 +157,7 @@ pub(crate) fn create(
 }
 
 /// State of a log of which everything is on disk.
-fn new_state(
+pub(crate) fn new_state(
     dir: PathBuf,
     config: LogConfig,
     segments: Vec<Segment>,

@@ -25,7 +25,7 @@ const REASONS: [(&str, &str); 25] = [
     ("ssl.", "connections are not encrypted"),
     ("controller.", "there is no controller quorum: this broker is one node"),
     ("process.roles", "there is no controller quorum: this broker is one node"),
-    ("metadata.", "there is no controller quorum: topics are kept in topics.json of each log directory"),
+    ("metadata.", "there is no controller quorum: what topics there are is kept in the first log directory"),
     ("broker.heartbeat", "there is no controller quorum: this broker is one node"),
     ("broker.session", "there is no controller quorum: this broker is one node"),
     ("inter.broker", "there are no other brokers"),

@@ -44,7 +44,7 @@ pub(crate) static BROKER_OPTIONS: &[Definition] = &[
     option("listeners", Kind::Text, "PLAINTEXT://127.0.0.1:9092", "Addresses the broker listens on"),
     option("log.cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "Default of cleanup.policy"),
     option("log.dir", Kind::Text, "jackfield-data/broker", "Where topics are kept, when log.dirs is not set"),
-    unset("log.dirs", Kind::Text, "Directories in which topics are kept"),
+    unset("log.dirs", Kind::Text, "Directories in which topics are kept; the first also says what the topics are, and has to stay the first"),
     option("log.index.interval.bytes", Kind::Int(0, INT), "4096", "Default of index.interval.bytes"),
     option("log.index.size.max.bytes", Kind::Int(4, INT), "10485760", "Default of segment.index.bytes"),
     option("log.message.timestamp.after.max.ms", Kind::Long(0, LONG), "3600000", "Default of message.timestamp.after.max.ms"),

@@ -83,6 +83,15 @@ impl Groups {
         if let Some(topic) = existing {
             let now = groups.now();
             for (index, log) in topic.partitions.iter().enumerate() {
+                if log.is_offline() {
+                    // Answered from nothing, its groups would begin anew.
+                    tracing::error!(
+                        partition = index,
+                        "__consumer_offsets cannot be read: the groups stored here have no coordinator"
+                    );
+                    groups.lock(index).close();
+                    continue;
+                }
                 loader::load(&mut groups.lock(index), log, now)?;
             }
             let _first = groups.inner.offsets_topic.set(());

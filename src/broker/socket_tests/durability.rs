@@ -12,10 +12,15 @@ use tokio::time::timeout;
 use super::harness::{DEADLINE, Server, batch, fetch_request, produce_request, produced, values};
 
 pub(super) async fn server(options: &[(&str, &str)]) -> (Server, Arc<Faults>) {
+    let (env, faults) = faulty();
+    (Server::start_in(env, options).await, faults)
+}
+
+/// A world whose files fail on demand.
+pub(super) fn faulty() -> (Env, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let files = Arc::new(FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&faults)));
-    let server = Server::start_in(Env { files, ..Env::real() }, options).await;
-    (server, faults)
+    (Env { files, ..Env::real() }, faults)
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Broker, BrokerConfig};
+use crate::{Broker, BrokerConfig, StartError};
 
 /// Longer than anything here takes.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -60,9 +60,29 @@ impl Server {
 
     /// Stops in order and starts again on the same directory.
     pub(super) async fn restart(self) -> Self {
+        self.restart_in(Env::real()).await
+    }
+
+    /// As [`Server::restart`], with this option changed.
+    pub(super) async fn restart_with(mut self, key: &str, value: &str) -> Self {
+        self.options.retain(|(known, _)| known != key);
+        self.options.push((key.to_owned(), value.to_owned()));
+        self.restart().await
+    }
+
+    /// Why it does not start after a stop with this option changed.
+    pub(super) async fn refusal_with(&self, key: &str, value: &str) -> String {
+        self.broker.shutdown(DEADLINE).await;
+        let options = [(key.to_owned(), value.to_owned())];
+        let refused = try_open(self.dir.path(), &options, Env::real()).await;
+        refused.unwrap_err().to_string()
+    }
+
+    /// As [`Server::restart`], in a world of the test's own.
+    pub(super) async fn restart_in(self, env: Env) -> Self {
         self.broker.shutdown(DEADLINE).await;
         drop(self.broker);
-        let broker = open(self.dir.path(), &self.options, Env::real()).await;
+        let broker = open(self.dir.path(), &self.options, env).await;
         let address = broker.listen().await.unwrap()[0];
         Self {
             broker,
@@ -78,6 +98,14 @@ impl Server {
 }
 
 async fn open(dir: &std::path::Path, options: &[(String, String)], env: Env) -> Broker {
+    try_open(dir, options, env).await.unwrap()
+}
+
+async fn try_open(
+    dir: &std::path::Path,
+    options: &[(String, String)],
+    env: Env,
+) -> Result<Broker, StartError> {
     let mut properties: BTreeMap<String, String> = options.iter().cloned().collect();
     for (key, value) in [
         ("log.dirs", dir.to_str().unwrap()),
@@ -89,9 +117,7 @@ async fn open(dir: &std::path::Path, options: &[(String, String)], env: Env) -> 
             .entry(key.to_owned())
             .or_insert_with(|| value.to_owned());
     }
-    Broker::open(BrokerConfig::parse(&properties).unwrap(), env)
-        .await
-        .unwrap()
+    Broker::open(BrokerConfig::parse(&properties).unwrap(), env).await
 }
 
 pub(super) fn text(value: &str) -> StrBytes {

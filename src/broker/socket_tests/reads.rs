@@ -5,17 +5,51 @@ use std::{
     time::Duration,
 };
 
+use jackfield_env::faulty::Faults;
 use jackfield_tasks::TaskGroup;
-use kafka_protocol::messages::{
-    FetchRequest, ListOffsetsRequest, MetadataRequest,
-    list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+use kafka_protocol::{
+    messages::{
+        FetchRequest, ListOffsetsRequest, MetadataRequest,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+    },
+    protocol::Request,
 };
 use tokio::time::timeout;
 
 use super::{
-    durability::server,
-    harness::{DEADLINE, Server, batch, fetch_request, topic_name},
+    durability::{faulty, server},
+    harness::{DEADLINE, Server, batch, fetch_request, topic_name, values},
 };
+
+/// Sends a request that reads files; another connection is answered while it cannot go on.
+async fn answer_of_a_slow_read<R: Request>(
+    server: &Server,
+    faults: &Arc<Faults>,
+    version: i16,
+    request: &R,
+) -> R::Response {
+    let mut client = server.client().await;
+    let mut other = server.client().await;
+    faults.hold_reads(true);
+    let before = faults.reads();
+    // A runtime that is held up has no timers either.
+    let (finished, unfinished) = std::sync::mpsc::channel::<()>();
+    let watched = Arc::clone(faults);
+    let mut watch = TaskGroup::new("watch").spawn_blocking("reads", move || {
+        let is_stuck = unfinished.recv_timeout(DEADLINE / 4) == Err(RecvTimeoutError::Timeout);
+        watched.hold_reads(false);
+        is_stuck
+    });
+    let id = client.send(version, request).await;
+    while faults.reads() == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let metadata = MetadataRequest::default().with_topics(None);
+    other.call(12, &metadata).await;
+    drop(finished);
+    assert!(!watch.join().await.unwrap(), "held up");
+    client.receive::<R>(version, id).await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_lookup_by_time_holds_up_nobody() {
@@ -24,33 +58,27 @@ async fn a_lookup_by_time_holds_up_nobody() {
         let mut client = server.client().await;
         client.create_topic("t", 1, &[]).await;
         client.produce("t", 0, batch(&["a"])).await;
-        let mut other = server.client().await;
-        faults.hold_reads(true);
-        let before = faults.reads();
-        // A runtime that is held up has no timers either.
-        let (finished, unfinished) = std::sync::mpsc::channel::<()>();
-        let watched = Arc::clone(&faults);
-        let mut watch = TaskGroup::new("watch").spawn_blocking("reads", move || {
-            let is_stuck = unfinished.recv_timeout(DEADLINE / 4) == Err(RecvTimeoutError::Timeout);
-            watched.hold_reads(false);
-            is_stuck
-        });
         let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
         let topic = ListOffsetsTopic::default()
             .with_name(topic_name("t"))
             .with_partitions(vec![partition]);
         let request = ListOffsetsRequest::default().with_topics(vec![topic]);
-        let id = client.send(7, &request).await;
-        while faults.reads() == before {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let metadata = MetadataRequest::default().with_topics(None);
-        other.call(12, &metadata).await;
-        drop(finished);
-        assert!(!watch.join().await.unwrap(), "timestamp {timestamp}");
-        let response = client.receive::<ListOffsetsRequest>(7, id).await;
+        let response = answer_of_a_slow_read(&server, &faults, 7, &request).await;
         assert_eq!(response.topics[0].partitions[0].offset, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn verifying_what_is_fetched_holds_up_nobody() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&["a"])).await;
+    let (env, faults) = faulty();
+    let server = server.restart_in(env).await;
+    let request = fetch_request("t", 0, 0, 0);
+    let response = answer_of_a_slow_read(&server, &faults, 12, &request).await;
+    assert_eq!(values(&response), ["a"]);
 }
 
 /// A fetch of these partitions from the start that would wait for more than there is.

@@ -1,6 +1,12 @@
 //! What a restart finds: topics with their configs, creations and deletions that were interrupted.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use jackfield_log::TopicId;
+use uuid::Uuid;
 
 use super::{
     harness::{Server, batch, values},
@@ -68,35 +74,56 @@ async fn a_restart_deletes_nothing_that_a_topic_keeps() {
     }
 }
 
+/// Where the file of a topic is, once it is created.
+fn topic_file(dir: &Path, id: Uuid) -> PathBuf {
+    let id = TopicId(*id.as_bytes()).to_base64();
+    dir.join("topics").join(format!("{id}.properties"))
+}
+
+fn topic_files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join("topics")).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Nobody was told that these topics are there.
 #[tokio::test]
-async fn interrupted_creations_are_completed_and_interrupted_deletions_finished() {
+async fn interrupted_creations_and_deletions_go_at_the_next_start() {
     let server = Server::start(&[]).await;
     let mut client = server.client().await;
-    client.create_topic("half-made", 2, &[]).await;
-    let gone = client.create_topic("half-gone", 2, &[]).await;
-    client.create_topic("never-made", 1, &[]).await;
+    let kept = client.create_topic("kept", 1, &[]).await;
+    let earlier = client
+        .create_topic("half-gone-in-an-earlier-version", 2, &[])
+        .await;
+    let mut unfinished = Vec::new();
+    for name in ["half-made", "half-gone", "never-made"] {
+        unfinished.push(client.create_topic(name, 2, &[]).await);
+    }
     server.broker.shutdown(super::harness::DEADLINE).await;
     let path = server.dir.path();
-    std::fs::remove_dir_all(path.join("half-made-1")).unwrap();
-    std::fs::remove_dir_all(path.join("half-gone-0")).unwrap();
-    std::fs::remove_dir_all(path.join("never-made-0")).unwrap();
-    let id = jackfield_log::TopicId(*gone.as_bytes()).to_base64();
-    let file = path.join("topics").join(format!("{id}.properties"));
+    for name in ["half-made-1", "half-gone-0", "never-made-0", "never-made-1"] {
+        std::fs::remove_dir_all(path.join(name)).unwrap();
+    }
+    for id in unfinished {
+        let file = topic_file(path, id);
+        std::fs::rename(&file, file.with_extension("unfinished")).unwrap();
+    }
+    let file = topic_file(path, earlier);
     let text = std::fs::read_to_string(&file).unwrap();
     let (text, _checksum) = text.split_once("#crc32c").unwrap();
-    std::fs::write(&file, text.replace("#deleting=false", "#deleting=true")).unwrap();
+    std::fs::write(&file, format!("{text}#deleting=true\n")).unwrap();
+    std::fs::write(file.with_extension("unfinished.tmp"), "torn").unwrap();
     let server = server.restart().await;
+    let topics = server.broker.topics().list();
+    assert_eq!(topics.len(), 1);
+    assert_eq!(topics[0].id.0, *kept.as_bytes());
+    let file = topic_file(server.dir.path(), kept);
     assert_eq!(
-        server.broker.topics().get("half-made").unwrap().partitions.len(),
-        2
-    );
-    assert!(server.broker.topics().get("half-gone").is_none());
-    assert!(server.broker.topics().get("never-made").is_none());
-    assert_eq!(
-        std::fs::read_dir(server.dir.path().join("topics"))
-            .unwrap()
-            .count(),
-        1
+        topic_files(server.dir.path()),
+        [file.file_name().unwrap().to_str().unwrap()]
     );
 }
 

@@ -16,6 +16,13 @@ pub(crate) fn partition_to_end(
     partition: &TopicPartition,
     out: &mut Vec<(i32, Record)>,
 ) -> Result<(), ClusterError> {
+    if log.is_offline() {
+        // It is not known what is in it.
+        return log
+            .read(0, 0, true)
+            .map(drop)
+            .map_err(|error| ClusterError::read(&error, partition));
+    }
     let end = log.high_watermark();
     let mut offset = log.log_start_offset();
     while offset < end {

@@ -249,4 +249,27 @@ mod tests {
         let left = disk.after_power_cut(Cut::Nothing);
         assert_eq!(left.read(Path::new("/f")).unwrap(), b"");
     }
+
+    /// However a replacement fails, what was there is there, or what replaces it, and no temporary.
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let path = Path::new("/file");
+        let count = {
+            let disk = Disk::default();
+            disk.write_atomic(path, b"old").unwrap();
+            let before = disk.asked().len();
+            disk.write_atomic(path, b"new").unwrap();
+            disk.asked().len() - before
+        };
+        for at in 0..count {
+            let disk = Disk::default();
+            disk.write_atomic(path, b"old").unwrap();
+            disk.fail_at(disk.asked().len() + at, 28);
+            disk.write_atomic(path, b"new").unwrap_err();
+            let names: Vec<_> = disk.read_dir(Path::new("/")).unwrap();
+            assert_eq!(names.len(), 1, "operation {at}: {names:?}");
+            let content = disk.read(path).unwrap();
+            assert!(content == b"old" || (at + 1 == count && content == b"new"));
+        }
+    }
 }

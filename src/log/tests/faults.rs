@@ -120,7 +120,7 @@ fn a_topic_that_finds_no_room_leaves_nothing() {
     let refused = rig
         .manager()
         .create("t2", crate::TopicId([3; 16]), 0..20, config());
-    assert!(matches!(refused, Err(AppendError::Storage(_))));
+    assert!(matches!(refused.unwrap_err().source, AppendError::Storage(_)));
     rig.faults.tear_after(-1);
     assert!(rig.manager().logs().is_empty());
     rig.manager()
@@ -144,7 +144,7 @@ fn a_topic_that_finds_no_files_leaves_nothing_in_the_way() {
         let mut rig = Rig::new();
         rig.faults.limit_opens(opens);
         let refused = rig.manager().create(super::rig::TOPIC, old, 0..20, config());
-        assert!(matches!(refused, Err(AppendError::Storage(_))));
+        assert!(matches!(refused.unwrap_err().source, AppendError::Storage(_)));
         rig.faults.limit_opens(-1);
         rig.manager()
             .create(super::rig::TOPIC, new, 0..20, config())
@@ -240,4 +240,29 @@ fn a_segment_that_cannot_be_renamed_stays() {
         rig.crash();
         assert_eq!(rig.append(batch(&["on"])).base_offset, 10);
     }
+}
+
+/// One that works is enough to start with; none is not.
+#[test]
+fn a_start_needs_one_directory_that_works() {
+    let mut rig = Rig::new();
+    let logs = [rig.partition(0), rig.partition(1)];
+    for log in &logs {
+        let kept = log.append(batch(&["kept"]), AppendOrigin::Client).unwrap();
+        wait(log.committed(kept.last_offset)).unwrap();
+    }
+    drop(logs);
+    rig.kill();
+    let (broken, both) = (rig.log_dirs()[1].clone(), rig.dir.path().to_owned());
+    rig.faults.fail_sync_below(&broken);
+    rig.open();
+    for log in rig.manager().logs() {
+        assert_eq!(log.is_offline(), log.log_dir == broken);
+        assert_eq!(log.read(0, 100, true).is_ok(), log.log_dir != broken);
+    }
+    rig.append(batch(&["more"]));
+    rig.kill();
+    rig.faults.fail_sync_below(&both);
+    let refused = rig.try_open().unwrap_err().to_string();
+    assert!(refused.contains("error 5"), "{refused}");
 }

@@ -63,6 +63,12 @@ fn fail_sync(steps: &[Step], at: usize, failing: &Asked) -> Result<(), End> {
                 if !message.contains(&*path.to_string_lossy()) {
                     return wrong(format!("refused to start with '{message}'"));
                 }
+                let offline = LOG_DIRS
+                    .iter()
+                    .filter(|log_dir| history.is_running() && history.offline(log_dir).is_some());
+                if offline.count() > 1 {
+                    return wrong("the other directory is offline, too".to_owned());
+                }
                 history.stop();
                 starts_after_any_cut(&history)
             }
@@ -86,13 +92,14 @@ fn closed(history: &History, at: usize, failing: &Asked) -> Result<(), End> {
     starts_after_any_cut(history)
 }
 
-/// What failed to be synced is not synced again, but by the same round, which may hold two handles of a directory.
+/// What failed to be synced is not synced again, but by the same round, which may hold two handles of a directory. A
+/// temporary is removed.
 fn not_retried(history: &History, at: usize, failing: &Asked) -> Result<(), End> {
     let asked = history.disk.asked();
     let later = asked[at + 1..].iter();
     let again = later
         .skip_while(|asked| asked.operation.is_sync())
-        .find(|asked| asked.path == failing.path);
+        .find(|asked| asked.path == failing.path && asked.operation != Operation::Remove);
     again.map_or(Ok(()), |again| wrong(format!("{again:?} after the failed sync")))
 }
 

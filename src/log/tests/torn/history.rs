@@ -167,7 +167,8 @@ impl History {
         self.manager.as_ref().expect("opened before")
     }
 
-    /// Starts a manager without threads; nothing is checked.
+    /// Starts a manager without threads; nothing is checked. A directory that is offline is a failure, too; the manager is
+    /// kept then.
     pub(super) fn start(&mut self) -> Result<(), OpenError> {
         let env = Env {
             clock: Arc::clone(&self.clock) as _,
@@ -184,7 +185,16 @@ impl History {
         };
         let manager = LogManager::load(manager_config, &small_segments(), env)?;
         self.manager = Some(Arc::new(manager));
+        for path in LOG_DIRS.map(str::to_owned) {
+            if let Some(message) = self.offline(&path) {
+                return Err(OpenError::Invalid { path, message });
+            }
+        }
         Ok(())
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.manager.is_some()
     }
 
     /// Ends the process.
@@ -260,9 +270,14 @@ impl History {
 
     fn delete(&mut self, name: &'static str, id: TopicId) -> Result<(), End> {
         self.set_presence(id, Presence::Deleting);
+        let logs = self.manager().logs();
         let deleted = self.manager().delete(name, id);
         deleted.map_err(|error| End::Refused(error.to_string()))?;
-        self.set_presence(id, Presence::Gone);
+        // What is in a directory that is offline is left to a later start.
+        let of_it = |log: &&Arc<PartitionLog>| log.topic_id() == id;
+        if !logs.iter().filter(of_it).any(|log| log.is_offline()) {
+            self.set_presence(id, Presence::Gone);
+        }
         Ok(())
     }
 
