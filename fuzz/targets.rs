@@ -237,6 +237,10 @@ macro_rules! for_each_request {
             Api::OffsetForLeaderEpoch => $function::<messages::OffsetForLeaderEpochRequest>($($argument),*),
             Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
             Api::DescribeTopicPartitions => $function::<messages::DescribeTopicPartitionsRequest>($($argument),*),
+            Api::ElectLeaders => $function::<messages::ElectLeadersRequest>($($argument),*),
+            Api::AlterPartitionReassignments => {
+                $function::<messages::AlterPartitionReassignmentsRequest>($($argument),*)
+            }
             Api::DescribeProducers => $function::<messages::DescribeProducersRequest>($($argument),*),
             Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
             Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),

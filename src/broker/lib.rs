@@ -4,6 +4,7 @@
 //! the file named like the request. Callers in the same process use [`Broker::topics`] and [`Broker::groups`] directly.
 //! This crate knows nothing of connectors.
 
+mod alter_partition_reassignments;
 mod api_versions;
 mod blocking;
 mod broker;
@@ -20,6 +21,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
 pub mod error_codes;
 mod fetch;
 mod find_coordinator;

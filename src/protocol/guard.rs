@@ -163,6 +163,19 @@ const DESCRIBE_CONFIGS: &[Field] = &[
     since(Fixed(1), 1),
     since(Fixed(1), 3),
 ];
+const ELECT_LEADERS: &[Field] = &[
+    since(Fixed(1), 1),
+    always(Structs(TOPIC_PARTITIONS)),
+    always(Fixed(4)),
+];
+const ALTER_PARTITION_REASSIGNMENTS: &[Field] = &[
+    always(Fixed(4)),
+    since(Fixed(1), 1),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(INTS)])),
+    ])),
+];
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
@@ -199,6 +212,8 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
+        Api::ElectLeaders => ELECT_LEADERS,
+        Api::AlterPartitionReassignments => ALTER_PARTITION_REASSIGNMENTS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
     })
@@ -279,7 +294,8 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            DeleteRecords => DeleteRecordsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
+            DeleteRecords => DeleteRecordsRequest, ElectLeaders => ElectLeadersRequest,
+            AlterPartitionReassignments => AlterPartitionReassignmentsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
             DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,

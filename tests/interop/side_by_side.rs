@@ -97,6 +97,14 @@ impl Side<'_> {
         self.run("DeleteRecordsCommand", &["--offset-json-file", &offsets]);
         self.run("GetOffsetShell", &[topic[0], topic[1], "--time", "earliest"]);
         self.run("LogDirsCommand", &["--describe", "--topic-list", TOPIC]);
+        for election in ["preferred", "unclean"] {
+            let partition = ["--topic", TOPIC, "--partition", "0"];
+            self.run(
+                "LeaderElectionCommand",
+                &[&["--election-type", election][..], &partition].concat(),
+            );
+        }
+        self.run("reassign.ReassignPartitionsCommand", &["--list"]);
         let consumed = (PARTITIONS as usize * RECORDS - 2).to_string();
         self.run(
             "consumer.ConsoleConsumer",

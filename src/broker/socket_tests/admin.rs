@@ -4,13 +4,16 @@ use jackfield_protocol::records::{Compression, RecordBatchBuilder};
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-        DescribeTopicPartitionsRequest, FetchRequest, OffsetForLeaderEpochRequest,
+        AlterPartitionReassignmentsRequest, BrokerId, DeleteRecordsRequest, DescribeLogDirsRequest,
+        DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest,
+        OffsetForLeaderEpochRequest,
+        alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic},
         delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
         describe_log_dirs_request::DescribableLogDirTopic,
         describe_producers_request::TopicRequest,
         describe_topic_partitions_request,
         describe_topic_partitions_response::Cursor,
+        elect_leaders_request::TopicPartitions,
         offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     },
 };
@@ -222,4 +225,61 @@ async fn topics_are_described_in_portions() {
     let refused = i32::from(ResponseError::InvalidRequest.code());
     let (answer, _) = portion(&mut client, &["c"], 9, Some(&outside)).await;
     assert_eq!(answer, [row("c", &[refused])]);
+}
+
+#[tokio::test]
+async fn leaders_need_no_election() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let topic = |name: &str, partitions: &[i32]| {
+        TopicPartitions::default()
+            .with_topic(topic_name(name))
+            .with_partitions(partitions.to_vec())
+    };
+    let asked = vec![topic("t", &[0, 1]), topic("x", &[0])];
+    for election_type in [0, 1] {
+        let request = ElectLeadersRequest::default()
+            .with_election_type(election_type)
+            .with_topic_partitions(Some(asked.clone()));
+        let answer = client.call(2, &request).await;
+        let results = answer.replica_election_results.iter();
+        let codes = results.flat_map(|topic| topic.partition_result.iter().map(|result| result.error_code));
+        let unknown = ResponseError::UnknownTopicOrPartition.code();
+        let expected = [ResponseError::ElectionNotNeeded.code(), unknown, unknown];
+        assert_eq!(codes.collect::<Vec<_>>(), expected);
+    }
+    let request = ElectLeadersRequest::default().with_election_type(2);
+    let answer = client.call(2, &request).await;
+    assert_eq!(answer.error_code, ResponseError::InvalidRequest.code());
+}
+
+#[tokio::test]
+async fn partitions_can_only_be_assigned_to_this_broker() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    let invalid = ResponseError::InvalidReplicaAssignment.code();
+    for (name, partition, replicas, expected) in [
+        ("t", 0, Some(vec![1]), 0),
+        ("t", 0, Some(vec![2]), invalid),
+        ("t", 0, Some(vec![1, 1]), invalid),
+        ("t", 0, Some(vec![]), invalid),
+        ("t", 0, None, ResponseError::NoReassignmentInProgress.code()),
+        ("t", 1, Some(vec![1]), unknown),
+        ("x", 0, None, unknown),
+    ] {
+        let said = format!("{name}-{partition} {replicas:?}");
+        let replicas = replicas.map(|replicas: Vec<i32>| replicas.into_iter().map(BrokerId).collect());
+        let partition = ReassignablePartition::default()
+            .with_partition_index(partition)
+            .with_replicas(replicas);
+        let topic = ReassignableTopic::default()
+            .with_name(topic_name(name))
+            .with_partitions(vec![partition]);
+        let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
+        let answer = client.call(1, &request).await;
+        assert_eq!(answer.responses[0].partitions[0].error_code, expected, "{said}");
+    }
 }

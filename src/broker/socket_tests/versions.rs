@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    DescribeProducersRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest, GroupId,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -87,6 +88,15 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
                     .iter()
                     .any(|topic| topic.name == Some(topic_name("t")))
             );
+        }
+        Api::ElectLeaders => {
+            let request = ElectLeadersRequest::default().with_topic_partitions(None);
+            let response = client.call(version, &request).await;
+            assert!(response.replica_election_results[0].partition_result.is_empty());
+        }
+        Api::AlterPartitionReassignments => {
+            let request = AlterPartitionReassignmentsRequest::default();
+            assert_eq!(client.call(version, &request).await.error_code, 0);
         }
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
