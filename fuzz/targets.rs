@@ -231,8 +231,24 @@ macro_rules! for_each_request {
             Api::ApiVersions => $function::<messages::ApiVersionsRequest>($($argument),*),
             Api::CreateTopics => $function::<messages::CreateTopicsRequest>($($argument),*),
             Api::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
+            Api::DeleteRecords => $function::<messages::DeleteRecordsRequest>($($argument),*),
             Api::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
             Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
+            Api::OffsetForLeaderEpoch => $function::<messages::OffsetForLeaderEpochRequest>($($argument),*),
+            Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
+            Api::DescribeTopicPartitions => $function::<messages::DescribeTopicPartitionsRequest>($($argument),*),
+            Api::ElectLeaders => $function::<messages::ElectLeadersRequest>($($argument),*),
+            Api::AlterPartitionReassignments => {
+                $function::<messages::AlterPartitionReassignmentsRequest>($($argument),*)
+            }
+            Api::DescribeProducers => $function::<messages::DescribeProducersRequest>($($argument),*),
+            Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
+            Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),
+            Api::DeleteGroups => $function::<messages::DeleteGroupsRequest>($($argument),*),
+            Api::OffsetDelete => $function::<messages::OffsetDeleteRequest>($($argument),*),
+            Api::ListPartitionReassignments => {
+                $function::<messages::ListPartitionReassignmentsRequest>($($argument),*)
+            }
             Api::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
             _ => $other,
         }

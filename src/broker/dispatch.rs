@@ -10,12 +10,14 @@ use kafka_protocol::{
 };
 
 use crate::{
-    api_versions,
+    alter_partition_reassignments, api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_topics, delete_topics, describe_cluster, describe_configs, fetch, find_coordinator, heartbeat,
-    init_producer_id, join_group, leave_group, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_fetch, produce, sync_group,
+    create_topics, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions, elect_leaders, fetch,
+    find_coordinator, heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -174,6 +176,10 @@ pub(crate) fn run(client: Client, mut request: Request) -> Pending {
             | Api::LeaveGroup
             | Api::OffsetCommit
             | Api::OffsetFetch
+            | Api::DescribeGroups
+            | Api::ListGroups
+            | Api::DeleteGroups
+            | Api::OffsetDelete
             | Api::FindCoordinator => run_group(&client, &mut request).await?,
             _ => run_admin(&client, &mut request).await?,
         };
@@ -210,6 +216,16 @@ async fn run_group(client: &Client, request: &mut Request) -> Result<Response, R
             let answer = offset_commit::handle(groups, decode(request)?, version).await;
             encode(&answer, request)
         }
+        Api::DescribeGroups => {
+            let answer = describe_groups::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
+        Api::ListGroups => encode(&list_groups::handle(groups, decode(request)?).await, request),
+        Api::DeleteGroups => encode(&delete_groups::handle(groups, decode(request)?).await, request),
+        Api::OffsetDelete => {
+            let answer = offset_delete::handle(&client.core, decode(request)?).await;
+            encode(&answer, request)
+        }
         _ => {
             let answer = offset_fetch::handle(groups, decode(request)?, version).await;
             encode(&answer, request)
@@ -233,7 +249,22 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             encode(&answer, request)
         }
         Api::InitProducerId => encode(&init_producer_id::handle(core, &decode(request)?), request),
+        Api::DeleteRecords => encode(&delete_records::handle(core, decode(request)?), request),
+        Api::OffsetForLeaderEpoch => {
+            encode(&offset_for_leader_epoch::handle(core, decode(request)?), request)
+        }
+        Api::DescribeLogDirs => encode(&describe_log_dirs::handle(core, decode(request)?), request),
+        Api::DescribeTopicPartitions => encode(
+            &describe_topic_partitions::handle(core, decode(request)?),
+            request,
+        ),
+        Api::DescribeProducers => encode(&describe_producers::handle(core, decode(request)?), request),
         Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), request),
+        Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
+        Api::AlterPartitionReassignments => {
+            let answer = alter_partition_reassignments::handle(core, decode(request)?);
+            encode(&answer, request)
+        }
         Api::ListPartitionReassignments => {
             encode(&list_partition_reassignments::handle(&decode(request)?), request)
         }

@@ -13,7 +13,7 @@ use crate::{
     broker::Core,
     connection::{Part, Response},
     dispatch::Refused,
-    error_codes,
+    error_codes, leader_epoch,
     wire::Writer,
 };
 
@@ -223,12 +223,11 @@ fn read_one(topic: &Topic, partition: &Partition, budget: usize, first: bool) ->
     if log.is_offline() {
         return refuse(ResponseError::KafkaStorageError);
     }
-    if partition.leader_epoch >= 0 {
-        match partition.leader_epoch.cmp(&log.leader_epoch()) {
-            std::cmp::Ordering::Less => return refuse(ResponseError::FencedLeaderEpoch),
-            std::cmp::Ordering::Greater => return refuse(ResponseError::UnknownLeaderEpoch),
-            std::cmp::Ordering::Equal => {}
-        }
+    // The log's lock is taken only for a client that says something.
+    if partition.leader_epoch >= 0
+        && let Err(error) = leader_epoch::check(partition.leader_epoch, log.leader_epoch())
+    {
+        return refuse(error);
     }
     let limit = partition.max_bytes.min(budget);
     if limit == 0 && !first && (log.log_start_offset()..=log.log_end_offset()).contains(&partition.offset) {

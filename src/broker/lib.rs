@@ -4,16 +4,24 @@
 //! the file named like the request. Callers in the same process use [`Broker::topics`] and [`Broker::groups`] directly.
 //! This crate knows nothing of connectors.
 
+mod alter_partition_reassignments;
 mod api_versions;
 mod blocking;
 mod broker;
 mod config;
 mod connection;
 mod create_topics;
+mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
 pub mod error_codes;
 mod fetch;
 mod find_coordinator;
@@ -21,13 +29,17 @@ pub mod groups;
 mod heartbeat;
 mod init_producer_id;
 mod join_group;
+mod leader_epoch;
 mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod listener;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
 mod producer_ids;
 #[cfg(test)]

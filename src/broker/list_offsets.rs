@@ -10,7 +10,7 @@ use kafka_protocol::{
     },
 };
 
-use crate::{blocking, broker::Core, error_codes};
+use crate::{blocking, broker::Core, error_codes, leader_epoch};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -69,15 +69,7 @@ fn look_up(log: Option<&PartitionLog>, asked: &ListOffsetsPartition) -> Result<O
         return Err(ResponseError::KafkaStorageError.code());
     }
     let leader_epoch = log.leader_epoch();
-    if asked.current_leader_epoch >= 0 && asked.current_leader_epoch != leader_epoch {
-        let fenced = asked.current_leader_epoch < leader_epoch;
-        let error = if fenced {
-            ResponseError::FencedLeaderEpoch
-        } else {
-            ResponseError::UnknownLeaderEpoch
-        };
-        return Err(error.code());
-    }
+    leader_epoch::check(asked.current_leader_epoch, leader_epoch).map_err(|error| error.code())?;
     let at = |offset: i64| {
         Ok(Some(TimestampOffset {
             timestamp: -1,

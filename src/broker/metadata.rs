@@ -33,11 +33,11 @@ const TOPIC_OPERATIONS_VERSION: i16 = 8;
 const CLUSTER_OPERATIONS_VERSIONS: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// Nobody leads the partition.
-const NO_LEADER: BrokerId = BrokerId(-1);
+pub(crate) const NO_LEADER: BrokerId = BrokerId(-1);
 
 /// Everything there is to do with a topic: nobody is kept from anything (READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE,
 /// DESCRIBE_CONFIGS, ALTER_CONFIGS as bits).
-const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub(crate) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// The same for the cluster (CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS,
 /// IDEMPOTENT_WRITE).
 pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;

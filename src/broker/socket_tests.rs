@@ -1,7 +1,9 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
+mod admin;
 mod deletions;
 mod durability;
+mod groups;
 mod harness;
 mod hostile;
 mod missing;

@@ -146,6 +146,20 @@ pub trait Files: Send + Sync + std::fmt::Debug {
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Whether the path exists.
     fn exists(&self, path: &Path) -> bool;
+    /// Size of the file system that holds the path, and what is free there for this process; in bytes. An error where that
+    /// is not known.
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Room in a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What this process may still use.
+    pub usable: u64,
 }
 
 /// An open file with positional access.

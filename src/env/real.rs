@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Clock, Entry, File, Files, Random, sync};
+use crate::{Clock, Entry, File, Files, Random, Space, sync};
 
 /// The operating system's wall clock.
 #[derive(Debug)]
@@ -160,6 +160,14 @@ impl Files for RealFiles {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            usable: found.f_bavail.saturating_mul(found.f_frsize),
+        })
     }
 
     fn sync_data_many(&self, files: &[Arc<dyn File>]) -> Vec<io::Result<()>> {

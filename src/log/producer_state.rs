@@ -51,6 +51,21 @@ pub(crate) struct ProducerStates {
     producers: BTreeMap<i64, Producer>,
 }
 
+/// A producer as administrators see it (KIP-664).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Producer id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence of its last record; -1 when none is remembered.
+    pub last_sequence: i32,
+    /// Largest timestamp of its last batch.
+    pub last_timestamp: i64,
+    /// Epoch of the coordinator that ended its last transaction; -1 without one.
+    pub coordinator_epoch: i32,
+}
+
 /// Verdict on a batch of an idempotent producer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -179,6 +194,17 @@ impl ProducerStates {
                 producer.batches = batches.split_off(surplus);
             }
         }
+    }
+
+    /// All producers, by id.
+    pub(crate) fn active(&self) -> impl Iterator<Item = ActiveProducer> {
+        self.producers.iter().map(|(id, producer)| ActiveProducer {
+            producer_id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.batches.back().map_or(-1, |batch| batch.last_sequence),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+        })
     }
 
     /// Whether no producer is known.

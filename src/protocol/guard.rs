@@ -21,6 +21,8 @@ enum Kind {
     Values(&'static Kind),
     /// An array of structs.
     Structs(&'static [Field]),
+    /// A struct or null.
+    Nullable(&'static [Field]),
 }
 
 /// A field and the versions it exists in.
@@ -37,7 +39,7 @@ const fn always(kind: Kind) -> Field {
     Field(kind, 0, ALL)
 }
 
-use Kind::{Blob, Fixed, Structs, Text, Values};
+use Kind::{Blob, Fixed, Nullable, Structs, Text, Values};
 
 const INTS: Kind = Values(&Fixed(4));
 const TOPIC_PARTITIONS: &[Field] = &[always(Text), always(INTS)];
@@ -113,6 +115,10 @@ const SYNC_GROUP: &[Field] = &[
     since(Text, 5),
     always(Structs(&[always(Text), always(Blob)])),
 ];
+const DESCRIBE_GROUPS: &[Field] = &[always(Values(&Text)), since(Fixed(1), 3)];
+const LIST_GROUPS: &[Field] = &[since(Values(&Text), 4), since(Values(&Text), 5)];
+const DELETE_GROUPS: &[Field] = &[always(Values(&Text))];
+const OFFSET_DELETE: &[Field] = &[always(Text), always(Structs(TOPIC_PARTITIONS))];
 const API_VERSIONS: &[Field] = &[since(Text, 3), since(Text, 3)];
 const CREATE_TOPICS: &[Field] = &[
     always(Structs(&[
@@ -130,19 +136,54 @@ const DELETE_TOPICS: &[Field] = &[
     Field(Values(&Text), 0, 5),
     always(Fixed(4)),
 ];
+const DELETE_RECORDS: &[Field] = &[
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(Fixed(8))])),
+    ])),
+    always(Fixed(4)),
+];
 const INIT_PRODUCER_ID: &[Field] = &[
     always(Text),
     always(Fixed(4)),
     since(Fixed(8), 3),
     since(Fixed(2), 3),
 ];
+const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[
+    since(Fixed(4), 3),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(Fixed(4)), always(Fixed(4))])),
+    ])),
+];
+const DESCRIBE_LOG_DIRS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
+const DESCRIBE_PRODUCERS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CONFIGS: &[Field] = &[
     always(Structs(&[always(Fixed(1)), always(Text), always(Values(&Text))])),
     since(Fixed(1), 1),
     since(Fixed(1), 3),
 ];
+const ELECT_LEADERS: &[Field] = &[
+    since(Fixed(1), 1),
+    always(Structs(TOPIC_PARTITIONS)),
+    always(Fixed(4)),
+];
+const ALTER_PARTITION_REASSIGNMENTS: &[Field] = &[
+    always(Fixed(4)),
+    since(Fixed(1), 1),
+    always(Structs(&[
+        always(Text),
+        always(Structs(&[always(Fixed(4)), always(INTS)])),
+    ])),
+];
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
+
+const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
+    always(Structs(&[always(Text)])),
+    always(Fixed(4)),
+    always(Nullable(&[always(Text), always(Fixed(4))])),
+];
 
 /// Layout of a request; `None` for those that are parsed by hand.
 fn layout(api: Api) -> Option<&'static [Field]> {
@@ -157,11 +198,22 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::Heartbeat => HEARTBEAT,
         Api::LeaveGroup => LEAVE_GROUP,
         Api::SyncGroup => SYNC_GROUP,
+        Api::DescribeGroups => DESCRIBE_GROUPS,
+        Api::ListGroups => LIST_GROUPS,
+        Api::DeleteGroups => DELETE_GROUPS,
+        Api::OffsetDelete => OFFSET_DELETE,
         Api::ApiVersions => API_VERSIONS,
         Api::CreateTopics => CREATE_TOPICS,
         Api::DeleteTopics => DELETE_TOPICS,
+        Api::DeleteRecords => DELETE_RECORDS,
         Api::InitProducerId => INIT_PRODUCER_ID,
+        Api::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
+        Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
+        Api::DescribeProducers => DESCRIBE_PRODUCERS,
+        Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
+        Api::ElectLeaders => ELECT_LEADERS,
+        Api::AlterPartitionReassignments => ALTER_PARTITION_REASSIGNMENTS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
     })
@@ -195,6 +247,10 @@ fn walk(reader: &mut Reader<'_>, kind: &Kind, version: i16) -> Result<(), Malfor
         Text => reader.nullable_string().map(|_| ()),
         Blob => reader.nullable_bytes().map(|_| ()),
         Values(element) => (0..reader.array_len()?).try_for_each(|_| walk(reader, element, version)),
+        Nullable(fields) => match reader.i8()? {
+            ..0 => Ok(()),
+            _ => walk_struct(reader, fields, version),
+        },
         Structs(fields) => (0..reader.array_len()?).try_for_each(|_| walk_struct(reader, fields, version)),
     }
 }
@@ -238,7 +294,10 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
+            DeleteRecords => DeleteRecordsRequest, ElectLeaders => ElectLeadersRequest,
+            AlterPartitionReassignments => AlterPartitionReassignmentsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
+            DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
+            OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
         )

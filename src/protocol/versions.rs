@@ -15,13 +15,24 @@ pub enum Api {
     Heartbeat,
     LeaveGroup,
     SyncGroup,
+    DescribeGroups,
+    ListGroups,
     ApiVersions,
     CreateTopics,
     DeleteTopics,
+    DeleteRecords,
     InitProducerId,
+    OffsetForLeaderEpoch,
     DescribeConfigs,
+    DescribeLogDirs,
+    DeleteGroups,
+    ElectLeaders,
+    AlterPartitionReassignments,
     ListPartitionReassignments,
+    OffsetDelete,
     DescribeCluster,
+    DescribeProducers,
+    DescribeTopicPartitions,
 }
 
 /// Versions of one API.
@@ -39,6 +50,9 @@ pub struct Support {
     pub flexible: i16,
 }
 
+/// No version is flexible.
+const NEVER: i16 = i16::MAX;
+
 const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Support {
     Support {
         api,
@@ -51,7 +65,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 18] = [
+pub const SUPPORTED: [Support; 29] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 17, 12),
     support(Api::ListOffsets, 2, 1, 9, 6),
@@ -63,13 +77,24 @@ pub const SUPPORTED: [Support; 18] = [
     support(Api::Heartbeat, 12, 0, 4, 4),
     support(Api::LeaveGroup, 13, 0, 5, 4),
     support(Api::SyncGroup, 14, 0, 5, 4),
+    support(Api::DescribeGroups, 15, 0, 6, 5),
+    support(Api::ListGroups, 16, 0, 5, 3),
     support(Api::ApiVersions, 18, 0, 4, 3),
     support(Api::CreateTopics, 19, 2, 7, 5),
     support(Api::DeleteTopics, 20, 1, 6, 4),
+    support(Api::DeleteRecords, 21, 0, 2, 2),
     support(Api::InitProducerId, 22, 0, 5, 2),
+    support(Api::OffsetForLeaderEpoch, 23, 2, 4, 4),
     support(Api::DescribeConfigs, 32, 1, 4, 4),
+    support(Api::DescribeLogDirs, 35, 1, 4, 2),
+    support(Api::DeleteGroups, 42, 0, 2, 2),
+    support(Api::ElectLeaders, 43, 0, 2, 2),
+    support(Api::AlterPartitionReassignments, 45, 0, 1, 0),
     support(Api::ListPartitionReassignments, 46, 0, 0, 0),
+    support(Api::OffsetDelete, 47, 0, 0, NEVER),
     support(Api::DescribeCluster, 60, 0, 2, 0),
+    support(Api::DescribeProducers, 61, 0, 0, 0),
+    support(Api::DescribeTopicPartitions, 75, 0, 0, 0),
 ];
 
 /// The row of an API key; `None` when it is not served.

@@ -2,3 +2,4 @@
 
 mod kafka_tools;
 mod kcat;
+mod side_by_side;

@@ -10,6 +10,7 @@ mod commits;
 mod config;
 pub mod consumer_protocol;
 mod coordinator;
+mod describe;
 mod error;
 mod loader;
 mod members;
@@ -28,5 +29,6 @@ pub use classic::{
 pub use commits::{CommitRequest, FetchedOffset, GroupPartition, OffsetToCommit};
 pub use config::GroupsConfig;
 pub use coordinator::{Groups, OFFSETS_TOPIC};
+pub use describe::{CLASSIC, DescribedGroup, DescribedMember, ListedGroup};
 pub use error::GroupError;
 pub use loader::LoadError;

@@ -41,7 +41,7 @@ async fn a_broken_frame_closes_its_connection_and_nothing_else() {
     // Counts that promise more than the frame has, for every request in its oldest and newest version.
     for row in &SUPPORTED {
         for version in [row.min.max(if row.key == 0 { 3 } else { 0 }), row.max] {
-            if row.key == 18 && version == 0 {
+            if [16, 18].contains(&row.key) && version == 0 {
                 continue; // has no body
             }
             for fill in [0x7f, 0xff, 0xfe] {

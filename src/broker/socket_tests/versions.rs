@@ -3,18 +3,25 @@
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
-    JoinGroupRequest, LeaveGroupRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
+    delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
+    describe_producers_request::TopicRequest,
     join_group_request::JoinGroupRequestProtocol,
     leave_group_request::MemberIdentity,
     list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
     metadata_request::MetadataRequestTopic,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics},
+    offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     sync_group_request::SyncGroupRequestAssignment,
 };
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
@@ -69,9 +76,34 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
                 (0, 1, 1)
             );
         }
+        Api::DeleteRecords | Api::OffsetForLeaderEpoch | Api::DescribeLogDirs | Api::DescribeProducers => {
+            describe_logs(client, api, version).await
+        }
+        Api::DescribeTopicPartitions => {
+            let request = DescribeTopicPartitionsRequest::default();
+            let response = client.call(version, &request).await;
+            assert!(
+                response
+                    .topics
+                    .iter()
+                    .any(|topic| topic.name == Some(topic_name("t")))
+            );
+        }
+        Api::ElectLeaders => {
+            let request = ElectLeadersRequest::default().with_topic_partitions(None);
+            let response = client.call(version, &request).await;
+            assert!(response.replica_election_results[0].partition_result.is_empty());
+        }
+        Api::AlterPartitionReassignments => {
+            let request = AlterPartitionReassignmentsRequest::default();
+            assert_eq!(client.call(version, &request).await.error_code, 0);
+        }
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
             membership(client, api, version).await
+        }
+        Api::DescribeGroups | Api::ListGroups | Api::DeleteGroups | Api::OffsetDelete => {
+            groups(client, api, version).await
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,
@@ -299,6 +331,84 @@ async fn membership(client: &mut Client, api: Api, version: i16) {
         .call(of(Api::LeaveGroup), &leave.with_group_id(group))
         .await;
     assert_eq!(left.error_code, 0);
+}
+
+async fn describe_logs(client: &mut Client, api: Api, version: i16) {
+    match api {
+        Api::DeleteRecords => {
+            // Nothing: the others read on.
+            let partition = DeleteRecordsPartition::default().with_offset(0);
+            let topic = DeleteRecordsTopic::default()
+                .with_name(topic_name("t"))
+                .with_partitions(vec![partition]);
+            let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            let deleted = &response.topics[0].partitions[0];
+            assert_eq!((deleted.error_code, deleted.low_watermark), (0, 0));
+        }
+        Api::OffsetForLeaderEpoch => {
+            let partition = OffsetForLeaderPartition::default().with_current_leader_epoch(-1);
+            let topic = OffsetForLeaderTopic::default()
+                .with_topic(topic_name("t"))
+                .with_partitions(vec![partition]);
+            let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            let found = &response.topics[0].partitions[0];
+            assert_eq!((found.error_code, found.leader_epoch), (0, 0));
+            assert!(found.end_offset >= 2);
+        }
+        Api::DescribeLogDirs => {
+            let response = client
+                .call(version, &DescribeLogDirsRequest::default().with_topics(None))
+                .await;
+            let topics = &response.results[0].topics;
+            assert!(topics.iter().any(|topic| topic.name == topic_name("t")));
+        }
+        _ => {
+            let topic = TopicRequest::default()
+                .with_name(topic_name("t"))
+                .with_partition_indexes(vec![0]);
+            let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+            let response = client.call(version, &request).await;
+            assert_eq!(response.topics[0].partitions[0].error_code, 0);
+        }
+    }
+}
+
+/// A group of offsets only: listed, described, emptied and deleted; the API under test in `version`.
+async fn groups(client: &mut Client, api: Api, version: i16) {
+    let of = |other: Api| {
+        if other == api {
+            version
+        } else {
+            *versions(other).end()
+        }
+    };
+    client.call(9, &commit_request(1)).await;
+    let listed = client
+        .call(of(Api::ListGroups), &ListGroupsRequest::default())
+        .await;
+    assert_eq!(listed.error_code, 0);
+    assert!(listed.groups.iter().any(|group| *group.group_id == *"offsets"));
+    let group = GroupId(text("offsets"));
+    let describe = DescribeGroupsRequest::default().with_groups(vec![group.clone()]);
+    let described = client.call(of(Api::DescribeGroups), &describe).await;
+    let found = &described.groups[0];
+    assert_eq!((found.error_code, found.group_state.as_str()), (0, "Empty"));
+    let topic = OffsetDeleteRequestTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![OffsetDeleteRequestPartition::default()]);
+    let request = OffsetDeleteRequest::default()
+        .with_group_id(group.clone())
+        .with_topics(vec![topic]);
+    let emptied = client.call(of(Api::OffsetDelete), &request).await;
+    assert_eq!(
+        (emptied.error_code, emptied.topics[0].partitions[0].error_code),
+        (0, 0)
+    );
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![group]);
+    let deleted = client.call(of(Api::DeleteGroups), &delete).await;
+    assert_eq!(deleted.results[0].error_code, 0, "version {version}");
 }
 
 fn commit_request(offset: i64) -> OffsetCommitRequest {

@@ -5,6 +5,7 @@ mod bounded;
 mod commits;
 mod copies;
 mod damage;
+mod describe;
 mod faults;
 mod golden;
 mod hostile;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::groups::{
     consumer_protocol,
+    describe::{DescribedGroup, DescribedMember, ListedGroup},
     error::GroupError,
     records::{GroupRecord, GroupValue, MemberValue},
 };
@@ -31,6 +32,19 @@ pub(crate) enum State {
     Stable,
     /// Removed.
     Dead,
+}
+
+impl State {
+    /// Kafka's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+            Self::Dead => "Dead",
+        }
+    }
 }
 
 /// A classic group.
@@ -381,6 +395,37 @@ impl ClassicGroup {
         let members = self.members.values();
         let of_client = members.filter(|member| member.client_id == client_id);
         of_client.map(|member| member.id.clone()).collect()
+    }
+
+    /// The group in a list.
+    pub(crate) fn listed(&self, group_id: &str) -> ListedGroup {
+        ListedGroup {
+            group_id: group_id.to_owned(),
+            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            state: self.state.name(),
+        }
+    }
+
+    /// The group as it is now. As in Kafka, what members are assigned is told of a stable group only.
+    pub(crate) fn described(&self) -> DescribedGroup {
+        let protocol = self
+            .protocol_name
+            .as_deref()
+            .filter(|_| self.state == State::Stable);
+        let member = |member: &Member| DescribedMember {
+            member_id: member.id.clone(),
+            group_instance_id: member.group_instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            metadata: protocol.map_or_else(Bytes::new, |protocol| member.metadata(protocol)),
+            assignment: protocol.map_or_else(Bytes::new, |_| member.assignment.clone()),
+        };
+        DescribedGroup {
+            state: self.state.name(),
+            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            protocol: protocol.unwrap_or_default().to_owned(),
+            members: self.members.values().map(member).collect(),
+        }
     }
 
     /// The group's record with the given assignment (missing members get an empty one).
