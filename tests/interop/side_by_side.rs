@@ -53,6 +53,7 @@ impl Side<'_> {
     fn masked(&self, text: &str) -> String {
         let text = text.replace(&format!("127.0.0.1:{}", self.port), "BROKER");
         let mut lines: Vec<_> = text
+            .replace(KAFKA_ALONE, "")
             .lines()
             .map(|line| {
                 line.split_whitespace()
