@@ -406,7 +406,11 @@ pub fn checkpoint_reader(data: &[u8]) {
     let Some((manager, log)) = partition.open() else {
         return;
     };
-    let log = log.expect("the partition is there");
+    let Some(log) = log else {
+        // Out of service until somebody restores its own files.
+        assert!(name.starts_with("golden-0/"), "{name} takes the partition away");
+        return manager.close();
+    };
     assert_eq!(
         log.log_end_offset(),
         LOG_END,

@@ -176,7 +176,8 @@ fn a_full_disk_is_an_error_and_no_end() {
     let ballast = disk.ballast();
     let mut broker = Broker::start(&scratch, &["offsets.topic.num.partitions=1"]);
     let mut wire = Wire::connect(broker.port);
-    wire.create_topic(TOPIC, 1, &[("segment.bytes", "1048576")]);
+    // Its records are old.
+    wire.create_topic(TOPIC, 1, &[("segment.bytes", "1048576"), ("retention.ms", "-1")]);
     wait::until("the first commit", || {
         (commit_offset(&mut wire, 1) == 0).then_some(())
     });

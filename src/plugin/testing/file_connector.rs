@@ -151,6 +151,29 @@ fn position(offset: i64, metadata: &str) -> SinkPosition {
 }
 
 /// Lines arrive, a commit says how far, and what was not committed is cut when the sink opens again.
+/// Starts a sink and opens partitions as the worker does, which tries again what may succeed later: a process that another
+/// test starts just now has the old task's files, and the locks on them, until it has become another program.
+async fn opened(
+    plugin: &dyn ConnectorPlugin,
+    config: &BTreeMap<String, String>,
+    services: &Services,
+    partitions: &[SinkPosition],
+) -> Box<dyn HostedSink> {
+    for _ in 0..500 {
+        let tried = async {
+            let mut sink = plugin.start_sink(config, services.task()).await?;
+            sink.open(partitions).await.map(|()| sink)
+        };
+        match tried.await {
+            Err(error) if error.kind == jackfield_api::ErrorKind::Retriable => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            done => return done.unwrap(),
+        }
+    }
+    panic!("the partitions cannot be opened");
+}
+
 async fn drive_sink(form: Form) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("test.sink.txt");
@@ -170,8 +193,7 @@ async fn drive_sink(form: Form) {
     sink.stop().await;
 
     append(&path, "torn");
-    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
-    sink.open(&committed).await.unwrap();
+    let mut sink = opened(&*plugin, &config, &services, &committed).await;
     sink.put(sink_batch(&["three"], 2)).await.unwrap();
     let last = sink
         .pre_commit(&[position(3, &committed[0].metadata)])
@@ -193,12 +215,11 @@ async fn drive_sink(form: Form) {
         offset: 3,
         metadata: last[0].metadata.clone(),
     }];
-    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
     let new = SinkPosition {
         topic: "other".into(),
         ..position(-1, "")
     };
-    sink.open(&[new]).await.unwrap();
+    let sink = opened(&*plugin, &config, &services, &[new]).await;
     sink.stop().await;
     assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n", "{form}");
 }
@@ -340,8 +361,7 @@ async fn drive_rolling_sink(form: Form) {
     );
     sink.put(sink_batch(&["lost", "lost", "lost"], 3)).await.unwrap();
     sink.stop().await;
-    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
-    sink.open(&committed).await.unwrap();
+    let mut sink = opened(&*plugin, &config, &services, &committed).await;
     assert_eq!(
         files_of(root),
         [file(part(2), "c\n"), file(name(0), "a\nb\n")],
@@ -395,8 +415,7 @@ async fn drive_full_disk_of_rolling_files(form: Form) {
     let committed = sink.pre_commit(&[position(1, "")]).await.unwrap();
     assert_eq!(committed[0].offset, 1, "{form}");
     sink.stop().await;
-    let mut sink = plugin.start_sink(&config, services.task()).await.unwrap();
-    sink.open(&committed).await.unwrap();
+    let mut sink = opened(&*plugin, &config, &services, &committed).await;
     sink.put(sink_batch(&rest, 1)).await.unwrap();
     let committed = sink
         .pre_commit(&[position(5, &committed[0].metadata)])
