@@ -241,6 +241,11 @@ macro_rules! for_each_request {
             Api::AlterPartitionReassignments => {
                 $function::<messages::AlterPartitionReassignmentsRequest>($($argument),*)
             }
+            Api::CreatePartitions => $function::<messages::CreatePartitionsRequest>($($argument),*),
+            Api::AlterConfigs => $function::<messages::AlterConfigsRequest>($($argument),*),
+            Api::IncrementalAlterConfigs => {
+                $function::<messages::IncrementalAlterConfigsRequest>($($argument),*)
+            }
             Api::DescribeProducers => $function::<messages::DescribeProducersRequest>($($argument),*),
             Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
             Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),

@@ -57,7 +57,11 @@ fn reassign(core: &Core, topic: &str, asked: &ReassignablePartition) -> Result<(
         .map_err(|message| (ResponseError::InvalidReplicaAssignment, message))
 }
 
-fn check_assignment(replicas: &[BrokerId], node: BrokerId) -> Result<(), String> {
+/// Whether one node can have the replicas.
+///
+/// # Errors
+/// Kafka's words.
+pub(crate) fn check_assignment(replicas: &[BrokerId], node: BrokerId) -> Result<(), String> {
     let mut sorted = replicas.to_vec();
     sorted.sort_unstable();
     if sorted.is_empty() {

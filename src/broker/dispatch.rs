@@ -10,14 +10,14 @@ use kafka_protocol::{
 };
 
 use crate::{
-    alter_partition_reassignments, api_versions,
+    alter_configs, alter_partition_reassignments, api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_topics, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions, elect_leaders, fetch,
-    find_coordinator, heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, sync_group,
+    create_partitions, create_topics, delete_groups, delete_records, delete_topics, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions,
+    elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id, join_group, leave_group,
+    list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -260,6 +260,12 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
         ),
         Api::DescribeProducers => encode(&describe_producers::handle(core, decode(request)?), request),
         Api::DescribeConfigs => encode(&describe_configs::handle(core, &decode(request)?), request),
+        Api::CreatePartitions => encode(&create_partitions::handle(core, decode(request)?), request),
+        Api::AlterConfigs => encode(&alter_configs::handle(core, decode(request)?), request),
+        Api::IncrementalAlterConfigs => encode(
+            &alter_configs::handle_incremental(core, decode(request)?),
+            request,
+        ),
         Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
         Api::AlterPartitionReassignments => {
             let answer = alter_partition_reassignments::handle(core, decode(request)?);

@@ -3,7 +3,7 @@
 use jackfield_log::{AppendError, ReadError};
 use kafka_protocol::error::ResponseError;
 
-use crate::{CreateTopicError, groups::GroupError};
+use crate::{CreateTopicError, groups::GroupError, topic_changes::ChangeTopicError};
 
 /// A producer that was replaced by a newer one.
 pub const PRODUCER_FENCED: i16 = 90;
@@ -45,6 +45,14 @@ pub fn of_create_topic(error: &CreateTopicError) -> i16 {
         CreateTopicError::Storage(_) => ResponseError::KafkaStorageError,
     }
     .code()
+}
+
+/// Code of a topic that could not be changed.
+pub(crate) fn of_change_topic(error: &ChangeTopicError) -> i16 {
+    match error {
+        ChangeTopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition.code(),
+        ChangeTopicError::Refused(error) => of_create_topic(error),
+    }
 }
 
 impl GroupError {

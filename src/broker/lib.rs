@@ -4,12 +4,14 @@
 //! the file named like the request. Callers in the same process use [`Broker::topics`] and [`Broker::groups`] directly.
 //! This crate knows nothing of connectors.
 
+mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
 mod blocking;
 mod broker;
 mod config;
 mod connection;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
@@ -45,6 +47,7 @@ mod producer_ids;
 #[cfg(test)]
 mod socket_tests;
 mod sync_group;
+mod topic_changes;
 mod topic_config;
 mod topic_files;
 mod topics;

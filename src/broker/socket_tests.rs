@@ -10,5 +10,6 @@ mod missing;
 mod produce_fetch;
 mod reads;
 mod restarts;
+mod topic_changes;
 mod topics;
 mod versions;

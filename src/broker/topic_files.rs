@@ -183,6 +183,13 @@ impl TopicFiles {
         self.env.files.write_atomic(&path, file.render().as_bytes())
     }
 
+    /// Replaces the file of a topic that is there.
+    pub(crate) fn write(&self, file: &TopicFile) -> io::Result<()> {
+        self.env
+            .files
+            .write_atomic(&self.path(file.id), file.render().as_bytes())
+    }
+
     /// From now on the topic is there.
     pub(crate) fn finish_creation(&self, id: TopicId) -> io::Result<()> {
         self.rename(id, UNFINISHED_SUFFIX, FILE_SUFFIX)

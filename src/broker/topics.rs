@@ -21,7 +21,7 @@ use crate::{
 /// Longest topic name (it becomes a directory name).
 const MAX_NAME_BYTES: usize = 249;
 /// Most partitions one request may create.
-const MAX_PARTITIONS: i32 = 10_000;
+pub(crate) const MAX_PARTITIONS: i32 = 10_000;
 /// Topics of the broker's own, which clients may neither write nor delete.
 const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 

@@ -134,6 +134,16 @@ impl Topics {
     ) -> Result<(), String> {
         let config = topic_config::resolve(&self.defaults, &file.configs)
             .map_err(|error| format!("{}: {error}", self.files.path(file.id).display()))?;
+        if file.partitions > 0 {
+            // Behind a gap: left by an addition of partitions that was interrupted, and told to nobody.
+            partitions.sort_by_key(|log| log.partition());
+            let mut next = file.partitions;
+            partitions.retain(|log| {
+                let in_order = log.partition() <= next;
+                next = next.max(log.partition() + 1);
+                in_order
+            });
+        }
         let found: BTreeSet<i32> = partitions.iter().map(|log| log.partition()).collect();
         let highest = found.last().map_or(0, |partition| partition + 1);
         let missing = (0..highest.max(file.partitions)).filter(|partition| !found.contains(partition));

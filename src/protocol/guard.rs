@@ -163,6 +163,31 @@ const DESCRIBE_CONFIGS: &[Field] = &[
     since(Fixed(1), 1),
     since(Fixed(1), 3),
 ];
+const CREATE_PARTITIONS: &[Field] = &[
+    always(Structs(&[
+        always(Text),
+        always(Fixed(4)),
+        always(Structs(&[always(INTS)])),
+    ])),
+    always(Fixed(4)),
+    always(Fixed(1)),
+];
+const ALTER_CONFIGS: &[Field] = &[
+    always(Structs(&[
+        always(Fixed(1)),
+        always(Text),
+        always(Structs(&[always(Text), always(Text)])),
+    ])),
+    always(Fixed(1)),
+];
+const INCREMENTAL_ALTER_CONFIGS: &[Field] = &[
+    always(Structs(&[
+        always(Fixed(1)),
+        always(Text),
+        always(Structs(&[always(Text), always(Fixed(1)), always(Text)])),
+    ])),
+    always(Fixed(1)),
+];
 const ELECT_LEADERS: &[Field] = &[
     since(Fixed(1), 1),
     always(Structs(TOPIC_PARTITIONS)),
@@ -212,6 +237,9 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
+        Api::CreatePartitions => CREATE_PARTITIONS,
+        Api::AlterConfigs => ALTER_CONFIGS,
+        Api::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
         Api::ElectLeaders => ELECT_LEADERS,
         Api::AlterPartitionReassignments => ALTER_PARTITION_REASSIGNMENTS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
@@ -294,7 +322,8 @@ mod tests {
             ListOffsets => ListOffsetsRequest, Metadata => MetadataRequest, OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest, FindCoordinator => FindCoordinatorRequest, JoinGroup => JoinGroupRequest,
             Heartbeat => HeartbeatRequest, LeaveGroup => LeaveGroupRequest, SyncGroup => SyncGroupRequest,
-            DeleteRecords => DeleteRecordsRequest, ElectLeaders => ElectLeadersRequest,
+            CreatePartitions => CreatePartitionsRequest, AlterConfigs => AlterConfigsRequest,
+            IncrementalAlterConfigs => IncrementalAlterConfigsRequest, DeleteRecords => DeleteRecordsRequest, ElectLeaders => ElectLeadersRequest,
             AlterPartitionReassignments => AlterPartitionReassignmentsRequest, OffsetForLeaderEpoch => OffsetForLeaderEpochRequest, DescribeLogDirs => DescribeLogDirsRequest,
             DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,

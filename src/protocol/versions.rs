@@ -24,9 +24,12 @@ pub enum Api {
     InitProducerId,
     OffsetForLeaderEpoch,
     DescribeConfigs,
+    AlterConfigs,
     DescribeLogDirs,
+    CreatePartitions,
     DeleteGroups,
     ElectLeaders,
+    IncrementalAlterConfigs,
     AlterPartitionReassignments,
     ListPartitionReassignments,
     OffsetDelete,
@@ -65,7 +68,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 29] = [
+pub const SUPPORTED: [Support; 32] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 17, 12),
     support(Api::ListOffsets, 2, 1, 9, 6),
@@ -86,9 +89,12 @@ pub const SUPPORTED: [Support; 29] = [
     support(Api::InitProducerId, 22, 0, 5, 2),
     support(Api::OffsetForLeaderEpoch, 23, 2, 4, 4),
     support(Api::DescribeConfigs, 32, 1, 4, 4),
+    support(Api::AlterConfigs, 33, 0, 2, 2),
     support(Api::DescribeLogDirs, 35, 1, 4, 2),
+    support(Api::CreatePartitions, 37, 0, 3, 2),
     support(Api::DeleteGroups, 42, 0, 2, 2),
     support(Api::ElectLeaders, 43, 0, 2, 2),
+    support(Api::IncrementalAlterConfigs, 44, 0, 1, 1),
     support(Api::AlterPartitionReassignments, 45, 0, 1, 0),
     support(Api::ListPartitionReassignments, 46, 0, 0, 0),
     support(Api::OffsetDelete, 47, 0, 0, NEVER),

@@ -20,8 +20,13 @@ const RECORDS: usize = 5;
 /// Kafka has it as the cluster's default since eligible leader replicas: on one node every replica is in sync.
 const KAFKA_ALONE: &str = "min.insync.replicas=1";
 
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
+
 /// A tool by its class.
 fn tool(class: &str) -> Command {
+    if class == CONFIGS {
+        return kafka::java(class);
+    }
     kafka::java(&format!("org.apache.kafka.tools.{class}"))
 }
 
@@ -130,7 +135,32 @@ impl Side<'_> {
         self.run(groups, &["--describe", "--group", "missing"]);
         self.run(groups, &[&["--delete"][..], &group].concat());
         self.run(groups, &["--delete", "--group", "missing"]);
+        self.change();
         self.run("TopicCommand", &["--delete", "--topic", TOPIC]);
+        self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
+    }
+
+    /// Changes of the topic.
+    fn change(&mut self) {
+        for partitions in ["4", "4", "2"] {
+            self.run(
+                "TopicCommand",
+                &["--alter", "--topic", TOPIC, "--partitions", partitions],
+            );
+        }
+        let entity = ["--entity-type", "topics", "--entity-name", TOPIC];
+        for change in [
+            [
+                "--add-config",
+                "retention.ms=60000,cleanup.policy=[compact,delete]",
+            ],
+            ["--delete-config", "cleanup.policy"],
+            ["--add-config", "retention.ms=soon"],
+            ["--delete-config", "segment.ms"],
+        ] {
+            self.run(CONFIGS, &[&["--alter"][..], &entity, &change].concat());
+        }
+        self.run(CONFIGS, &[&["--describe"][..], &entity].concat());
         self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
     }
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
-    ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
-    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
+    GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -89,15 +90,6 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
                     .any(|topic| topic.name == Some(topic_name("t")))
             );
         }
-        Api::ElectLeaders => {
-            let request = ElectLeadersRequest::default().with_topic_partitions(None);
-            let response = client.call(version, &request).await;
-            assert!(response.replica_election_results[0].partition_result.is_empty());
-        }
-        Api::AlterPartitionReassignments => {
-            let request = AlterPartitionReassignmentsRequest::default();
-            assert_eq!(client.call(version, &request).await.error_code, 0);
-        }
         Api::FindCoordinator => find_coordinator(client, version).await,
         Api::JoinGroup | Api::SyncGroup | Api::Heartbeat | Api::LeaveGroup => {
             membership(client, api, version).await
@@ -107,6 +99,35 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,
+        _ => administer(client, api, version).await,
+    }
+}
+
+/// As [`exercise`], for what administrators do.
+async fn administer(client: &mut Client, api: Api, version: i16) {
+    match api {
+        Api::CreatePartitions => {
+            let request = CreatePartitionsRequest::default();
+            assert!(client.call(version, &request).await.results.is_empty());
+        }
+        Api::AlterConfigs => {
+            let request = AlterConfigsRequest::default();
+            assert!(client.call(version, &request).await.responses.is_empty());
+        }
+        Api::IncrementalAlterConfigs => {
+            let request = IncrementalAlterConfigsRequest::default();
+            assert!(client.call(version, &request).await.responses.is_empty());
+        }
+        Api::ElectLeaders => {
+            let request = ElectLeadersRequest::default().with_topic_partitions(None);
+            let response = client.call(version, &request).await;
+            assert!(response.replica_election_results[0].partition_result.is_empty());
+        }
+        Api::AlterPartitionReassignments => {
+            let request = AlterPartitionReassignmentsRequest::default();
+            assert_eq!(client.call(version, &request).await.error_code, 0);
+        }
+        other => panic!("{other:?} is not called"),
     }
 }
 
