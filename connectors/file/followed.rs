@@ -357,6 +357,12 @@ impl Followed {
             return Duration::ZERO;
         }
         let since = *self.quiet_since.get_or_insert(now);
+        // What was there before the file's turn came is not waited for one file after the other.
+        let younger = self.current.as_ref().and_then(|file| file.younger_since);
+        let since = match younger {
+            Some((at, modified_ns)) if modified_ns == seen.modified_ns => since.min(at),
+            _ => since,
+        };
         let quiet = now.saturating_duration_since(since).max(self.was_quiet(seen));
         self.config.rotate_wait.saturating_sub(quiet)
     }

@@ -5,6 +5,7 @@ use std::{
     io::{BufReader, ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use flate2::read::MultiGzDecoder;
@@ -32,6 +33,8 @@ pub(crate) struct OpenFile {
     pub(crate) complete: bool,
     /// It was cut while it was read: what is in it now is no continuation.
     pub(crate) cut: bool,
+    /// When a younger file was first seen, and when this one had last been written to by then.
+    pub(crate) younger_since: Option<(Instant, u64)>,
     content: Content,
     /// The source offset behind the position.
     offset_suffix: String,
@@ -161,6 +164,7 @@ impl OpenFile {
             before,
             complete: false,
             cut: false,
+            younger_since: None,
             content,
             offset_suffix: String::new(),
         };

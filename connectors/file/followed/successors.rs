@@ -36,6 +36,9 @@ impl Followed {
                 return Ok(());
             };
             around.claims.open(file.key, self.id);
+            if let Some(older) = self.next.back_mut().or(self.current.as_mut()) {
+                older.younger_since = older.look().ok().map(|seen| (around.now, seen.modified_ns));
+            }
             self.next.push_back(file);
         }
         Ok(())

@@ -59,6 +59,33 @@ fn a_file_that_was_quiet_before_its_rotation_is_waited_for_as_well() {
 }
 
 #[test]
+fn files_that_were_rotated_meanwhile_are_not_waited_for_one_after_the_other() {
+    let mut fixture = Fixture::new().start();
+    fixture.append("one\n");
+    fixture.expect(&[("one", 4)]);
+    fixture.rename("in.txt", "in.txt.1").append("two\n");
+    fixture.expect(&[]);
+    fixture
+        .rename("in.txt.1", "in.txt.2")
+        .rename("in.txt", "in.txt.1")
+        .append("three\n");
+    fixture.expect(&[]);
+    fixture
+        .rename("in.txt.2", "in.txt.3")
+        .rename("in.txt.1", "in.txt.2")
+        .rename("in.txt", "in.txt.1")
+        .append("four\n");
+    fixture.expect(&[]);
+    // The third file is written to after the fourth was there: it alone has its own wait.
+    fixture.next_tick().append_to("in.txt.1", "late\n");
+    fixture.wait(5_000);
+    fixture.expect(&[("two", 4), ("three", 6), ("late", 11)]);
+    assert_eq!(fixture.expect(&[]), Some(1_000));
+    fixture.wait(5_000);
+    fixture.expect(&[("four", 5)]);
+}
+
+#[test]
 fn a_rotation_that_was_over_long_ago_is_not_waited_for() {
     let mut fixture = Fixture::new().start();
     fixture.append("one\n");

@@ -165,6 +165,9 @@ impl Herder {
         let inner = Arc::clone(&self.inner);
         let wait = !include_tasks && !only_failed;
         let restart = self.finish(format!("restart-{name}"), async move {
+            if !wait {
+                inner.mark_restarting(&slot, connector, &tasks).await;
+            }
             let work = Arc::clone(&inner);
             let mut handle = inner.group.spawn("restart", async move {
                 work.restart(&slot, connector, &tasks).await;
@@ -273,6 +276,21 @@ impl Inner {
         let target = slot.view().target;
         target != TargetState::Started
             || running && !live.tasks.is_empty() && !status.tasks(&slot.name).iter().any(failed)
+    }
+
+    /// Who reads the status after the answer must not take the state of before for the one of afterwards. While something
+    /// else is done to the connector, that says how it is.
+    async fn mark_restarting(&self, slot: &Slot, connector: bool, tasks: &[u32]) {
+        let Ok(live) = slot.live.try_lock() else { return };
+        if live.deleted {
+            return;
+        }
+        if connector {
+            self.set_connector_state(slot, State::Restarting).await;
+        }
+        for task in tasks {
+            self.set_task_restarting(slot, *task).await;
+        }
     }
 
     async fn restart(self: &Arc<Self>, slot: &Arc<Slot>, connector: bool, tasks: &[u32]) {

@@ -174,12 +174,7 @@ impl Inner {
             let (Some(running), Some(task_config)) = (live.tasks.get_mut(index(*task)), task_config) else {
                 continue;
             };
-            let restarting = Status {
-                state: State::Restarting,
-                trace: None,
-                version: Some(plugin.info().version.clone()),
-            };
-            self.shared.status.put_task(&slot.name, *task, restarting).await;
+            self.set_task_restarting(slot, *task).await;
             *running = self.start_task(slot, *task, &task_config, &plugin, &checked);
         }
     }
@@ -315,6 +310,15 @@ impl Inner {
     /// Sets a connector's state, without a trace.
     pub(super) async fn set_connector_state(&self, slot: &Slot, state: State) {
         self.put_connector_state(slot, state, None).await;
+    }
+
+    pub(super) async fn set_task_restarting(&self, slot: &Slot, task: u32) {
+        let restarting = Status {
+            state: State::Restarting,
+            trace: None,
+            version: self.version(slot),
+        };
+        self.shared.status.put_task(&slot.name, task, restarting).await;
     }
 
     async fn put_connector_state(&self, slot: &Slot, state: State, trace: Option<String>) {
