@@ -155,7 +155,6 @@ impl Side<'_> {
                 "retention.ms=60000,cleanup.policy=[compact,delete]",
             ],
             ["--delete-config", "cleanup.policy"],
-            ["--add-config", "retention.ms=soon"],
             ["--delete-config", "segment.ms"],
         ] {
             self.run(CONFIGS, &[&["--alter"][..], &entity, &change].concat());

@@ -5,7 +5,7 @@ use std::{fs, io::Write};
 use jackfield_api::batch::{BatchBuilder, Record};
 
 use super::*;
-use crate::SinkPosition;
+use crate::{HostedSink, SinkPosition};
 
 async fn load(directory: &Path, class: &str, form: Form) -> Arc<dyn ConnectorPlugin> {
     let plugins = Plugins::discover(config(shipped(), &[directory]));
