@@ -20,7 +20,7 @@ use crate::{
         definition::{Definition, Kind},
         keys::BROKER_OPTIONS,
     },
-    topic_config::{Origin, TOPIC_OPTIONS, settings},
+    topic_config::{Origin, TOPIC_OPTIONS, broker_key, settings},
 };
 
 pub(crate) const TOPIC: i8 = 2;
@@ -36,7 +36,8 @@ pub(crate) struct Entry {
     pub(crate) value: String,
     /// Kafka's number of where the value comes from.
     pub(crate) source: i8,
-    /// Where the value could come from, the one in force first: name, value, source.
+    /// Where the value could come from, the one in force first: name, value, source. As in Kafka, keys with other units
+    /// in front of the broker's own key are left out.
     synonyms: Vec<(&'static str, String, i8)>,
     read_only: bool,
 }
@@ -53,6 +54,12 @@ pub(crate) fn topic_entries(core: &Core, own: &BTreeMap<String, String>) -> Vec<
             })
             .collect();
         let (_, value, source) = synonyms.first().expect("a default at least").clone();
+        let (own, broker): (Vec<_>, Vec<_>) = synonyms
+            .into_iter()
+            .partition(|(_, _, source)| *source == DYNAMIC_TOPIC_CONFIG);
+        let key = broker_key(definition);
+        let broker = broker.into_iter().skip_while(|(name, _, _)| *name != key);
+        let synonyms = own.into_iter().chain(broker).collect();
         Entry {
             definition,
             value,

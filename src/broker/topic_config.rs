@@ -167,6 +167,16 @@ pub(crate) fn settings(
     own.into_iter().chain(from_broker).chain([default]).collect()
 }
 
+/// The broker's key for a topic option, of several the one that is in force before the others.
+pub(crate) fn broker_key(definition: &'static Definition) -> &'static str {
+    let plain = SYNONYMS.iter().find(|(topic, _)| *topic == definition.name);
+    match definition.name {
+        "retention.ms" => RETENTION_KEYS[0].0,
+        "segment.ms" => ROLL_KEYS[0].0,
+        name => plain.map_or(name, |(_, key)| *key),
+    }
+}
+
 /// Settings of the logs of a topic that sets nothing itself.
 pub(crate) fn defaults(broker: &Values) -> LogConfig {
     let mut config = LogConfig {

@@ -58,6 +58,7 @@ impl Side<'_> {
     fn masked(&self, text: &str) -> String {
         let text = text.replace(&format!("127.0.0.1:{}", self.port), "BROKER");
         let mut lines: Vec<_> = text
+            .replace(&format!("{KAFKA_ALONE},"), "")
             .replace(KAFKA_ALONE, "")
             .lines()
             .map(|line| {
