@@ -17,9 +17,10 @@ use crate::{
     CreateTopicError,
     broker::Core,
     config::definition::{Kind, find, split_list},
-    describe_configs::{self, BROKER, TOPIC},
+    describe_configs::{BROKER, TOPIC},
     error_codes,
-    topic_config::TOPIC_OPTIONS,
+    repeated::repeated,
+    topic_config::{TOPIC_OPTIONS, settings},
 };
 
 /// Why the configs of a resource were not changed, in Kafka's words.
@@ -54,80 +55,89 @@ impl Operation {
 /// One key, what is done to it, and with which value.
 type Change = (String, Operation, Option<String>);
 
+/// A resource by type and name.
+type Resource = (i8, String);
+
 /// Handles IncrementalAlterConfigs.
 pub(crate) fn handle_incremental(
     core: &Core,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let resources = request.resources.iter();
-    let twice =
-        repeated(resources.map(|resource| (resource.resource_type, resource.resource_name.to_string())));
-    let responses = request.resources.into_iter().map(|resource| {
+    let asked = request.resources.into_iter().map(|resource| {
         let key = (resource.resource_type, resource.resource_name.to_string());
-        let altered = once(&twice, &key)
-            .and_then(|()| changes(&resource.configs))
-            .and_then(|changes| {
-                alter(core, &key, request.validate_only, &names(&changes), |own| {
-                    apply(core, own, &changes)
-                })
-            });
-        let answer = incremental_alter_configs_response::AlterConfigsResourceResponse::default()
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name);
-        match altered {
-            Ok(()) => answer,
-            Err((code, message)) => answer
-                .with_error_code(code)
-                .with_error_message(Some(StrBytes::from_string(message))),
-        }
+        (key, changes(&resource.configs))
+    });
+    let altered = alter_all(core, asked.collect(), request.validate_only, Others::Stay);
+    let responses = altered.into_iter().map(|((kind, name), code, message)| {
+        incremental_alter_configs_response::AlterConfigsResourceResponse::default()
+            .with_resource_type(kind)
+            .with_resource_name(StrBytes::from_string(name))
+            .with_error_code(code)
+            .with_error_message(Some(message))
     });
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
 
 /// Handles AlterConfigs: what is not given is removed.
 pub(crate) fn handle(core: &Core, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let resources = request.resources.iter();
-    let twice =
-        repeated(resources.map(|resource| (resource.resource_type, resource.resource_name.to_string())));
-    let responses = request.resources.into_iter().map(|resource| {
+    let asked = request.resources.into_iter().map(|resource| {
         let key = (resource.resource_type, resource.resource_name.to_string());
         let set = resource.configs.iter().map(|config| {
             let value = config.value.as_ref().map(ToString::to_string);
             (config.name.to_string(), Operation::Set, value)
         });
-        let altered = once(&twice, &key)
-            .and_then(|()| checked(set.collect()))
-            .and_then(|changes| {
-                alter(core, &key, request.validate_only, &names(&changes), |_| {
-                    apply(core, &BTreeMap::new(), &changes)
-                })
-            });
-        let answer = alter_configs_response::AlterConfigsResourceResponse::default()
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name);
-        match altered {
-            Ok(()) => answer,
-            Err((code, message)) => answer
-                .with_error_code(code)
-                .with_error_message(Some(StrBytes::from_string(message))),
-        }
+        (key, checked(set.collect()))
+    });
+    let altered = alter_all(core, asked.collect(), request.validate_only, Others::Go);
+    let responses = altered.into_iter().map(|((kind, name), code, message)| {
+        alter_configs_response::AlterConfigsResourceResponse::default()
+            .with_resource_type(kind)
+            .with_resource_name(StrBytes::from_string(name))
+            .with_error_code(code)
+            .with_error_message(Some(message))
     });
     AlterConfigsResponse::default().with_responses(responses.collect())
+}
+
+/// What becomes of the configs that are not named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Stay,
+    Go,
+}
+
+/// Alters each resource; error code and message per resource.
+fn alter_all(
+    core: &Core,
+    asked: Vec<(Resource, Result<Vec<Change>, Refusal>)>,
+    validate_only: bool,
+    others: Others,
+) -> Vec<(Resource, i16, StrBytes)> {
+    let twice = repeated(asked.iter().map(|(resource, _)| resource.clone()));
+    let alter = |(resource, changes): (Resource, Result<Vec<Change>, Refusal>)| {
+        let altered = once(&twice, &resource).and(changes).and_then(|changes| {
+            alter(core, &resource, validate_only, &names(&changes), |own| {
+                let kept = if others == Others::Stay {
+                    own.clone()
+                } else {
+                    BTreeMap::new()
+                };
+                apply(core, kept, &changes)
+            })
+        });
+        match altered {
+            Ok(()) => (resource, 0, StrBytes::default()),
+            Err((code, message)) => (resource, code, StrBytes::from_string(message)),
+        }
+    };
+    asked.into_iter().map(alter).collect()
 }
 
 fn invalid(message: String) -> Refusal {
     (ResponseError::InvalidRequest.code(), message)
 }
 
-/// Resources that are named more than once.
-fn repeated(resources: impl Iterator<Item = (i8, String)>) -> HashSet<(i8, String)> {
-    let mut seen = HashSet::new();
-    resources
-        .filter(|resource| !seen.insert(resource.clone()))
-        .collect()
-}
-
-fn once(twice: &HashSet<(i8, String)>, resource: &(i8, String)) -> Result<(), Refusal> {
+fn once(twice: &HashSet<Resource>, resource: &Resource) -> Result<(), Refusal> {
     if twice.contains(resource) {
         return Err(invalid("Each resource must appear at most once.".to_owned()));
     }
@@ -173,7 +183,7 @@ fn names(changes: &[Change]) -> String {
 
 fn alter(
     core: &Core,
-    (kind, name): &(i8, String),
+    (kind, name): &Resource,
     validate_only: bool,
     keys: &str,
     change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, CreateTopicError>,
@@ -197,10 +207,9 @@ fn alter(
 /// The configs after the changes.
 fn apply(
     core: &Core,
-    own: &BTreeMap<String, String>,
+    mut configs: BTreeMap<String, String>,
     changes: &[Change],
 ) -> Result<BTreeMap<String, String>, CreateTopicError> {
-    let mut configs = own.clone();
     for (key, operation, value) in changes {
         let value = value.clone().unwrap_or_default();
         match operation {
@@ -227,17 +236,20 @@ fn list_after(
     operation: Operation,
     value: &str,
 ) -> Result<Vec<String>, CreateTopicError> {
-    let is_list = find(TOPIC_OPTIONS, key).is_some_and(|definition| matches!(definition.kind, Kind::List(_)));
-    if !is_list {
+    let definition = find(TOPIC_OPTIONS, key).filter(|definition| matches!(definition.kind, Kind::List(_)));
+    let Some(definition) = definition else {
         return Err(CreateTopicError::InvalidConfig(format!(
             "Can't {} to key {key} because its type is not LIST.",
             operation.name()
         )));
-    }
-    let entries = describe_configs::topic_entries(core, configs);
-    let now = entries.into_iter().find(|entry| entry.definition.name == key);
-    let now = now.map_or_else(String::new, |entry| entry.value);
-    let mut words: Vec<String> = split_list(&now).map(str::to_owned).collect();
+    };
+    let now = settings(definition, configs, &core.config.values);
+    let mut words: Vec<String> = now
+        .first()
+        .into_iter()
+        .flat_map(|setting| split_list(&setting.value))
+        .map(str::to_owned)
+        .collect();
     for word in split_list(value) {
         let known = words.iter().any(|known| known == word);
         match operation {

@@ -1,7 +1,5 @@
 //! CreatePartitions, versions 0 to 3.
 
-use std::collections::HashSet;
-
 use kafka_protocol::{
     error::ResponseError,
     messages::{
@@ -13,7 +11,8 @@ use kafka_protocol::{
 };
 
 use crate::{
-    alter_partition_reassignments::check_assignment, broker::Core, error_codes, topics::MAX_PARTITIONS,
+    alter_partition_reassignments::check_assignment, broker::Core, error_codes, repeated::repeated,
+    topics::MAX_PARTITIONS,
 };
 
 /// Why no partitions were added, in Kafka's words.
@@ -21,9 +20,7 @@ type Refusal = (i16, String);
 
 /// Handles the request.
 pub(crate) fn handle(core: &Core, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let mut seen = HashSet::new();
-    let names = request.topics.iter().map(|topic| topic.name.to_string());
-    let twice: HashSet<String> = names.filter(|name| !seen.insert(name.clone())).collect();
+    let twice = repeated(request.topics.iter().map(|topic| topic.name.to_string()));
     let results = request.topics.into_iter().map(|topic| {
         let added = if twice.contains(topic.name.as_str()) {
             let message = "Duplicate topic in request.".to_owned();

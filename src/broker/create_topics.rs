@@ -1,6 +1,6 @@
 //! CreateTopics, versions 2 to 7.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use kafka_protocol::{
     error::ResponseError,
@@ -13,7 +13,7 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{CreateTopicError, broker::Core, describe_configs, error_codes, topics};
+use crate::{CreateTopicError, broker::Core, describe_configs, error_codes, repeated::repeated, topics};
 
 /// A request that passed the checks.
 struct Wanted {
@@ -30,13 +30,7 @@ struct Created {
 
 /// Handles the request.
 pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let mut seen = HashSet::new();
-    let twice: HashSet<_> = request
-        .topics
-        .iter()
-        .map(|topic| topic.name.to_string())
-        .filter(|name| !seen.insert(name.clone()))
-        .collect();
+    let twice = repeated(request.topics.iter().map(|topic| topic.name.to_string()));
     let mut results = Vec::new();
     for topic in request.topics {
         let result = CreatableTopicResult::default().with_name(topic.name.clone());

@@ -44,6 +44,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod producer_ids;
+mod repeated;
 #[cfg(test)]
 mod socket_tests;
 mod sync_group;
