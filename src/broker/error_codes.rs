@@ -13,6 +13,10 @@ pub fn of_append(error: &AppendError) -> i16 {
     match error {
         AppendError::Corrupt(_) => ResponseError::CorruptMessage,
         AppendError::InvalidRecord(_) => ResponseError::InvalidRecord,
+        AppendError::Records(errors) if errors.iter().any(|error| error.is_timestamp) => {
+            ResponseError::InvalidTimestamp
+        }
+        AppendError::Records(_) => ResponseError::InvalidRecord,
         AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
         AppendError::InvalidTimestamp(_) => ResponseError::InvalidTimestamp,
         AppendError::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,

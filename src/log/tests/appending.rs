@@ -96,12 +96,8 @@ fn what_clients_may_not_write() {
         ("no sequence", from_producer(1, 0, -1, &["a"]), "InvalidRecord"),
         ("two batches of a producer", twice, "InvalidRecord"),
         ("a large batch", batch(&[&large]), "TooLarge"),
-        (
-            "the future",
-            batch_at(START_MS + 1_001, &["a"]),
-            "InvalidTimestamp",
-        ),
-        ("the past", batch_at(START_MS - 5_001, &["a"]), "InvalidTimestamp"),
+        ("the future", batch_at(START_MS + 1_001, &["a"]), "Records"),
+        ("the past", batch_at(START_MS - 5_001, &["a"]), "Records"),
     ] {
         assert_eq!(kind(rig.refuse(data)), expected, "{what}");
     }
@@ -123,7 +119,7 @@ fn compacted_topics_require_keys() {
         builder.push(START_MS, Some(b"k"), Some(b"v"), &[]);
         builder.push(START_MS, None, Some(b"v"), &[]);
         let refused = rig.refuse(builder.finish()).to_string();
-        assert!(refused.contains("record 1 has no key"), "{refused}");
+        assert!(refused.contains("record 1: no key"), "{refused}");
     }
 }
 
