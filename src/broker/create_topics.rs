@@ -1,11 +1,11 @@
 //! CreateTopics, versions 2 to 7.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        CreateTopicsRequest, CreateTopicsResponse,
+        BrokerId, CreateTopicsRequest, CreateTopicsResponse,
         create_topics_request::CreatableTopic,
         create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
     },
@@ -13,7 +13,10 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{CreateTopicError, broker::Core, describe_configs, error_codes, repeated::repeated, topics};
+use crate::{
+    CreateTopicError, alter_partition_reassignments::check_assignment, broker::Core, describe_configs,
+    error_codes, repeated::repeated, topics,
+};
 
 /// A request that passed the checks.
 struct Wanted {
@@ -105,19 +108,7 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
             )));
         }
     } else {
-        partitions = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
-        let here = core.config.node_id;
-        let complete = (0..partitions).all(|index| {
-            topic.assignments.iter().any(|assignment| {
-                assignment.partition_index == index
-                    && matches!(assignment.broker_ids[..], [id] if *id == here)
-            })
-        });
-        if !complete {
-            return Err(CreateTopicError::InvalidPartitions(format!(
-                "Partitions should be a consecutive 0-based integer sequence, each on broker {here} alone"
-            )));
-        }
+        partitions = check_assignments(core, topic)?;
     }
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
@@ -133,6 +124,40 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
         partitions: Some(partitions),
         configs,
     })
+}
+
+/// What is wrong with replicas placed by hand; the number of partitions when nothing is.
+fn check_assignments(core: &Core, topic: &CreatableTopic) -> Result<i32, CreateTopicError> {
+    for (given, what) in [
+        (i32::from(topic.replication_factor), "replication factor"),
+        (topic.num_partitions, "numPartitions"),
+    ] {
+        if given != -1 {
+            return Err(CreateTopicError::InvalidRequest(format!(
+                "A manual partition assignment was specified, but {what} was not set to -1."
+            )));
+        }
+    }
+    let invalid = |message: String| Err(CreateTopicError::InvalidReplicaAssignment(message));
+    let mut indexes = BTreeSet::new();
+    for assignment in &topic.assignments {
+        let index = assignment.partition_index;
+        if !indexes.insert(index) {
+            return invalid(format!(
+                "Found multiple manual partition assignments for partition {index}"
+            ));
+        }
+        check_assignment(&assignment.broker_ids, BrokerId(core.config.node_id))
+            .map_err(CreateTopicError::InvalidReplicaAssignment)?;
+    }
+    if !indexes
+        .iter()
+        .copied()
+        .eq(0..i32::try_from(indexes.len()).unwrap_or(i32::MAX))
+    {
+        return invalid("partitions should be a consecutive 0-based integer sequence".to_owned());
+    }
+    Ok(i32::try_from(indexes.len()).unwrap_or(i32::MAX))
 }
 
 fn configs(core: &Core, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {

@@ -91,7 +91,9 @@ async fn lookup(
     may_create: bool,
     node: BrokerId,
 ) -> MetadataResponseTopic {
-    let Some(name) = asked.name else {
+    // A topic that is asked for by its id has no name, or an empty one.
+    let name = asked.name.filter(|_| asked.topic_id.is_nil());
+    let Some(name) = name else {
         let found = core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes()));
         return found.map_or_else(
             || {

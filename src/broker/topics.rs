@@ -49,6 +49,10 @@ pub enum CreateTopicError {
     #[error("{0}")]
     InvalidReplicationFactor(String),
     #[error("{0}")]
+    InvalidReplicaAssignment(String),
+    #[error("{0}")]
+    InvalidRequest(String),
+    #[error("{0}")]
     InvalidConfig(String),
     #[error("{0}")]
     Storage(String),

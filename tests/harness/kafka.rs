@@ -7,7 +7,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
 use super::{
@@ -29,45 +29,82 @@ appender.e.layout.type = PatternLayout
 appender.e.layout.pattern = [%d] %p %m (%c)%n
 ";
 
-/// Directory with Kafka's jars; fetched on first use.
+/// Where what the tests fetch is kept from run to run.
 #[allow(
     clippy::disallowed_methods,
     reason = "the tests' cache directory is found through the environment"
 )]
+pub(crate) fn cache_directory() -> PathBuf {
+    let cache = std::env::var("XDG_CACHE_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
+        .expect("HOME is set");
+    PathBuf::from(cache).join("jackfield-tests")
+}
+
+/// A directory of the cache; `fill` makes it on first use.
+pub(crate) fn cached(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _lock = ONE_AT_A_TIME.lock();
+    let directory = cache_directory().join(name);
+    if !directory.exists() {
+        let part = cache_directory().join(format!("{name}.{}.part", std::process::id()));
+        fs::create_dir_all(&part).unwrap();
+        fill(&part);
+        // Another process may have been faster; its result is as good.
+        fs::rename(&part, &directory)
+            .or_else(|_| fs::remove_dir_all(&part))
+            .unwrap();
+    }
+    directory
+}
+
+/// Maven with the tests' `pom.xml`.
+fn maven() -> Command {
+    let mut command = Command::new("mvn");
+    command
+        .args(["-q", "-B", "-f"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml"))
+        .arg(format!("-Dkafka.version={VERSION}"));
+    command
+}
+
+/// Directory with Kafka's jars; fetched on first use.
 pub(crate) fn jars() -> &'static Path {
     static JARS: OnceLock<PathBuf> = OnceLock::new();
     JARS.get_or_init(|| {
-        let cache = std::env::var("XDG_CACHE_HOME")
-            .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
-            .expect("HOME is set");
-        let jars = PathBuf::from(cache)
-            .join("jackfield-tests")
-            .join(format!("kafka-{VERSION}"));
-        if !jars.exists() {
-            let part = jars.with_extension(format!("{}.part", std::process::id()));
-            let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml");
+        cached(&format!("kafka-{VERSION}"), |part| {
             println!("fetching Apache Kafka {VERSION} from Maven Central");
             process::run(
-                Command::new("mvn")
-                    .args(["-q", "-B", "-f"])
-                    .arg(pom)
-                    .arg(format!("-Dkafka.version={VERSION}"))
+                maven()
                     .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
                     .arg(format!("-DoutputDirectory={}", part.display())),
             );
             fs::write(part.join("log4j2.properties"), LOG4J).unwrap();
-            // Another process may have been faster; its result is as good.
-            fs::rename(&part, &jars)
-                .or_else(|_| fs::remove_dir_all(&part))
-                .unwrap();
-        }
-        jars
+        })
     })
+}
+
+/// The jar of a single client of another version; fetched on first use.
+pub(crate) fn client_jar(version: &str) -> PathBuf {
+    let name = format!("kafka-clients-{version}");
+    cached(&name, |part| {
+        process::run(
+            maven()
+                .arg("dependency:copy")
+                .arg(format!("-Dartifact=org.apache.kafka:kafka-clients:{version}"))
+                .arg(format!("-DoutputDirectory={}", part.display())),
+        );
+    })
+    .join(format!("{name}.jar"))
 }
 
 /// `java` with Kafka's class path and options for a short life on a small machine.
 pub(crate) fn java(main_class: &str) -> Command {
-    let jars = jars();
+    java_with(&format!("{}/*", jars().display()), main_class)
+}
+
+/// As [`java`], with the class path given.
+pub(crate) fn java_with(class_path: &str, main_class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .args([
@@ -78,10 +115,9 @@ pub(crate) fn java(main_class: &str) -> Command {
         ])
         .arg(format!(
             "-Dlog4j2.configurationFile={}",
-            jars.join("log4j2.properties").display()
+            jars().join("log4j2.properties").display()
         ))
-        .arg("-cp")
-        .arg(format!("{}/*", jars.display()))
+        .args(["-cp", class_path])
         .arg(main_class);
     command
 }

@@ -67,12 +67,18 @@ async fn topics_are_found_by_id() {
     let server = Server::start(&[]).await;
     let mut client = server.client().await;
     let id = client.create_topic("a", 2, &[]).await;
-    let ask = |id| MetadataRequestTopic::default().with_topic_id(id).with_name(None);
-    let request = MetadataRequest::default().with_topics(Some(vec![ask(id), ask(Uuid::from_u128(5))]));
-    let response = client.call(12, &request).await;
-    assert_eq!(response.topics[0].name, Some(topic_name("a")));
-    assert_eq!(response.topics[0].partitions.len(), 2);
-    assert_eq!(response.topics[1].error_code, 100);
+    for name in [None, Some(topic_name(""))] {
+        let ask = |id| {
+            MetadataRequestTopic::default()
+                .with_topic_id(id)
+                .with_name(name.clone())
+        };
+        let request = MetadataRequest::default().with_topics(Some(vec![ask(id), ask(Uuid::from_u128(5))]));
+        let response = client.call(12, &request).await;
+        assert_eq!(response.topics[0].name, Some(topic_name("a")));
+        assert_eq!(response.topics[0].partitions.len(), 2);
+        assert_eq!(response.topics[1].error_code, 100);
+    }
 }
 
 #[tokio::test]
@@ -228,8 +234,14 @@ async fn assignments_must_be_on_this_broker() {
     };
     assert_eq!(create(&mut client, &assigned("here", &[1])).await.0, 0);
     assert_eq!(server.broker.topics().get("here").unwrap().partitions.len(), 2);
-    assert_ne!(create(&mut client, &assigned("there", &[2])).await.0, 0);
-    assert_ne!(create(&mut client, &assigned("both", &[1, 2])).await.0, 0);
+    assert_eq!(create(&mut client, &assigned("there", &[2])).await.0, 39);
+    assert_eq!(create(&mut client, &assigned("both", &[1, 2])).await.0, 39);
+    let mut with_gap = assigned("gap", &[1]);
+    with_gap.topics[0].assignments[1].partition_index = 2;
+    assert_eq!(create(&mut client, &with_gap).await.0, 39);
+    let mut counted = assigned("counted", &[1]);
+    counted.topics[0].num_partitions = 2;
+    assert_eq!(create(&mut client, &counted).await.0, 42);
 }
 
 #[tokio::test]
