@@ -254,6 +254,8 @@ macro_rules! for_each_request {
             Api::ListPartitionReassignments => {
                 $function::<messages::ListPartitionReassignmentsRequest>($($argument),*)
             }
+            Api::DescribeQuorum => $function::<messages::DescribeQuorumRequest>($($argument),*),
+            Api::UpdateFeatures => $function::<messages::UpdateFeaturesRequest>($($argument),*),
             Api::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
             _ => $other,
         }

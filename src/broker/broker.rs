@@ -10,11 +10,13 @@ use std::{
 use jackfield_env::Env;
 use jackfield_log::LogManager;
 use jackfield_tasks::TaskGroup;
+use kafka_protocol::protocol::StrBytes;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BrokerConfig, Topics, connection::Connections, groups::Groups, listener, producer_ids::ProducerIds,
+    BrokerConfig, Topics, config::listener::Listener, connection::Connections, fetch::FetchSessions,
+    groups::Groups, listener, producer_ids::ProducerIds,
 };
 
 /// How long connections that are given up may take to notice.
@@ -34,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) groups: Groups,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) fetch_sessions: FetchSessions,
     pub(crate) connections: Arc<Connections>,
     /// Fires when connections that did not end in time are given up.
     pub(crate) abandoned: CancellationToken,
@@ -90,6 +93,7 @@ impl Broker {
             .map_err(|error| error.to_string())?;
         Ok(Core {
             connections: Connections::new(&config.limits),
+            fetch_sessions: FetchSessions::new(config.limits.fetch_sessions),
             abandoned: CancellationToken::new(),
             network: tasks.child("network"),
             config,
@@ -216,15 +220,30 @@ impl Core {
         }
     }
 
-    /// Where clients that came in at `local` are told to connect: `advertised.listeners`, else where they came in.
-    pub(crate) fn advertised(&self, local: SocketAddr) -> (String, u16) {
+    /// `broker.rack`, as responses carry it.
+    pub(crate) fn rack(&self) -> Option<StrBytes> {
+        self.config.rack.clone().map(StrBytes::from_string)
+    }
+
+    /// The listener that clients came in at.
+    fn came_in_at(&self, local: SocketAddr) -> Option<&Listener> {
         let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        let came_in_at = |address: &SocketAddr| {
+        let is_it = |address: &SocketAddr| {
             address.port() == local.port() && (address.ip().is_unspecified() || address.ip() == local.ip())
         };
-        let listener = bound.iter().position(came_in_at);
-        let named = listener.and_then(|index| self.config.named_listeners.get(index));
-        match named.and_then(|listener| listener.advertised.clone()) {
+        self.config.named_listeners.get(bound.iter().position(is_it)?)
+    }
+
+    /// The name of the listener that clients came in at.
+    pub(crate) fn listener_name(&self, local: SocketAddr) -> String {
+        self.came_in_at(local)
+            .map_or_else(String::new, |listener| listener.name.clone())
+    }
+
+    /// Where clients that came in at `local` are told to connect: `advertised.listeners`, else where they came in.
+    pub(crate) fn advertised(&self, local: SocketAddr) -> (String, u16) {
+        let listener = self.came_in_at(local);
+        match listener.and_then(|listener| listener.advertised.clone()) {
             Some((host, 0)) => (host, local.port()),
             Some(advertised) => advertised,
             None => (local.ip().to_canonical().to_string(), local.port()),

@@ -30,6 +30,8 @@ pub struct BrokerConfig {
     /// What was given; the fields below are made of it.
     pub(crate) values: Values,
     pub(crate) node_id: i32,
+    /// `broker.rack`.
+    pub(crate) rack: Option<String>,
     pub(crate) named_listeners: Vec<Listener>,
     pub(crate) num_partitions: i32,
     pub(crate) auto_create_topics: bool,
@@ -62,6 +64,8 @@ pub(crate) struct Limits {
     pub(crate) listen_backlog: u32,
     /// `fetch.max.bytes`.
     pub(crate) fetch_max_bytes: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub(crate) fetch_sessions: usize,
 }
 
 impl BrokerConfig {
@@ -92,6 +96,7 @@ impl BrokerConfig {
         }
         Ok(Self {
             node_id: read.node_id(),
+            rack: values.given("broker.rack").map(str::to_owned),
             addresses: named_listeners.iter().map(|listener| listener.address).collect(),
             named_listeners,
             num_partitions: read.int("num.partitions"),
@@ -241,6 +246,7 @@ impl Read<'_> {
             connections_max_idle: Duration::from_millis(idle_ms).min(Duration::from_hours(24 * 365)),
             listen_backlog: self.unsigned("socket.listen.backlog.size"),
             fetch_max_bytes: self.size("fetch.max.bytes"),
+            fetch_sessions: self.size("max.incremental.fetch.session.cache.slots"),
         }
     }
 }

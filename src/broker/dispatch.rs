@@ -14,10 +14,11 @@ use crate::{
     broker::Core,
     connection::{Part, Pending, Response},
     create_partitions, create_topics, delete_groups, delete_records, delete_topics, describe_cluster,
-    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions,
-    elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id, join_group, leave_group,
-    list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete,
-    offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
+    join_group, leave_group, list_groups, list_offsets, list_partition_reassignments, metadata,
+    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    update_features,
 };
 
 /// Why a connection is closed instead of answered.
@@ -167,9 +168,7 @@ pub(crate) fn run(client: Client, mut request: Request) -> Pending {
         let head = request.head.clone();
         let parts = match request.api {
             Api::Produce => return produce_now(&client, request).await,
-            Api::Fetch => {
-                fetch::handle(&client.core, request.version, request.flexible, &request.body).await?
-            }
+            Api::Fetch => fetch::handle(&client, request.version, request.flexible, &request.body).await?,
             Api::JoinGroup
             | Api::SyncGroup
             | Api::Heartbeat
@@ -271,6 +270,14 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             let answer = alter_partition_reassignments::handle(core, decode(request)?);
             encode(&answer, request)
         }
+        Api::DescribeQuorum => {
+            let answer = describe_quorum::handle(core, client.local, &decode(request)?, version);
+            encode(&answer, request)
+        }
+        Api::UpdateFeatures => encode(
+            &update_features::handle(core, &decode(request)?, version),
+            request,
+        ),
         Api::ListPartitionReassignments => {
             encode(&list_partition_reassignments::handle(&decode(request)?), request)
         }

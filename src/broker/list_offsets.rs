@@ -1,4 +1,4 @@
-//! ListOffsets, versions 1 to 9: earliest, latest, by timestamp, and the largest timestamp.
+//! ListOffsets, versions 1 to 10: earliest, latest, by timestamp, and the largest timestamp.
 
 use jackfield_log::{PartitionLog, ReadError, TimestampOffset};
 use kafka_protocol::{

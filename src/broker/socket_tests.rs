@@ -3,11 +3,13 @@
 mod admin;
 mod deletions;
 mod durability;
+mod fetch_sessions;
 mod groups;
 mod harness;
 mod hostile;
 mod missing;
 mod produce_fetch;
+mod quorum;
 mod reads;
 mod restarts;
 mod topic_changes;

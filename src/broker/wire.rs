@@ -59,6 +59,19 @@ impl Writer {
         self.array(length);
     }
 
+    /// Tagged fields by their tags, each encoded.
+    pub(crate) fn tagged(&mut self, fields: &[(u32, Vec<u8>)]) {
+        if !self.flexible {
+            return;
+        }
+        self.unsigned_varint(u32::try_from(fields.len()).unwrap_or(u32::MAX));
+        for (tag, field) in fields {
+            self.unsigned_varint(*tag);
+            self.unsigned_varint(u32::try_from(field.len()).unwrap_or(u32::MAX));
+            self.buffer.put_slice(field);
+        }
+    }
+
     /// No tagged fields.
     pub(crate) fn tagged_fields(&mut self) {
         if self.flexible {

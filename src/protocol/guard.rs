@@ -202,6 +202,20 @@ const ALTER_PARTITION_REASSIGNMENTS: &[Field] = &[
     ])),
 ];
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
+const DESCRIBE_QUORUM: &[Field] = &[always(Structs(&[
+    always(Text),
+    always(Structs(&[always(Fixed(4))])),
+]))];
+const UPDATE_FEATURES: &[Field] = &[
+    always(Fixed(4)),
+    always(Structs(&[
+        always(Text),
+        always(Fixed(2)),
+        // Whether a downgrade is allowed, later which kind of change.
+        always(Fixed(1)),
+    ])),
+    since(Fixed(1), 1),
+];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
 const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
@@ -243,6 +257,8 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::ElectLeaders => ELECT_LEADERS,
         Api::AlterPartitionReassignments => ALTER_PARTITION_REASSIGNMENTS,
         Api::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
+        Api::DescribeQuorum => DESCRIBE_QUORUM,
+        Api::UpdateFeatures => UPDATE_FEATURES,
         Api::DescribeCluster => DESCRIBE_CLUSTER,
     })
 }
@@ -329,6 +345,7 @@ mod tests {
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
+            DescribeQuorum => DescribeQuorumRequest, UpdateFeatures => UpdateFeaturesRequest,
         )
     }
 

@@ -33,6 +33,8 @@ pub enum Api {
     AlterPartitionReassignments,
     ListPartitionReassignments,
     OffsetDelete,
+    DescribeQuorum,
+    UpdateFeatures,
     DescribeCluster,
     DescribeProducers,
     DescribeTopicPartitions,
@@ -68,11 +70,11 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 32] = [
+pub const SUPPORTED: [Support; 34] = [
     support(Api::Produce, 0, 0, 11, 9),
-    support(Api::Fetch, 1, 4, 17, 12),
-    support(Api::ListOffsets, 2, 1, 9, 6),
-    support(Api::Metadata, 3, 0, 12, 9),
+    support(Api::Fetch, 1, 4, 18, 12),
+    support(Api::ListOffsets, 2, 1, 10, 6),
+    support(Api::Metadata, 3, 0, 13, 9),
     support(Api::OffsetCommit, 8, 2, 9, 8),
     support(Api::OffsetFetch, 9, 1, 9, 6),
     support(Api::FindCoordinator, 10, 0, 6, 3),
@@ -98,6 +100,8 @@ pub const SUPPORTED: [Support; 32] = [
     support(Api::AlterPartitionReassignments, 45, 0, 1, 0),
     support(Api::ListPartitionReassignments, 46, 0, 0, 0),
     support(Api::OffsetDelete, 47, 0, 0, NEVER),
+    support(Api::DescribeQuorum, 55, 0, 2, 0),
+    support(Api::UpdateFeatures, 57, 0, 2, 0),
     support(Api::DescribeCluster, 60, 0, 2, 0),
     support(Api::DescribeProducers, 61, 0, 0, 0),
     support(Api::DescribeTopicPartitions, 75, 0, 0, 0),

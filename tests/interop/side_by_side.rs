@@ -1,5 +1,10 @@
 //! The same script of Kafka's command-line tools against this broker and against a real Apache Kafka beside it: what they
-//! print is equal once ids, ports and directories are masked.
+//! print is equal once ids, ports and directories are masked. The script's parts are in files of their own.
+
+mod configs;
+mod groups;
+mod partitions;
+mod topics;
 
 use std::{path::Path, process::Command, thread};
 
@@ -20,11 +25,14 @@ const RECORDS: usize = 5;
 /// Kafka has it as the cluster's default since eligible leader replicas: on one node every replica is in sync.
 const KAFKA_ALONE: &str = "min.insync.replicas=1";
 
-const CONFIGS: &str = "kafka.admin.ConfigCommand";
+/// The topic as arguments of most tools.
+const TOPIC_ARGUMENTS: [&str; 2] = ["--topic", TOPIC];
+/// The group as arguments of most tools.
+const GROUP_ARGUMENTS: [&str; 2] = ["--group", GROUP];
 
-/// A tool by its class.
+/// A tool by its class; without a package it is one of `org.apache.kafka.tools`.
 fn tool(class: &str) -> Command {
-    if class == CONFIGS {
+    if class.starts_with("kafka.") {
         return kafka::java(class);
     }
     kafka::java(&format!("org.apache.kafka.tools.{class}"))
@@ -85,83 +93,14 @@ impl Side<'_> {
         }
     }
 
+    /// Every group of tools, one after the other. Each leaves behind what the next one starts from.
     fn script(&mut self) {
-        let topic = ["--topic", TOPIC];
-        let group = ["--group", GROUP];
-        let offsets = self.scratch.write(
-            "offsets.json",
-            format!(r#"{{"partitions":[{{"topic":"{TOPIC}","partition":0,"offset":2}}],"version":1}}"#),
-        );
-        let offsets = offsets.to_str().unwrap().to_owned();
-        self.run(
-            "TopicCommand",
-            &["--create", "--topic", TOPIC, "--partitions", "3"],
-        );
-        self.run("TopicCommand", &["--create", "--topic", TOPIC]);
-        self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
+        topics::create(self);
         self.fill();
-        self.run("GetOffsetShell", &topic);
-        self.run("DeleteRecordsCommand", &["--offset-json-file", &offsets]);
-        self.run("GetOffsetShell", &[topic[0], topic[1], "--time", "earliest"]);
-        self.run("LogDirsCommand", &["--describe", "--topic-list", TOPIC]);
-        for election in ["preferred", "unclean"] {
-            let partition = ["--topic", TOPIC, "--partition", "0"];
-            self.run(
-                "LeaderElectionCommand",
-                &[&["--election-type", election][..], &partition].concat(),
-            );
-        }
-        self.run("reassign.ReassignPartitionsCommand", &["--list"]);
-        let consumed = (PARTITIONS as usize * RECORDS - 2).to_string();
-        self.run(
-            "consumer.ConsoleConsumer",
-            &[
-                &topic[..],
-                &group,
-                &["--from-beginning", "--max-messages", &consumed],
-            ]
-            .concat(),
-        );
-        let groups = "consumer.group.ConsumerGroupCommand";
-        self.run(groups, &["--list"]);
-        self.run(groups, &["--list", "--state"]);
-        self.run("GroupsCommand", &["--list"]);
-        for more in [&[][..], &["--state"], &["--members"], &["--offsets", "--verbose"]] {
-            self.run(groups, &[&["--describe"][..], &group, more].concat());
-        }
-        let reset = [&["--reset-offsets"][..], &group, &topic, &["--to-earliest"]].concat();
-        self.run(groups, &[&reset[..], &["--dry-run"]].concat());
-        self.run(groups, &[&reset[..], &["--execute"]].concat());
-        self.run(groups, &[&["--delete-offsets"][..], &group, &topic].concat());
-        self.run(groups, &["--describe", "--group", "missing"]);
-        self.run(groups, &[&["--delete"][..], &group].concat());
-        self.run(groups, &["--delete", "--group", "missing"]);
-        self.change();
-        self.run("TopicCommand", &["--delete", "--topic", TOPIC]);
-        self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
-    }
-
-    /// Changes of the topic.
-    fn change(&mut self) {
-        for partitions in ["4", "4", "2"] {
-            self.run(
-                "TopicCommand",
-                &["--alter", "--topic", TOPIC, "--partitions", partitions],
-            );
-        }
-        let entity = ["--entity-type", "topics", "--entity-name", TOPIC];
-        for change in [
-            [
-                "--add-config",
-                "retention.ms=60000,cleanup.policy=[compact,delete]",
-            ],
-            ["--delete-config", "cleanup.policy"],
-            ["--delete-config", "segment.ms"],
-        ] {
-            self.run(CONFIGS, &[&["--alter"][..], &entity, &change].concat());
-        }
-        self.run(CONFIGS, &[&["--describe"][..], &entity].concat());
-        self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
+        partitions::script(self);
+        groups::script(self);
+        configs::script(self);
+        topics::delete(self);
     }
 }
 

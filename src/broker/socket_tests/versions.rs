@@ -6,11 +6,11 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
     CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
-    GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
-    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    OffsetForLeaderEpochRequest, SyncGroupRequest,
+    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest,
+    FindCoordinatorRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest, UpdateFeaturesRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -127,6 +127,14 @@ async fn administer(client: &mut Client, api: Api, version: i16) {
             let request = AlterPartitionReassignmentsRequest::default();
             assert_eq!(client.call(version, &request).await.error_code, 0);
         }
+        Api::DescribeQuorum => {
+            let response = client.call(version, &DescribeQuorumRequest::default()).await;
+            assert_eq!((response.error_code, response.topics.len()), (0, 0));
+        }
+        Api::UpdateFeatures => {
+            let response = client.call(version, &UpdateFeaturesRequest::default()).await;
+            assert_eq!((response.error_code, response.results.len()), (0, 0));
+        }
         other => panic!("{other:?} is not called"),
     }
 }
@@ -214,6 +222,25 @@ async fn api_versions(client: &mut Client, version: i16) {
         .collect();
     let expected: Vec<_> = SUPPORTED.iter().map(|row| (row.key, row.min, row.max)).collect();
     assert_eq!((response.error_code, table), (0, expected));
+    let finalized: Vec<_> = response
+        .finalized_features
+        .iter()
+        .map(|feature| {
+            (
+                feature.name.as_str(),
+                feature.min_version_level,
+                feature.max_version_level,
+            )
+        })
+        .collect();
+    let levels = if version < 3 {
+        vec![]
+    } else {
+        vec![("group.version", 1, 1), ("metadata.version", 30, 30)]
+    };
+    assert_eq!(finalized, levels);
+    assert_eq!(response.supported_features.len(), levels.len());
+    assert!(!response.zk_migration_ready);
 }
 
 async fn create_and_delete(client: &mut Client, api: Api, version: i16) {
