@@ -17,7 +17,8 @@ use super::{
     wait,
 };
 
-const VERSION: &str = "4.3.1";
+/// Version of Apache Kafka that the tests use.
+pub(crate) const VERSION: &str = "4.3.1";
 
 const LOG4J: &str = "\
 rootLogger.level = WARN

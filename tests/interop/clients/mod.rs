@@ -18,6 +18,7 @@ use crate::harness::{
     program::Broker,
     python,
     scratch::Scratch,
+    shown::shown,
     wait,
     wire::Wire,
 };
@@ -90,7 +91,12 @@ fn check(killed: &[Seen], survivor: &[Seen], survivor_at_kill: usize) {
 }
 
 /// Fills the topic with `produce`, starts two members with `member`, kills one of them half-way.
-fn scenario(name: &str, produce: impl FnOnce(u16), member: impl Fn(u16, &Path) -> Command) {
+fn scenario(
+    (client, version, protocol): (&str, &str, &str),
+    produce: impl FnOnce(u16),
+    member: impl Fn(u16, &Path) -> Command,
+) {
+    let name = &client.replace(' ', "-");
     let scratch = Scratch::new(&format!("clients-{name}"));
     let session = SESSION_TIMEOUT.as_millis();
     let broker = Broker::start(
@@ -136,6 +142,10 @@ fn scenario(name: &str, produce: impl FnOnce(u16), member: impl Fn(u16, &Path) -
     });
     members[1].kill_9();
     check(&seen(&files[0]), &seen(&files[1]), survivor_at_kill);
+    let what = format!(
+        "moves {RECORDS} keyed records with a group ({protocol} protocol) of two, one killed half-way"
+    );
+    shown(client, version, &what);
 }
 
 /// `Member.java`, compiled with the oldest client.
@@ -175,8 +185,9 @@ fn java(version: Option<&str>, group_protocol: Option<&str>) {
         version.unwrap_or("newest"),
         group_protocol.unwrap_or("classic")
     );
+    let version = version.unwrap_or(kafka::VERSION);
     scenario(
-        &name,
+        ("Java client", version, group_protocol.unwrap_or("classic")),
         |port| {
             process::run(command("produce", port).args([KEYS.to_string(), EACH.to_string()]));
         },
@@ -216,7 +227,7 @@ fn confluent_kafka() {
         command
     };
     scenario(
-        "confluent-kafka",
+        ("confluent-kafka (Python)", python::CONFLUENT_KAFKA, "classic"),
         |port| {
             process::run(command("produce", port).args([KEYS.to_string(), EACH.to_string()]));
         },
@@ -233,14 +244,18 @@ fn confluent_kafka() {
 
 #[test]
 fn rdkafka() {
-    scenario("rdkafka", rust_members::produce_rdkafka, |port, file| {
-        rust_members::member("rdkafka", port, file.to_str().unwrap())
-    });
+    scenario(
+        ("rdkafka (Rust)", "0.39", "classic"),
+        rust_members::produce_rdkafka,
+        |port, file| rust_members::member("rdkafka", port, file.to_str().unwrap()),
+    );
 }
 
 #[test]
 fn krafka() {
-    scenario("krafka", rust_members::produce_krafka, |port, file| {
-        rust_members::member("krafka", port, file.to_str().unwrap())
-    });
+    scenario(
+        ("krafka (pure Rust)", "0.28", "classic"),
+        rust_members::produce_krafka,
+        |port, file| rust_members::member("krafka", port, file.to_str().unwrap()),
+    );
 }

@@ -18,8 +18,9 @@ use std::{
 use cargo_metadata::MetadataCommand;
 use regex::Regex;
 
-use self::list::{LEFT_OUT, LONG, Part, QUICK, SUBTESTS};
-use crate::harness::{kafka, process, program::Broker, scratch::Scratch};
+pub(super) use self::list::LEFT_OUT;
+use self::list::{LONG, Part, QUICK, SUBTESTS};
+use crate::harness::{kafka, process, program::Broker, scratch::Scratch, shown::shown};
 
 /// They wait most of the time.
 const AT_ONCE: usize = 6;
@@ -209,6 +210,7 @@ fn check_lists(tree: &Path) {
     reason = "the long form is asked for through the environment"
 )]
 fn librdkafkas_own_tests_pass() {
+    let (_, version) = source();
     let tree = built();
     check_lists(&tree);
     let is_long = std::env::var("LIBRDKAFKA").is_ok_and(|form| form == "long");
@@ -248,4 +250,11 @@ fn librdkafkas_own_tests_pass() {
         passed.into_inner().unwrap().len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let names = |parts: &[&[Part]]| {
+        let names: BTreeSet<_> = parts.iter().copied().flatten().map(|part| part.name).collect();
+        names.len()
+    };
+    let (short, all) = (names(&[QUICK, SUBTESTS]), names(&[QUICK, SUBTESTS, LONG]));
+    let what = format!("{short} of its own tests that want a broker; {all} in `make test-long`");
+    shown("librdkafka", &version, &what);
 }
