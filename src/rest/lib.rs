@@ -99,13 +99,14 @@ fn router(herder: Herder, access: Access, surface: Surface) -> Router {
         .route_layer(middleware::from_fn(accept::check))
         .fallback(|| async { ApiError::NoSuchPath })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .layer(middleware::from_fn(methods::answer_options))
         .layer(middleware::from_fn(within_timeout))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(herder);
-    // A router of its own: what changes the path has to come before the routes are looked at.
+    // A router of its own: what changes the path has to come before the routes are looked at, and what the routes allow is
+    // known behind them.
     Router::new()
         .fallback_service(routed)
+        .layer(middleware::from_fn(methods::answer_options))
         .layer(middleware::from_fn(paths::normalize))
         .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(middleware::from_fn_with_state(rules, headers::apply))

@@ -6,6 +6,7 @@ pub(crate) mod kafka;
 pub(crate) mod planted;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod python;
 pub(crate) mod random;
 pub(crate) mod rest;
 pub(crate) mod rounds;
