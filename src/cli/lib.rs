@@ -25,6 +25,7 @@ mod worker_settings;
 use std::{ffi::OsString, time::Duration};
 
 use clap::Parser as _;
+use jackfield_env::Env;
 
 use crate::{
     arguments::{Arguments, Command, LogAction, LogArguments},
@@ -55,14 +56,18 @@ pub fn run(
 }
 
 fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()> {
-    logging::start(arguments.log_level.as_deref().or(environment.log_filter()))?;
+    let log_levels = logging::start(arguments.log_level.as_deref().or(environment.log_filter()))?;
+    let env = Env {
+        log_levels,
+        ..Env::real()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("jackfield")
         .build()?;
     let result = match arguments.command {
-        Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment)),
-        Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment)),
+        Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment, env)),
+        Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment, env)),
         Command::Topics(arguments) => runtime.block_on(topics::run(arguments, &environment)),
         Command::Produce(arguments) => produce::run(arguments, &environment),
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),

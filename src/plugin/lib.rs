@@ -31,12 +31,14 @@ mod receive;
 mod services;
 #[cfg(test)]
 mod testing;
+mod versions;
 mod wasm;
 mod watch;
 
 pub use jackfield_api::Lag;
 pub use lag::LagReport;
 pub use plugins::Plugins;
+pub use versions::is_version_in;
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]

@@ -35,7 +35,7 @@ appender.e.layout.pattern = [%d] %p %m (%c)%n
     clippy::disallowed_methods,
     reason = "the tests' cache directory is found through the environment"
 )]
-pub(crate) fn cache_directory() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let cache = std::env::var("XDG_CACHE_HOME")
         .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
         .expect("HOME is set");
@@ -46,9 +46,9 @@ pub(crate) fn cache_directory() -> PathBuf {
 pub(crate) fn cached(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _lock = ONE_AT_A_TIME.lock();
-    let directory = cache_directory().join(name);
+    let directory = cache().join(name);
     if !directory.exists() {
-        let part = cache_directory().join(format!("{name}.{}.part", std::process::id()));
+        let part = cache().join(format!("{name}.{}.part", std::process::id()));
         fs::create_dir_all(&part).unwrap();
         fill(&part);
         // Another process may have been faster; its result is as good.

@@ -1,29 +1,59 @@
-//! Python with packages from PyPI, in a virtual environment of the tests' cache directory.
+//! Python programs of others: an environment with what `tests/interop/requirements.txt` names, made once in the tests' cache
+//! directory.
 
-use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use sha2::{Digest as _, Sha256};
 
 use super::{kafka, process};
 
-pub(crate) const CONFLUENT_KAFKA: &str = "2.12.1";
+const REQUIREMENTS: &str = include_str!("../interop/requirements.txt");
 
-/// The environment's `python`; made on first use.
-pub(crate) fn python() -> &'static PathBuf {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let wanted = format!("confluent-kafka=={CONFLUENT_KAFKA}");
-        let home = kafka::cache_directory().join("python");
-        let done = home.join("packages.txt");
-        if fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
-            return home.join("bin/python");
+/// The environment's interpreter, which finds its packages.
+pub(crate) fn python() -> Command {
+    Command::new(environment().join("bin/python"))
+}
+
+/// The version of a package.
+pub(crate) fn version(package: &str) -> &'static str {
+    REQUIREMENTS
+        .lines()
+        .find_map(|line| line.strip_prefix(package)?.strip_prefix("=="))
+        .expect("a package that the tests use")
+}
+
+fn environment() -> &'static Path {
+    static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let digest = Sha256::digest(REQUIREMENTS);
+        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let directory = kafka::cache().join(format!("python-{name}"));
+        // Written last: an environment holds its own path, so it cannot be made elsewhere and moved.
+        let complete = directory.join("complete");
+        if !complete.exists() {
+            fs::remove_dir_all(&directory).ok();
+            println!("making a Python environment in {}", directory.display());
+            process::run(Command::new("python3").args(["-m", "venv"]).arg(&directory));
+            let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/requirements.txt");
+            process::run(
+                Command::new(directory.join("bin/python"))
+                    .args([
+                        "-m",
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--disable-pip-version-check",
+                        "-r",
+                    ])
+                    .arg(requirements),
+            );
+            fs::write(&complete, "").unwrap();
         }
-        println!("fetching {wanted} from PyPI");
-        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        process::run(
-            Command::new(home.join("bin/pip"))
-                .args(["install", "--quiet", "--disable-pip-version-check"])
-                .arg(&wanted),
-        );
-        fs::write(done, wanted).unwrap();
-        home.join("bin/python")
+        directory
     })
 }

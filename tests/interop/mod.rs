@@ -2,6 +2,9 @@
 
 mod admin;
 mod clients;
+mod connect_client;
+mod connect_rest;
+mod connect_worker;
 mod kafka_tools;
 mod kcat;
 mod librdkafka;

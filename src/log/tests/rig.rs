@@ -89,6 +89,7 @@ impl Rig {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(SystemRandom),
             files: Arc::new(FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&self.faults))),
+            ..Env::real()
         };
         let manager_config = LogManagerConfig {
             log_dirs: self.log_dirs(),

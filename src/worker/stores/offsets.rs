@@ -45,6 +45,27 @@ impl OffsetStore {
         })
     }
 
+    /// Writes rows for a connector that no task writes for. They are durable when this returns.
+    pub(crate) async fn write(&self, connector: &str, rows: &Rows) -> Result<(), OffsetsError> {
+        let mut records = Vec::with_capacity(rows.len());
+        for (partition, offset) in rows {
+            let key = self.key(connector, partition)?;
+            let value = match offset {
+                Some(offset) => {
+                    let mut value = Vec::with_capacity(offset.len());
+                    canonical_object(offset, &mut value)?;
+                    Some(value)
+                }
+                None => None,
+            };
+            records.push((String::from_utf8_lossy(&key.key).into_owned(), value));
+        }
+        if !records.is_empty() {
+            self.topic.put(&records).await?;
+        }
+        Ok(())
+    }
+
     /// What is stored for a connector now.
     pub(crate) async fn read(&self, connector: &str) -> Result<ConnectorOffsets, StoreError> {
         let mut offsets = ConnectorOffsets::default();
@@ -66,6 +87,9 @@ impl OffsetStore {
         Ok(offsets)
     }
 }
+
+/// Rows of offsets as JSON texts, by source partition; `None` takes one out.
+pub(crate) type Rows = Vec<(String, Option<String>)>;
 
 /// Where a source partition's offset is stored.
 #[derive(Debug, Clone)]
@@ -91,6 +115,25 @@ impl OffsetKey {
 #[derive(Debug, Default)]
 pub(crate) struct ConnectorOffsets {
     by_partition: BTreeMap<String, String>,
+}
+
+impl ConnectorOffsets {
+    /// Source partition and offset, as JSON texts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rows = self.by_partition.iter();
+        rows.map(|(partition, offset)| (partition.as_str(), offset.as_str()))
+    }
+}
+
+/// Why offsets could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OffsetsError {
+    /// One is no JSON object that can be stored.
+    #[error("{}", .0.0)]
+    Conversion(#[from] ConversionError),
+    /// The topic cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl StoredOffsets for ConnectorOffsets {

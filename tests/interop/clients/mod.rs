@@ -222,12 +222,12 @@ fn oldest_java() {
 fn confluent_kafka() {
     let command = |role: &str, port: u16| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/clients/member.py");
-        let mut command = Command::new(python::python());
+        let mut command = python::python();
         command.arg(script).args([role, &port.to_string(), TOPIC]);
         command
     };
     scenario(
-        ("confluent-kafka (Python)", python::CONFLUENT_KAFKA, "classic"),
+        ("confluent-kafka (Python)", python::version("confluent-kafka"), "classic"),
         |port| {
             process::run(command("produce", port).args([KEYS.to_string(), EACH.to_string()]));
         },
