@@ -11,6 +11,7 @@
     reason = "test code fails by panicking and reports by printing"
 )]
 
+mod commands;
 mod configs;
 mod crash;
 mod decoders;

@@ -56,7 +56,7 @@ Configuration comes in layers, the later ones win:
 pub(crate) struct Arguments {
     /// What to log: error, warn, info, debug, trace, or a list such as jackfield_broker=debug,warn
     /// [environment: JACKFIELD_LOG; default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", display_order = 1000)]
     pub(crate) log_level: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -176,7 +176,7 @@ impl Output {
 /// `?, did you mean …`: the known name that is nearest to an unknown one.
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters, at most three: further away it is another name, unless it begins the same.
-    let most = (name.chars().count() / 3).clamp(1, 3);
+    let most = name.chars().count().div_ceil(3).clamp(1, 3);
     let distance = |known: &str| {
         let is_start = name.len() >= 3 && known.starts_with(name);
         let distance = strsim::damerau_levenshtein(name, known);
@@ -259,6 +259,7 @@ mod tests {
         assert_eq!(nearest("order", known), Some("orders"));
         assert_eq!(nearest("oders", known), Some("orders"));
         assert_eq!(nearest("pay", known), Some("payments"));
+        assert_eq!(nearest("oderss", known), Some("orders"));
         assert_eq!(nearest("invoices", known), None);
         assert_eq!(suggestion("paymnets", known), "; did you mean 'payments'?");
     }

@@ -2,6 +2,8 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -39,6 +41,42 @@ impl Progress {
     pub(crate) fn end(&mut self) {
         if std::mem::take(&mut self.has_shown) {
             write!(std::io::stderr(), "\r\x1b[K").ok();
+        }
+    }
+}
+
+/// Says what is waited for, when it takes longer than a second and somebody sits in front of it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    until: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Waiting {
+    /// From now until it is dropped.
+    pub(crate) fn on(what: &str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { until: None };
+        }
+        let (sender, receiver) = mpsc::channel();
+        let line = format!("waiting for {what}");
+        let teller = thread::spawn(move || {
+            if receiver.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                write!(std::io::stderr(), "\r{line}\x1b[K").ok();
+                receiver.recv().ok();
+                write!(std::io::stderr(), "\r\x1b[K").ok();
+            }
+        });
+        Self {
+            until: Some((sender, teller)),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some((sender, teller)) = self.until.take() {
+            drop(sender);
+            teller.join().ok();
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
 
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 const UNKNOWN_TOPIC: i16 = 3;
+const POLICY_VIOLATION: i16 = 44;
 
 /// Runs one action.
 pub(crate) fn run(arguments: TopicsArguments, environment: &Environment) -> anyhow::Result<()> {
@@ -354,10 +355,17 @@ fn delete_records(
         for topic in kafka.at(leader, &request, 2)?.topics {
             for partition in topic.partitions {
                 let done = format!("starts at {}:", partition.low_watermark);
+                let mut refusal = Refusal::from_code(partition.error_code, None);
+                if let Some(refusal) = refusal
+                    .as_mut()
+                    .filter(|refusal| refusal.code == POLICY_VIOLATION)
+                {
+                    refusal.message = "the topic's cleanup.policy has no 'delete'".to_owned();
+                }
                 outcomes.push(Outcome {
                     kind: "partition",
                     name: format!("{}:{}", &*topic.name, partition.partition_index),
-                    result: Refusal::from_code(partition.error_code, None).map_or(Ok(done), Err),
+                    result: refusal.map_or(Ok(done), Err),
                 });
             }
         }

@@ -38,6 +38,7 @@ Examples:
 Exit codes: 0 also after Ctrl-C and SIGTERM, 2 for a wrong command line, 1 for anything else.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct ConsumeArguments {
+    /// Topics; with an end (--to, --exit-at-end) they are read one after the other
     #[arg(value_name = "TOPIC", required = true)]
     pub(crate) topics: Vec<String>,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde_json::Value;
 use ureq::{Agent, Body, Error, http};
 
-use crate::{arguments::WorkerOptions, configuration::Environment};
+use crate::{arguments::WorkerOptions, configuration::Environment, progress::Waiting};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8083";
 /// As long as Kafka's worker itself takes before it gives up.
@@ -73,6 +73,7 @@ impl Rest {
 
     /// Sends a request; any status below 400 is good.
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, RestError> {
+        let _waiting = Waiting::on(&self.url);
         let unreachable = |reason: String| RestError::Unreachable {
             url: self.url.clone(),
             reason,

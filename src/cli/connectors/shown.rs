@@ -76,7 +76,7 @@ pub(crate) fn describe(output: &Output, info: &Value, status: &Value) -> String 
     if let Some(trace) = status["connector"]["trace"].as_str() {
         text += &format!("{}\n", trace.trim_end());
     }
-    text += &tasks(output, &status["tasks"]);
+    text += &table(output, &status["tasks"], false);
     for task in items(&status["tasks"]) {
         if let Some(trace) = task["trace"].as_str() {
             text += &format!("task {}: {}\n", task["id"], trace.trim_end());
@@ -87,6 +87,10 @@ pub(crate) fn describe(output: &Output, info: &Value, status: &Value) -> String 
 
 /// A table of tasks.
 pub(crate) fn tasks(output: &Output, tasks: &Value) -> String {
+    table(output, tasks, true)
+}
+
+fn table(output: &Output, tasks: &Value, with_traces: bool) -> String {
     let row = |task: &Value| {
         let lag = task["lag"].as_object();
         let lag: Vec<_> = lag
@@ -99,7 +103,11 @@ pub(crate) fn tasks(output: &Output, tasks: &Value) -> String {
             word(task, "state").to_owned(),
             word(task, "worker_id").to_owned(),
             lag.join(", "),
-            first_line(&task["trace"]),
+            if with_traces {
+                first_line(&task["trace"])
+            } else {
+                String::new()
+            },
         ]
     };
     let rows: Vec<_> = items(tasks).map(row).collect();

@@ -17,6 +17,8 @@ use kafka_protocol::{
     protocol::{Decodable as _, Request, StrBytes, encode_request_header_into_buffer},
 };
 
+use crate::progress::Waiting;
+
 /// Answers of administrators are small; what claims to be larger is no Kafka answer.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -133,6 +135,7 @@ impl Wire {
     }
 
     fn exchange<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
+        let _waiting = Waiting::on(&self.address);
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -173,6 +176,7 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 }
 
 fn open(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let _waiting = Waiting::on(address);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for resolved in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&resolved, timeout) {
