@@ -1,15 +1,15 @@
 //! `jackfield topics`: list, create, describe, alter and delete topics, and delete records.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::bail;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
     create_partitions_request::CreatePartitionsTopic,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
-    metadata_response::MetadataResponseTopic,
+    metadata_response::{MetadataResponsePartition, MetadataResponseTopic},
 };
 use serde_json::{Value, json};
 
@@ -150,44 +150,19 @@ fn describe(kafka: &mut Kafka, output: &Output, names: &[String]) -> anyhow::Res
             of_topic.push((entry.key, entry.value));
         }
     }
-    let mut documents = Vec::new();
-    let mut text = String::new();
+    let (mut documents, mut text) = (Vec::new(), String::new());
     for (name, topic) in &topics {
         let configs = configured.remove(name).unwrap_or_default();
-        let mut rows = Vec::new();
-        let mut partitions = Vec::new();
-        for partition in &topic.partitions {
-            let id = partition.partition_index;
-            let range = ends.get(&(name.clone(), id));
-            partitions.push(json!({
-                "partition": id,
-                "leader": partition.leader_id.0,
-                "replicas": partition.replica_nodes.iter().map(|id| id.0).collect::<Vec<_>>(),
-                "isr": partition.isr_nodes.iter().map(|id| id.0).collect::<Vec<_>>(),
-                "start": range.map(|range| range.start),
-                "end": range.map(|range| range.end),
-            }));
-            let number =
-                |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-            rows.push(vec![
-                id.to_string(),
-                partition.leader_id.0.to_string(),
-                broker_ids(&partition.replica_nodes),
-                broker_ids(&partition.isr_nodes),
-                number(range.map(|range| range.start)),
-                number(range.map(|range| range.end)),
-                number(range.map(|range| range.end - range.start)),
-            ]);
-        }
-        let settings: serde_json::Map<_, _> = configs
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        let partitions = topic.partitions.iter();
+        let (rows, partitions): (Vec<_>, Vec<_>) = partitions
+            .map(|partition| described(partition, ends.get(&(name.clone(), partition.partition_index))))
+            .unzip();
+        let settings = configs.iter().map(|(key, value)| (key.clone(), json!(value)));
         documents.push(json!({
             "name": name,
             "id": topic.topic_id.to_string(),
             "internal": topic.is_internal,
-            "configs": settings,
+            "configs": settings.collect::<serde_json::Map<_, _>>(),
             "partitions": partitions,
         }));
         let gap = if text.is_empty() { "" } else { "\n" };
@@ -207,6 +182,30 @@ fn describe(kafka: &mut Kafka, output: &Output, names: &[String]) -> anyhow::Res
         text += &output.table(&header, &rows);
     }
     output.print(&Value::Array(documents), || text)
+}
+
+/// A partition as a row and as an object; without a leader it has no offsets.
+fn described(partition: &MetadataResponsePartition, range: Option<&Range<i64>>) -> (Vec<String>, Value) {
+    let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
+    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let row = vec![
+        partition.partition_index.to_string(),
+        partition.leader_id.0.to_string(),
+        broker_ids(&partition.replica_nodes),
+        broker_ids(&partition.isr_nodes),
+        number(range.map(|range| range.start)),
+        number(range.map(|range| range.end)),
+        number(range.map(|range| range.end - range.start)),
+    ];
+    let object = json!({
+        "partition": partition.partition_index,
+        "leader": partition.leader_id.0,
+        "replicas": ids(&partition.replica_nodes),
+        "isr": ids(&partition.isr_nodes),
+        "start": range.map(|range| range.start),
+        "end": range.map(|range| range.end),
+    });
+    (row, object)
 }
 
 struct NewTopics {

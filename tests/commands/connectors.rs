@@ -77,6 +77,11 @@ pub(super) fn on(commands: &Commands) {
         "connector 'line': does not exist; did you mean 'lines'?",
     );
 
+    changed(commands);
+    refused(commands);
+}
+
+fn changed(commands: &Commands) {
     assert_eq!(
         commands.ok("connectors patch lines batch.size=7 file=test.txt"),
         "configured lines\n"
@@ -104,7 +109,9 @@ pub(super) fn on(commands: &Commands) {
         json!([{"connector": "lines", "result": "stopped"}])
     );
     wait_for(commands, "STOPPED");
+}
 
+fn refused(commands: &Commands) {
     fs::write(
         commands.directory.join("bad.properties"),
         "name=bad\nconnector.class=FileStreamSink\n",

@@ -37,6 +37,29 @@ pub(super) fn on(commands: &Commands) {
         json!({"name": "orders", "partitions": 2, "replication_factor": 1, "internal": false})
     );
 
+    described(commands);
+    offsets(commands);
+    let deleted = commands.ok("topics delete-records orders --before 1 --partition 1 --yes");
+    assert_eq!(deleted, "starts at 1: orders:1\n");
+    assert_eq!(
+        cells(&commands.ok("offsets orders"))[1],
+        ["orders", "1", "1", "3", "2"]
+    );
+    commands.check_error(
+        "topics delete-records orders --before 1 -p 7",
+        "topic 'orders' has no partition 7; it has 3",
+    );
+
+    configs_of(commands);
+    assert_eq!(
+        commands.ok("topics delete orders payments"),
+        "deleted orders\ndeleted payments\n"
+    );
+    commands.check_error("topics delete orders", "topic 'orders': does not exist");
+    assert_eq!(commands.ok("topics rm orders --if-exists"), "");
+}
+
+fn described(commands: &Commands) {
     commands.produce("produce orders --partition 1", "a\nb\nc\n");
     let described = commands.ok("topics describe orders");
     assert!(
@@ -72,26 +95,6 @@ pub(super) fn on(commands: &Commands) {
     assert_eq!(*configs, json!({"cleanup.policy": "delete"}));
     commands.check_error("topics alter orders --partitions 1", "topic 'orders': ");
     commands.check_error("topics alter orders", "nothing to change; give --partitions");
-
-    offsets(commands);
-    let deleted = commands.ok("topics delete-records orders --before 1 --partition 1 --yes");
-    assert_eq!(deleted, "starts at 1: orders:1\n");
-    assert_eq!(
-        cells(&commands.ok("offsets orders"))[1],
-        ["orders", "1", "1", "3", "2"]
-    );
-    commands.check_error(
-        "topics delete-records orders --before 1 -p 7",
-        "topic 'orders' has no partition 7; it has 3",
-    );
-
-    configs_of(commands);
-    assert_eq!(
-        commands.ok("topics delete orders payments"),
-        "deleted orders\ndeleted payments\n"
-    );
-    commands.check_error("topics delete orders", "topic 'orders': does not exist");
-    assert_eq!(commands.ok("topics rm orders --if-exists"), "");
 }
 
 fn offsets(commands: &Commands) {
