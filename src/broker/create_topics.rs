@@ -1,11 +1,11 @@
 //! CreateTopics, versions 2 to 7.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        CreateTopicsRequest, CreateTopicsResponse,
+        BrokerId, CreateTopicsRequest, CreateTopicsResponse,
         create_topics_request::CreatableTopic,
         create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
     },
@@ -13,7 +13,10 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{CreateTopicError, broker::Core, describe_configs, error_codes, repeated::repeated, topics};
+use crate::{
+    CreateTopicError, alter_partition_reassignments::check_assignment, broker::Core, describe_configs,
+    error_codes, repeated::repeated, topics,
+};
 
 /// A request that passed the checks.
 struct Wanted {
@@ -47,6 +50,7 @@ pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateT
         }
         results.push(match create(core, &topic, request.validate_only).await {
             Ok(created) => result
+                .with_error_message(None)
                 .with_topic_id(created.id)
                 .with_num_partitions(created.partitions)
                 .with_replication_factor(1)
@@ -95,30 +99,28 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
             topic.name.as_str()
         )));
     }
-    let mut partitions = topic.num_partitions;
-    if topic.assignments.is_empty() {
-        if !matches!(topic.replication_factor, -1 | 1) {
+    let partitions = if topic.assignments.is_empty() {
+        if topic.replication_factor < -1 || topic.replication_factor == 0 {
+            return Err(CreateTopicError::InvalidReplicationFactor(
+                "Replication factor must be larger than 0, or -1 to use the default value.".to_owned(),
+            ));
+        }
+        if topic.num_partitions < -1 || topic.num_partitions == 0 {
+            return Err(CreateTopicError::InvalidPartitions(
+                "Number of partitions was set to an invalid non-positive value.".to_owned(),
+            ));
+        }
+        if topic.replication_factor > 1 {
             return Err(CreateTopicError::InvalidReplicationFactor(format!(
                 "Unable to replicate the partition {} time(s): The target replication factor of {} cannot be reached \
-                 because only 1 broker(s) are registered.",
+                 because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
                 topic.replication_factor, topic.replication_factor
             )));
         }
+        topic.num_partitions
     } else {
-        partitions = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
-        let here = core.config.node_id;
-        let complete = (0..partitions).all(|index| {
-            topic.assignments.iter().any(|assignment| {
-                assignment.partition_index == index
-                    && matches!(assignment.broker_ids[..], [id] if *id == here)
-            })
-        });
-        if !complete {
-            return Err(CreateTopicError::InvalidPartitions(format!(
-                "Partitions should be a consecutive 0-based integer sequence, each on broker {here} alone"
-            )));
-        }
-    }
+        assigned(core, topic)?
+    };
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
         let Some(value) = &config.value else {
@@ -133,6 +135,42 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
         partitions: Some(partitions),
         configs,
     })
+}
+
+/// How many partitions are assigned, each to this broker.
+fn assigned(core: &Core, topic: &CreatableTopic) -> Result<i32, CreateTopicError> {
+    for (value, what) in [
+        (i32::from(topic.replication_factor), "replication factor"),
+        (topic.num_partitions, "numPartitions"),
+    ] {
+        if value != -1 {
+            return Err(CreateTopicError::InvalidRequest(format!(
+                "A manual partition assignment was specified, but {what} was not set to -1."
+            )));
+        }
+    }
+    let mut indexes = BTreeSet::new();
+    for assignment in &topic.assignments {
+        let index = assignment.partition_index;
+        if !indexes.insert(index) {
+            return Err(CreateTopicError::InvalidAssignment(format!(
+                "Found multiple manual partition assignments for partition {index}"
+            )));
+        }
+        check_assignment(&assignment.broker_ids, BrokerId(core.config.node_id))
+            .map_err(CreateTopicError::InvalidAssignment)?;
+    }
+    if !indexes
+        .iter()
+        .copied()
+        .zip(0..)
+        .all(|(index, expected)| index == expected)
+    {
+        return Err(CreateTopicError::InvalidAssignment(
+            "partitions should be a consecutive 0-based integer sequence".to_owned(),
+        ));
+    }
+    Ok(i32::try_from(indexes.len()).unwrap_or(i32::MAX))
 }
 
 fn configs(core: &Core, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
