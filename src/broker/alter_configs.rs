@@ -73,7 +73,7 @@ pub(crate) fn handle_incremental(
             .with_resource_type(kind)
             .with_resource_name(StrBytes::from_string(name))
             .with_error_code(code)
-            .with_error_message(Some(message))
+            .with_error_message((code != 0).then_some(message))
     });
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
@@ -94,7 +94,7 @@ pub(crate) fn handle(core: &Core, request: AlterConfigsRequest) -> AlterConfigsR
             .with_resource_type(kind)
             .with_resource_name(StrBytes::from_string(name))
             .with_error_code(code)
-            .with_error_message(Some(message))
+            .with_error_message((code != 0).then_some(message))
     });
     AlterConfigsResponse::default().with_responses(responses.collect())
 }

@@ -22,7 +22,7 @@ pub(crate) fn handle(
             let answer =
                 ReassignablePartitionResponse::default().with_partition_index(partition.partition_index);
             match reassign(core, &topic.name, partition) {
-                Ok(()) => answer,
+                Ok(()) => answer.with_error_message(None),
                 Err((error, message)) => answer
                     .with_error_code(error.code())
                     .with_error_message(Some(StrBytes::from_string(message))),
@@ -34,6 +34,7 @@ pub(crate) fn handle(
             .with_partitions(answers)
     });
     AlterPartitionReassignmentsResponse::default()
+        .with_error_message(None)
         .with_allow_replication_factor_change(request.allow_replication_factor_change)
         .with_responses(topics.collect())
 }

@@ -50,6 +50,7 @@ pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateT
         }
         results.push(match create(core, &topic, request.validate_only).await {
             Ok(created) => result
+                .with_error_message(None)
                 .with_topic_id(created.id)
                 .with_num_partitions(created.partitions)
                 .with_replication_factor(1)
@@ -98,18 +99,28 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
             topic.name.as_str()
         )));
     }
-    let mut partitions = topic.num_partitions;
-    if topic.assignments.is_empty() {
-        if !matches!(topic.replication_factor, -1 | 1) {
+    let partitions = if topic.assignments.is_empty() {
+        if topic.replication_factor < -1 || topic.replication_factor == 0 {
+            return Err(CreateTopicError::InvalidReplicationFactor(
+                "Replication factor must be larger than 0, or -1 to use the default value.".to_owned(),
+            ));
+        }
+        if topic.num_partitions < -1 || topic.num_partitions == 0 {
+            return Err(CreateTopicError::InvalidPartitions(
+                "Number of partitions was set to an invalid non-positive value.".to_owned(),
+            ));
+        }
+        if topic.replication_factor > 1 {
             return Err(CreateTopicError::InvalidReplicationFactor(format!(
                 "Unable to replicate the partition {} time(s): The target replication factor of {} cannot be reached \
-                 because only 1 broker(s) are registered.",
+                 because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
                 topic.replication_factor, topic.replication_factor
             )));
         }
+        topic.num_partitions
     } else {
-        partitions = check_assignments(core, topic)?;
-    }
+        assigned(core, topic)?
+    };
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
         let Some(value) = &config.value else {
@@ -126,36 +137,38 @@ fn check(core: &Core, topic: &CreatableTopic) -> Result<Wanted, CreateTopicError
     })
 }
 
-/// What is wrong with replicas placed by hand; the number of partitions when nothing is.
-fn check_assignments(core: &Core, topic: &CreatableTopic) -> Result<i32, CreateTopicError> {
-    for (given, what) in [
+/// How many partitions are assigned, each to this broker.
+fn assigned(core: &Core, topic: &CreatableTopic) -> Result<i32, CreateTopicError> {
+    for (value, what) in [
         (i32::from(topic.replication_factor), "replication factor"),
         (topic.num_partitions, "numPartitions"),
     ] {
-        if given != -1 {
+        if value != -1 {
             return Err(CreateTopicError::InvalidRequest(format!(
                 "A manual partition assignment was specified, but {what} was not set to -1."
             )));
         }
     }
-    let invalid = |message: String| Err(CreateTopicError::InvalidReplicaAssignment(message));
     let mut indexes = BTreeSet::new();
     for assignment in &topic.assignments {
         let index = assignment.partition_index;
         if !indexes.insert(index) {
-            return invalid(format!(
+            return Err(CreateTopicError::InvalidAssignment(format!(
                 "Found multiple manual partition assignments for partition {index}"
-            ));
+            )));
         }
         check_assignment(&assignment.broker_ids, BrokerId(core.config.node_id))
-            .map_err(CreateTopicError::InvalidReplicaAssignment)?;
+            .map_err(CreateTopicError::InvalidAssignment)?;
     }
     if !indexes
         .iter()
         .copied()
-        .eq(0..i32::try_from(indexes.len()).unwrap_or(i32::MAX))
+        .zip(0..)
+        .all(|(index, expected)| index == expected)
     {
-        return invalid("partitions should be a consecutive 0-based integer sequence".to_owned());
+        return Err(CreateTopicError::InvalidAssignment(
+            "partitions should be a consecutive 0-based integer sequence".to_owned(),
+        ));
     }
     Ok(i32::try_from(indexes.len()).unwrap_or(i32::MAX))
 }

@@ -59,7 +59,8 @@ fn describe(directory: &LogDir, logs: &[Arc<PartitionLog>]) -> DescribeLogDirsRe
     answer.with_topics(topics.into_iter().map(topic).collect())
 }
 
-fn absolute(path: &Path) -> StrBytes {
+/// A path as answers name it.
+pub(crate) fn absolute(path: &Path) -> StrBytes {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     StrBytes::from_string(absolute.to_string_lossy().into_owned())
 }

@@ -10,15 +10,15 @@ use kafka_protocol::{
 };
 
 use crate::{
-    alter_configs, alter_partition_reassignments, api_versions,
+    alter_configs, alter_partition_reassignments, alter_replica_log_dirs, api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_partitions, create_topics, delete_groups, delete_records, delete_topics, describe_cluster,
-    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
-    join_group, leave_group, list_groups, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
-    update_features,
+    create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_acls, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator,
+    heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group, update_features,
 };
 
 /// Why a connection is closed instead of answered.
@@ -140,16 +140,24 @@ fn with_head(head: Bytes, mut parts: Response) -> Response {
     parts
 }
 
+/// The version of the codec that has the fields of the request's.
+fn codec_version(request: &Request) -> i16 {
+    match request.api {
+        Api::ListOffsets => request.version.min(list_offsets::CODEC_VERSION),
+        _ => request.version,
+    }
+}
+
 fn decode<T: Decodable>(request: &mut Request) -> Result<T, Refused> {
     let mut body = std::mem::take(&mut request.body).freeze();
-    T::decode(&mut body, request.version).map_err(|error| Refused::Decode(error.to_string()))
+    T::decode(&mut body, codec_version(request)).map_err(|error| Refused::Decode(error.to_string()))
 }
 
 fn encode<T: Encodable>(response: &T, request: &Request) -> Result<Response, Refused> {
     let version = if request.unknown_api_versions {
         0
     } else {
-        request.version
+        codec_version(request)
     };
     let mut out = BytesMut::new();
     response
@@ -265,11 +273,23 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             &alter_configs::handle_incremental(core, decode(request)?),
             request,
         ),
+        _ => run_cluster(client, request),
+    }
+}
+
+/// What is asked of the controller, and of the broker as a whole.
+fn run_cluster(client: &Client, request: &mut Request) -> Result<Response, Refused> {
+    let (core, version) = (&client.core, request.version);
+    match request.api {
+        Api::DescribeAcls => encode(&describe_acls::handle(&decode(request)?), request),
+        Api::CreateAcls => encode(&create_acls::handle(&decode(request)?), request),
+        Api::DeleteAcls => encode(&delete_acls::handle(&decode(request)?), request),
         Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
         Api::AlterPartitionReassignments => {
             let answer = alter_partition_reassignments::handle(core, decode(request)?);
             encode(&answer, request)
         }
+        Api::AlterReplicaLogDirs => encode(&alter_replica_log_dirs::handle(core, decode(request)?), request),
         Api::DescribeQuorum => {
             let answer = describe_quorum::handle(core, client.local, &decode(request)?, version);
             encode(&answer, request)

@@ -45,7 +45,7 @@ pub fn of_create_topic(error: &CreateTopicError) -> i16 {
         CreateTopicError::InvalidName(_) => ResponseError::InvalidTopicException,
         CreateTopicError::InvalidPartitions(_) => ResponseError::InvalidPartitions,
         CreateTopicError::InvalidReplicationFactor(_) => ResponseError::InvalidReplicationFactor,
-        CreateTopicError::InvalidReplicaAssignment(_) => ResponseError::InvalidReplicaAssignment,
+        CreateTopicError::InvalidAssignment(_) => ResponseError::InvalidReplicaAssignment,
         CreateTopicError::InvalidRequest(_) => ResponseError::InvalidRequest,
         CreateTopicError::InvalidConfig(_) => ResponseError::InvalidConfig,
         CreateTopicError::Storage(_) => ResponseError::KafkaStorageError,

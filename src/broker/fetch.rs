@@ -92,12 +92,15 @@ pub(crate) async fn handle(
     let stopping = core.stopping();
     loop {
         let waiter = Arc::new(Notify::new());
-        // Registered before reading, so that nothing that comes in between is missed.
-        for log in asked.iter().filter_map(|asked| asked.log.as_ref().ok()) {
-            log.notify_on_advance(&waiter);
+        let is_last = Instant::now() >= deadline;
+        if !is_last {
+            // Registered before reading, so that nothing that comes in between is missed.
+            for log in asked.iter().filter_map(|asked| asked.log.as_ref().ok()) {
+                log.notify_on_advance(&waiter);
+            }
         }
         let (answers, bytes, is_due) = read::read_all(&asked, request.max_bytes);
-        if bytes >= request.min_bytes || is_due || Instant::now() >= deadline {
+        if bytes >= request.min_bytes || is_due || is_last {
             let (head, answers) = finish(core, &context, asked, answers, by_id);
             return Ok(response::encode(head, &answers, &node, version, flexible));
         }
@@ -142,11 +145,13 @@ fn finish(
             (head(0, session.id), Some(session))
         }
     };
+    let is_sent = session.map(|mut session| session.tell_all(answers.iter().map(Answer::seen)));
     let answered = asked.into_iter().map(|asked| asked.place).zip(answers);
-    let answers = match session {
+    let answers = match is_sent {
         None => answered.collect(),
-        Some(mut session) => answered
-            .filter(|(place, answer)| session.tell(place, answer.seen()))
+        Some(is_sent) => answered
+            .zip(is_sent)
+            .filter_map(|(answered, is_sent)| is_sent.then_some(answered))
             .collect(),
     };
     (head, answers)

@@ -53,9 +53,14 @@ pub(crate) async fn handle(
         return FindCoordinatorResponse::default().with_coordinators(coordinators);
     }
     let found = found(request.key);
+    let message = match found.error_code {
+        // Kafka's older answers have a message for success, too.
+        0 => Some(StrBytes::from_static_str("NONE")),
+        _ => found.error_message,
+    };
     FindCoordinatorResponse::default()
         .with_error_code(found.error_code)
-        .with_error_message(found.error_message)
+        .with_error_message(message)
         .with_node_id(found.node_id)
         .with_host(found.host)
         .with_port(found.port)

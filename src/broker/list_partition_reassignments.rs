@@ -4,5 +4,5 @@ use kafka_protocol::messages::{ListPartitionReassignmentsRequest, ListPartitionR
 
 /// Handles the request.
 pub(crate) fn handle(_request: &ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
-    ListPartitionReassignmentsResponse::default()
+    ListPartitionReassignmentsResponse::default().with_error_message(None)
 }

@@ -49,7 +49,7 @@ pub enum CreateTopicError {
     #[error("{0}")]
     InvalidReplicationFactor(String),
     #[error("{0}")]
-    InvalidReplicaAssignment(String),
+    InvalidAssignment(String),
     #[error("{0}")]
     InvalidRequest(String),
     #[error("{0}")]
@@ -99,7 +99,7 @@ pub fn check_name(name: &str) -> Result<(), CreateTopicError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
         "" => invalid("Topic name is invalid: the empty string is not allowed".to_owned()),
-        "." | ".." => invalid("Topic name is invalid: '.' or '..' is not allowed".to_owned()),
+        "." | ".." => invalid(format!("Topic name is invalid: '{name}' is not allowed")),
         _ if name.len() > MAX_NAME_BYTES => invalid(format!(
             "Topic name is invalid: the length of '{name}' is longer than the max allowed length {MAX_NAME_BYTES}"
         )),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jackfield_env::Space;
 
-use crate::{manager::LogManager, partition_log::PartitionLog, producer_state::ActiveProducer};
+use crate::{epochs, manager::LogManager, partition_log::PartitionLog, producer_state::ActiveProducer};
 
 /// A log directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl PartitionLog {
     /// The log directory it lies in, as configured.
     pub fn log_dir(&self) -> &std::path::Path {
         &self.log_dir
+    }
+
+    /// The leader epoch that the record at an offset has or would have; -1 before the first one.
+    pub fn leader_epoch_at(&self, offset: i64) -> i32 {
+        epochs::epoch_of(&self.lock().epochs, offset).unwrap_or(-1)
     }
 
     /// The newest leader epoch that is not newer than the asked one, and the offset behind its last record (KIP-101,

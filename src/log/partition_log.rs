@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -33,10 +33,11 @@ pub struct PartitionLog {
     health: Arc<DirectoryHealth>,
     committer: Arc<Committer>,
     state: Mutex<State>,
-    // Copies of the state's positions, readable without its lock.
+    // Copies of what the state says, readable without its lock.
     high_watermark: AtomicI64,
     log_end_offset: AtomicI64,
     log_start_offset: AtomicI64,
+    deleted: AtomicBool,
     waiters: Mutex<Vec<Weak<Notify>>>,
     /// Held while a segment is examined.
     pub(crate) examining: Mutex<()>,
@@ -73,6 +74,7 @@ impl PartitionLog {
             high_watermark: AtomicI64::new(state.committed.offset),
             log_end_offset: AtomicI64::new(state.log_end_offset),
             log_start_offset: AtomicI64::new(state.log_start_offset),
+            deleted: AtomicBool::new(state.deleted),
             state: Mutex::new(state),
             waiters: Mutex::new(Vec::new()),
             examining: Mutex::new(()),
@@ -279,12 +281,15 @@ impl PartitionLog {
 
     /// Whether its topic was deleted: it refuses everything.
     pub fn is_deleted(&self) -> bool {
-        self.lock().deleted
+        self.deleted.load(Ordering::Acquire)
     }
 
     /// Refuses everything from now on; waiters hear of it.
     pub fn mark_deleted(&self) {
-        self.lock().deleted = true;
+        let mut state = self.lock();
+        state.deleted = true;
+        self.deleted.store(true, Ordering::Release);
+        drop(state);
         self.wake();
     }
 }

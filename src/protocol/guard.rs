@@ -156,6 +156,21 @@ const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[
         always(Structs(&[always(Fixed(4)), always(Fixed(4)), always(Fixed(4))])),
     ])),
 ];
+const ALTER_REPLICA_LOG_DIRS: &[Field] = &[always(Structs(&[
+    always(Text),
+    always(Structs(TOPIC_PARTITIONS)),
+]))];
+/// A binding, or a filter of bindings: resource with the type of its pattern, principal, host, operation, permission.
+const ACL: &[Field] = &[
+    always(Fixed(1)),
+    always(Text),
+    since(Fixed(1), 1),
+    always(Text),
+    always(Text),
+    always(Fixed(1)),
+    always(Fixed(1)),
+];
+const ACLS: &[Field] = &[always(Structs(ACL))];
 const DESCRIBE_LOG_DIRS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_PRODUCERS: &[Field] = &[always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CONFIGS: &[Field] = &[
@@ -248,6 +263,9 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::InitProducerId => INIT_PRODUCER_ID,
         Api::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
+        Api::AlterReplicaLogDirs => ALTER_REPLICA_LOG_DIRS,
+        Api::DescribeAcls => ACL,
+        Api::CreateAcls | Api::DeleteAcls => ACLS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
@@ -345,7 +363,7 @@ mod tests {
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
-            DescribeQuorum => DescribeQuorumRequest, UpdateFeatures => UpdateFeaturesRequest,
+            AlterReplicaLogDirs => AlterReplicaLogDirsRequest, DescribeQuorum => DescribeQuorumRequest, DescribeAcls => DescribeAclsRequest, CreateAcls => CreateAclsRequest, DeleteAcls => DeleteAclsRequest, UpdateFeatures => UpdateFeaturesRequest,
         )
     }
 

@@ -23,8 +23,12 @@ pub enum Api {
     DeleteRecords,
     InitProducerId,
     OffsetForLeaderEpoch,
+    DescribeAcls,
+    CreateAcls,
+    DeleteAcls,
     DescribeConfigs,
     AlterConfigs,
+    AlterReplicaLogDirs,
     DescribeLogDirs,
     CreatePartitions,
     DeleteGroups,
@@ -70,10 +74,10 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 34] = [
+pub const SUPPORTED: [Support; 38] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 18, 12),
-    support(Api::ListOffsets, 2, 1, 10, 6),
+    support(Api::ListOffsets, 2, 1, 11, 6),
     support(Api::Metadata, 3, 0, 13, 9),
     support(Api::OffsetCommit, 8, 2, 9, 8),
     support(Api::OffsetFetch, 9, 1, 9, 6),
@@ -90,8 +94,12 @@ pub const SUPPORTED: [Support; 34] = [
     support(Api::DeleteRecords, 21, 0, 2, 2),
     support(Api::InitProducerId, 22, 0, 5, 2),
     support(Api::OffsetForLeaderEpoch, 23, 2, 4, 4),
+    support(Api::DescribeAcls, 29, 1, 3, 2),
+    support(Api::CreateAcls, 30, 1, 3, 2),
+    support(Api::DeleteAcls, 31, 1, 3, 2),
     support(Api::DescribeConfigs, 32, 1, 4, 4),
     support(Api::AlterConfigs, 33, 0, 2, 2),
+    support(Api::AlterReplicaLogDirs, 34, 1, 2, 2),
     support(Api::DescribeLogDirs, 35, 1, 4, 2),
     support(Api::CreatePartitions, 37, 0, 3, 2),
     support(Api::DeleteGroups, 42, 0, 2, 2),

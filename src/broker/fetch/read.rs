@@ -81,6 +81,13 @@ fn read_one(asked: &Asked, log: &PartitionLog, budget: usize, first: bool) -> An
             ..Answer::default()
         };
     }
+    // Where an idle client waits, without the log's lock.
+    if wanted.offset == log.high_watermark() && !log.is_deleted() {
+        return Answer {
+            fetched: Some(without_records(log)),
+            ..Answer::default()
+        };
+    }
     // KIP-74: the first batch of the first partition with data is returned whatever its size.
     let read = log.read_verified(wanted.offset, limit, first);
     // What is read for the first time is verified, damage examined: other connections are not kept waiting by that.

@@ -80,30 +80,35 @@ impl Session {
 
     /// Adds a partition whose first answer is known; whose turn it is does not change yet.
     pub(super) fn begin(&mut self, place: &Place, wanted: Wanted, found: Found, seen: Seen) {
-        self.ask(place, wanted, found);
-        let has_records = false;
-        self.tell(place, Seen { has_records, ..seen });
-    }
-
-    fn ask(&mut self, place: &Place, wanted: Wanted, found: Found) {
-        let known = self.places.get(place).and_then(|turn| self.turns.get_mut(turn));
-        if let Some(cached) = known {
-            cached.wanted = wanted;
-            return;
+        if let Some(cached) = self.ask(place, wanted, found) {
+            cached.tell(seen);
         }
-        self.append(Cached {
-            place: place.clone(),
-            wanted,
-            found,
-            high_watermark: -1,
-            log_start_offset: -1,
-        });
     }
 
-    fn append(&mut self, cached: Cached) {
-        self.places.insert(cached.place.clone(), self.next_turn);
-        self.turns.insert(self.next_turn, cached);
+    /// Adds a partition, or changes what is wanted of it.
+    fn ask(&mut self, place: &Place, wanted: Wanted, found: Found) -> Option<&mut Cached> {
+        let known = self.places.get(place).copied();
+        let turn = known.unwrap_or_else(|| {
+            self.append(Cached {
+                place: place.clone(),
+                wanted,
+                found,
+                high_watermark: -1,
+                log_start_offset: -1,
+            })
+        });
+        let cached = self.turns.get_mut(&turn)?;
+        cached.wanted = wanted;
+        Some(cached)
+    }
+
+    /// Gives a partition the last turn.
+    fn append(&mut self, cached: Cached) -> u64 {
+        let turn = self.next_turn;
         self.next_turn += 1;
+        self.places.insert(cached.place.clone(), turn);
+        self.turns.insert(turn, cached);
+        turn
     }
 
     /// Begins the next request.
@@ -122,24 +127,34 @@ impl Session {
         self.turns.values_mut().map(ask).collect()
     }
 
-    /// Takes note of a partition's answer. Returns whether it must be sent: it has records, or is not what was told last.
-    pub(super) fn tell(&mut self, place: &Place, seen: Seen) -> bool {
-        let Some(turn) = self.places.get(place).copied() else {
-            return false;
+    /// Takes note of the answers, in the order of [`Session::asked`]. Returns which of them must be sent. Who is given
+    /// records waits for the others from now on.
+    pub(super) fn tell_all(&mut self, seen: impl Iterator<Item = Seen>) -> Vec<bool> {
+        let mut given = Vec::new();
+        let tell = |((turn, cached), seen): ((&u64, &mut Cached), Seen)| {
+            if seen.has_records {
+                given.push(*turn);
+            }
+            cached.tell(seen)
         };
-        let Some(cached) = self.turns.get_mut(&turn) else {
-            return false;
-        };
-        let is_new =
-            cached.high_watermark != seen.high_watermark || cached.log_start_offset != seen.log_start_offset;
-        // When an error is over, that is told.
-        cached.high_watermark = if seen.is_refused { -1 } else { seen.high_watermark };
-        cached.log_start_offset = seen.log_start_offset;
-        if seen.has_records
-            && let Some(cached) = self.turns.remove(&turn)
-        {
-            self.append(cached);
+        let is_sent = self.turns.iter_mut().zip(seen).map(tell).collect();
+        for turn in given {
+            if let Some(cached) = self.turns.remove(&turn) {
+                self.append(cached);
+            }
         }
+        is_sent
+    }
+}
+
+impl Cached {
+    /// Takes note of the answer. Returns whether it must be sent: it has records, or is not what was told last.
+    fn tell(&mut self, seen: Seen) -> bool {
+        let is_new =
+            self.high_watermark != seen.high_watermark || self.log_start_offset != seen.log_start_offset;
+        // When an error is over, that is told.
+        self.high_watermark = if seen.is_refused { -1 } else { seen.high_watermark };
+        self.log_start_offset = seen.log_start_offset;
         is_new || seen.has_records || seen.is_refused
     }
 }

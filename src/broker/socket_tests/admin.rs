@@ -4,10 +4,11 @@ use jackfield_protocol::records::{Compression, RecordBatchBuilder};
 use kafka_protocol::{
     error::ResponseError,
     messages::{
-        AlterPartitionReassignmentsRequest, BrokerId, DeleteRecordsRequest, DescribeLogDirsRequest,
-        DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest,
-        OffsetForLeaderEpochRequest,
+        AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, BrokerId, DeleteRecordsRequest,
+        DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+        ElectLeadersRequest, FetchRequest, OffsetForLeaderEpochRequest,
         alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic},
+        alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic},
         delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
         describe_log_dirs_request::DescribableLogDirTopic,
         describe_producers_request::TopicRequest,
@@ -18,7 +19,7 @@ use kafka_protocol::{
     },
 };
 
-use super::harness::{Client, Server, batch, fetch_request, produce_request, produced, topic_name};
+use super::harness::{Client, Server, batch, fetch_request, produce_request, produced, text, topic_name};
 
 #[tokio::test]
 async fn log_directories_are_described_with_their_partitions_and_room() {
@@ -90,6 +91,53 @@ async fn producers_are_described() {
     );
     let unknown = ResponseError::UnknownTopicOrPartition.code();
     assert_eq!(partitions[1].error_code, unknown);
+}
+
+#[tokio::test]
+async fn a_partition_stays_in_its_log_directory() {
+    let other = tempfile::tempdir().unwrap();
+    let first = tempfile::tempdir().unwrap();
+    let paths = [&first, &other].map(|dir| dir.path().to_str().unwrap());
+    let server = Server::start(&[("log.dirs", &paths.join(","))]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let described = client
+        .call(4, &DescribeLogDirsRequest::default().with_topics(None))
+        .await;
+    let here = described
+        .results
+        .iter()
+        .find(|result| !result.topics.is_empty())
+        .unwrap();
+    let there = described
+        .results
+        .iter()
+        .find(|result| result.topics.is_empty())
+        .unwrap();
+    let long = "x".repeat(230);
+    for (path, topic, partition, code) in [
+        (&*here.log_dir, "t", 0, 0),
+        (&*there.log_dir, "t", 0, 39),
+        ("/nowhere", "t", 0, 57),
+        (&*here.log_dir, "t", 1, 3),
+        (&*here.log_dir, "missing", 0, 3),
+        (&*here.log_dir, &*long, 0, 17),
+    ] {
+        let topics = AlterReplicaLogDirTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(vec![partition]);
+        let directory = AlterReplicaLogDir::default()
+            .with_path(text(path))
+            .with_topics(vec![topics]);
+        let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![directory]);
+        let response = client.call(2, &request).await;
+        let result = &response.results[0].partitions[0];
+        assert_eq!(
+            (result.partition_index, result.error_code),
+            (partition, code),
+            "{path} {topic}"
+        );
+    }
 }
 
 #[tokio::test]

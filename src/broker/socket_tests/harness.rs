@@ -202,6 +202,7 @@ impl Client {
             "{:?}",
             response.topics[0].error_message
         );
+        assert_eq!(response.topics[0].error_message, None);
         response.topics[0].topic_id
     }
 

@@ -1,8 +1,12 @@
 //! What clients ask of the controller: the quorum of one, feature levels, the rack.
 
 use kafka_protocol::messages::{
-    DescribeClusterRequest, DescribeQuorumRequest, MetadataRequest, UpdateFeaturesRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, BrokerId, DescribeClusterRequest,
+    DescribeQuorumRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, UpdateFeaturesRequest, alter_configs_request,
+    alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic},
     describe_quorum_request::{PartitionData, TopicData},
+    incremental_alter_configs_request,
     update_features_request::FeatureUpdateKey,
 };
 
@@ -128,6 +132,59 @@ async fn features_stay_at_their_levels() {
             (95, Some(expected.as_str()), 0)
         );
     }
+}
+
+#[tokio::test]
+async fn what_succeeds_has_no_message() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let resource = incremental_alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("t"));
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let response = client.call(1, &request).await;
+    assert_eq!(
+        (
+            response.responses[0].error_code,
+            &response.responses[0].error_message
+        ),
+        (0, &None)
+    );
+    let resource = alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("t"));
+    let request = AlterConfigsRequest::default().with_resources(vec![resource]);
+    let response = client.call(2, &request).await;
+    assert_eq!(
+        (
+            response.responses[0].error_code,
+            &response.responses[0].error_message
+        ),
+        (0, &None)
+    );
+    let partition = ReassignablePartition::default().with_replicas(Some(vec![BrokerId(1)]));
+    let topic = ReassignableTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![partition]);
+    let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
+    let response = client.call(1, &request).await;
+    assert_eq!(
+        (
+            response.error_message,
+            &response.responses[0].partitions[0].error_message
+        ),
+        (None, &None)
+    );
+    let request = ListPartitionReassignmentsRequest::default();
+    assert_eq!(client.call(0, &request).await.error_message, None);
+    // Of old answers Kafka's have one.
+    let request = FindCoordinatorRequest::default().with_key(text("g"));
+    let response = client.call(3, &request).await;
+    assert_eq!(
+        (response.error_code, response.error_message),
+        (0, Some(text("NONE")))
+    );
 }
 
 #[tokio::test]

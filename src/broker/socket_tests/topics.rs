@@ -1,17 +1,22 @@
 //! Topics over sockets: Metadata with auto-creation, CreateTopics, DeleteTopics, ListOffsets, configs, restarts.
 
-use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, TransactionalId,
-    create_topics_request::CreatableReplicaAssignment,
-    delete_topics_request::DeleteTopicState,
-    describe_configs_request::DescribeConfigsResource,
-    list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
-    metadata_request::MetadataRequestTopic,
+use kafka_protocol::{
+    messages::{
+        BrokerId, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+        InitProducerIdRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+        TransactionalId,
+        create_topics_request::CreatableReplicaAssignment,
+        delete_topics_request::DeleteTopicState,
+        describe_configs_request::DescribeConfigsResource,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        metadata_request::MetadataRequestTopic,
+    },
+    protocol::Decodable as _,
 };
+use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
-use super::harness::{Client, Server, batch, create_request, now_ms, text, topic_name};
+use super::harness::{Client, Server, batch, create_request, frame, now_ms, text, topic_name};
 
 async fn metadata(client: &mut Client, version: i16, names: &[&str], may_create: bool) -> MetadataResponse {
     let topics = names
@@ -234,14 +239,26 @@ async fn assignments_must_be_on_this_broker() {
     };
     assert_eq!(create(&mut client, &assigned("here", &[1])).await.0, 0);
     assert_eq!(server.broker.topics().get("here").unwrap().partitions.len(), 2);
-    assert_eq!(create(&mut client, &assigned("there", &[2])).await.0, 39);
-    assert_eq!(create(&mut client, &assigned("both", &[1, 2])).await.0, 39);
-    let mut with_gap = assigned("gap", &[1]);
-    with_gap.topics[0].assignments[1].partition_index = 2;
-    assert_eq!(create(&mut client, &with_gap).await.0, 39);
-    let mut counted = assigned("counted", &[1]);
-    counted.topics[0].num_partitions = 2;
-    assert_eq!(create(&mut client, &counted).await.0, 42);
+    for (brokers, words) in [
+        (&[2][..], "includes broker 2, but no such broker is registered"),
+        (&[1, 2], "includes broker 2, but no such broker is registered"),
+        (&[1, 1], "includes the broker 1 more than once"),
+        (&[], "includes an empty replica list"),
+    ] {
+        let (code, message) = create(&mut client, &assigned("there", brokers)).await;
+        assert_eq!(code, 39, "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    let mut request = assigned("there", &[1]);
+    for (index, words) in [(1, "multiple manual partition assignments"), (2, "consecutive")] {
+        request.topics[0].assignments[0].partition_index = index;
+        let (code, message) = create(&mut client, &request).await;
+        assert_eq!(code, 39, "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    let mut request = assigned("there", &[1]);
+    request.topics[0].num_partitions = 2;
+    assert_eq!(create(&mut client, &request).await.0, 42);
 }
 
 #[tokio::test]
@@ -358,6 +375,64 @@ async fn offsets_are_listed_by_place_and_by_time() {
             "timestamp {timestamp} after {start}"
         );
     }
+}
+
+#[tokio::test]
+async fn special_times_are_asked_for_in_versions_that_have_them() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    for (timestamp, since) in [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9)] {
+        for version in 1..=10 {
+            let expected = if version < since { 35 } else { 0 };
+            let (code, ..) = offset_at(&mut client, version, timestamp).await;
+            assert_eq!(code, expected, "{timestamp} in version {version}");
+        }
+    }
+    for timestamp in [-6, -7, i64::MIN] {
+        assert_eq!(offset_at(&mut client, 10, timestamp).await, (35, -1, -1));
+    }
+    // The codec does not know version 11, which is version 10 with one more special time.
+    let partition = ListOffsetsPartition::default().with_timestamp(-6);
+    let topic = ListOffsetsTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![partition]);
+    let request = ListOffsetsRequest::default().with_topics(vec![topic]);
+    let mut frame = frame(1, 10, &request);
+    frame[7] = 11;
+    client.stream.write_all(&frame).await.unwrap();
+    let mut answer = client.receive_frame().await.unwrap();
+    assert_eq!(answer.split_to(5)[..], [0, 0, 0, 1, 0]);
+    let response = ListOffsetsResponse::decode(&mut answer, 10).unwrap();
+    let partition = &response.topics[0].partitions[0];
+    assert_eq!(
+        (partition.error_code, partition.offset, partition.timestamp),
+        (0, -1, -1)
+    );
+}
+
+#[tokio::test]
+async fn a_partition_whose_offset_is_asked_for_twice_is_refused() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 2, &[]).await;
+    let partition = |index| {
+        ListOffsetsPartition::default()
+            .with_partition_index(index)
+            .with_timestamp(-1)
+    };
+    let topic = ListOffsetsTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![partition(0), partition(1), partition(0)]);
+    let response = client
+        .call(9, &ListOffsetsRequest::default().with_topics(vec![topic]))
+        .await;
+    let codes: Vec<_> = response.topics[0]
+        .partitions
+        .iter()
+        .map(|partition| partition.error_code)
+        .collect();
+    assert_eq!(codes, [42, 0, 42]);
 }
 
 #[tokio::test]

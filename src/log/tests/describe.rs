@@ -20,4 +20,7 @@ fn the_end_of_an_epoch_is_where_the_next_one_begins() {
     ] {
         assert_eq!(log.end_offset_of_epoch(asked), expected, "epoch {asked}");
     }
+    for (offset, epoch) in [(0, 2), (1, 5), (2, 6), (9, 6), (-1, -1)] {
+        assert_eq!(log.leader_epoch_at(offset), epoch, "offset {offset}");
+    }
 }

@@ -99,18 +99,24 @@ impl Client {
             .values()
             .map(|cached| (cached.place.clone(), cached.wanted))
             .collect();
+        let seen: Vec<_> = turns
+            .iter()
+            .map(|(asked, wanted)| {
+                let number = (0..PLACES).find(|number| place(*number) == *asked).unwrap();
+                assert_eq!(self.positions.get(&number), Some(&wanted.offset), "{number}");
+                (number, truth[usize::from(number)].seen(wanted.offset))
+            })
+            .collect();
+        let is_sent = session.tell_all(seen.iter().map(|(_, seen)| *seen));
         let mut given = Vec::new();
-        for (asked, wanted) in turns {
-            let number = (0..PLACES).find(|number| place(*number) == asked).unwrap();
-            assert_eq!(self.positions.get(&number), Some(&wanted.offset), "{number}");
-            let seen = truth[usize::from(number)].seen(wanted.offset);
-            if session.tell(&asked, seen) {
+        for ((number, seen), is_sent) in seen.into_iter().zip(is_sent) {
+            if is_sent {
                 self.view.insert(number, seen);
                 if seen.has_records {
                     // It will ask from behind the records.
                     self.positions.insert(number, seen.high_watermark);
                     self.asks.push(number);
-                    given.push(asked);
+                    given.push(place(number));
                 }
             } else {
                 assert!(!seen.has_records && !seen.is_refused);
@@ -188,7 +194,7 @@ fn an_error_that_is_over_is_told() {
     };
     let told: Vec<_> = [good, good, bad, bad, good, good]
         .iter()
-        .map(|truth| session.tell(&place(0), truth.seen(0)))
+        .flat_map(|truth| session.tell_all(std::iter::once(truth.seen(0))))
         .collect();
     assert_eq!(told, [true, false, true, true, true, false]);
 }
