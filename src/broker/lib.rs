@@ -11,6 +11,8 @@ mod blocking;
 mod broker;
 mod config;
 mod connection;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

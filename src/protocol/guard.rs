@@ -204,6 +204,20 @@ const ALTER_PARTITION_REASSIGNMENTS: &[Field] = &[
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
+const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
+    always(Text),
+    always(Text),
+    always(Fixed(4)),
+    always(Text),
+    always(Text),
+    always(Fixed(4)),
+    always(Values(&Text)),
+    since(Text, 1),
+    always(Text),
+    always(Structs(&[always(Fixed(16)), always(INTS)])),
+];
+const CONSUMER_GROUP_DESCRIBE: &[Field] = &[always(Values(&Text)), always(Fixed(1))];
+
 const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
     always(Structs(&[always(Text)])),
     always(Fixed(4)),
@@ -236,6 +250,8 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
+        Api::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
+        Api::ConsumerGroupDescribe => CONSUMER_GROUP_DESCRIBE,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         Api::CreatePartitions => CREATE_PARTITIONS,
         Api::AlterConfigs => ALTER_CONFIGS,
@@ -328,6 +344,7 @@ mod tests {
             DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
+            ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest, ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
             ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
         )
     }
