@@ -254,6 +254,8 @@ macro_rules! for_each_request {
             Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
             Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),
             Api::DeleteGroups => $function::<messages::DeleteGroupsRequest>($($argument),*),
+            Api::ConsumerGroupHeartbeat => $function::<messages::ConsumerGroupHeartbeatRequest>($($argument),*),
+            Api::ConsumerGroupDescribe => $function::<messages::ConsumerGroupDescribeRequest>($($argument),*),
             Api::OffsetDelete => $function::<messages::OffsetDeleteRequest>($($argument),*),
             Api::ListPartitionReassignments => {
                 $function::<messages::ListPartitionReassignmentsRequest>($($argument),*)

@@ -11,7 +11,6 @@
     reason = "test code fails by panicking and reports by printing"
 )]
 
-
 mod commands;
 mod compatibility;
 mod configs;

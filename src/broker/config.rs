@@ -18,7 +18,10 @@ use self::{
     keys::BROKER_OPTIONS,
     listener::{Listener, ListenerKeys},
 };
-use crate::{groups::GroupsConfig, topic_config};
+use crate::{
+    groups::{Assignor, ConsumerSettings, GroupsConfig, MigrationPolicy},
+    topic_config,
+};
 
 /// Id of this broker when neither `node.id` nor `broker.id` says.
 const DEFAULT_NODE_ID: i64 = 1;
@@ -83,6 +86,7 @@ impl BrokerConfig {
         if read.number("group.min.session.timeout.ms") > read.number("group.max.session.timeout.ms") {
             problems.push("group.min.session.timeout.ms is above group.max.session.timeout.ms".to_owned());
         }
+        read.check_consumer_groups(&mut problems);
         let logs = read.log_manager();
         if logs.log_dirs.is_empty() {
             problems.push("log.dirs names no directory".to_owned());
@@ -228,11 +232,50 @@ impl Read<'_> {
             min_session_timeout_ms: self.int("group.min.session.timeout.ms"),
             max_session_timeout_ms: self.int("group.max.session.timeout.ms"),
             max_size: self.size("group.max.size"),
+            consumer: self.consumer_groups(),
             offset_metadata_max_bytes: self.size("offset.metadata.max.bytes"),
             offsets_retention_ms: self.number("offsets.retention.minutes") * 60_000,
             offsets_retention_check_interval_ms: u64::try_from(check_interval_ms).unwrap_or(u64::MAX),
             offsets_topic_partitions: self.int("offsets.topic.num.partitions"),
             offsets_topic_segment_bytes: self.unsigned("offsets.topic.segment.bytes"),
+        }
+    }
+
+    fn check_consumer_groups(&self, problems: &mut Vec<String>) {
+        for what in [
+            "session.timeout.ms",
+            "heartbeat.interval.ms",
+            "assignment.interval.ms",
+        ] {
+            let key = |bound: &str| format!("group.consumer.{bound}{what}");
+            let (min, value, max) = (key("min."), key(""), key("max."));
+            if self.number(&value) < self.number(&min) || self.number(&value) > self.number(&max) {
+                problems.push(format!("{value} must be from {min} to {max}"));
+            }
+        }
+        if self.number("group.consumer.heartbeat.interval.ms")
+            >= self.number("group.consumer.session.timeout.ms")
+        {
+            problems.push(
+                "group.consumer.heartbeat.interval.ms must be below group.consumer.session.timeout.ms"
+                    .to_owned(),
+            );
+        }
+        if split_list(self.text("group.consumer.assignors")).next().is_none() {
+            problems.push("group.consumer.assignors names no assignor".to_owned());
+        }
+    }
+
+    fn consumer_groups(&self) -> ConsumerSettings {
+        let policy = self.text("group.consumer.migration.policy");
+        ConsumerSettings {
+            session_timeout_ms: self.unsigned("group.consumer.session.timeout.ms"),
+            heartbeat_interval_ms: self.int("group.consumer.heartbeat.interval.ms"),
+            max_size: self.size("group.consumer.max.size"),
+            assignors: Assignor::list(split_list(self.text("group.consumer.assignors"))),
+            migration_policy: MigrationPolicy::of(policy).unwrap_or(MigrationPolicy::Bidirectional),
+            assignment_interval_ms: self.number("group.consumer.assignment.interval.ms"),
+            regex_refresh_interval_ms: self.number("group.consumer.regex.refresh.interval.ms"),
         }
     }
 

@@ -15,7 +15,7 @@ const NOT_FOUND_VERSION: i16 = 6;
 
 /// Everything there is to do with a group: nobody is kept from anything (READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS,
 /// ALTER_CONFIGS as bits).
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(crate) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// Handles the request.
 pub(crate) async fn handle(

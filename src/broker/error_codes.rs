@@ -74,6 +74,13 @@ impl GroupError {
             Self::GroupMaxSizeReached => ResponseError::GroupMaxSizeReached.code(),
             Self::InvalidSessionTimeout => ResponseError::InvalidSessionTimeout.code(),
             Self::InvalidGroupId => ResponseError::InvalidGroupId.code(),
+            Self::InvalidRequest => ResponseError::InvalidRequest.code(),
+            Self::FencedMemberEpoch => ResponseError::FencedMemberEpoch.code(),
+            Self::StaleMemberEpoch => ResponseError::StaleMemberEpoch.code(),
+            Self::UnreleasedInstanceId => ResponseError::UnreleasedInstanceId.code(),
+            Self::UnsupportedAssignor => ResponseError::UnsupportedAssignor.code(),
+            Self::InvalidRegularExpression => ResponseError::InvalidRegularExpression.code(),
+            Self::UnsupportedVersion => ResponseError::UnsupportedVersion.code(),
             Self::GroupIdNotFound => ResponseError::GroupIdNotFound.code(),
             Self::NonEmptyGroup => ResponseError::NonEmptyGroup.code(),
             Self::GroupSubscribedToTopic => ResponseError::GroupSubscribedToTopic.code(),
@@ -106,6 +113,13 @@ mod tests {
     #[test]
     fn the_codes_are_kafkas() {
         for (error, code) in [
+            (GroupError::UnsupportedVersion, 35),
+            (GroupError::InvalidRequest, 42),
+            (GroupError::FencedMemberEpoch, 110),
+            (GroupError::UnreleasedInstanceId, 111),
+            (GroupError::UnsupportedAssignor, 112),
+            (GroupError::StaleMemberEpoch, 113),
+            (GroupError::InvalidRegularExpression, 128),
             (GroupError::OffsetMetadataTooLarge, 12),
             (GroupError::CoordinatorNotAvailable, 15),
             (GroupError::NotCoordinator, 16),

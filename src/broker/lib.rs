@@ -12,6 +12,8 @@ mod blocking;
 mod broker;
 mod config;
 mod connection;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_acls;
 mod create_partitions;
 mod create_topics;

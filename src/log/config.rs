@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A topic id (KIP-516), 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub [u8; 16]);
 
 /// When an append is acknowledged.

@@ -20,7 +20,7 @@ const REFUSED: [(&str, &str); 1] = [(
 
 /// Why keys with this beginning have no effect. The first match wins.
 #[rustfmt::skip]
-const REASONS: [(&str, &str); 25] = [
+const REASONS: [(&str, &str); 24] = [
     ("sasl.", "clients are not authenticated"),
     ("ssl.", "connections are not encrypted"),
     ("controller.", "there is no controller quorum: this broker is one node"),
@@ -40,7 +40,6 @@ const REASONS: [(&str, &str); 25] = [
     ("log.cleaner.", "topics are not compacted yet"),
     ("log.flush.", "records are synced as the key durability says"),
     ("transaction", "transactions are not supported yet"),
-    ("group.consumer.", "the new consumer group protocol is not supported"),
     ("group.share.", "share groups are not supported"),
     ("share.", "share groups are not supported"),
     ("group.streams.", "streams groups are not supported"),

@@ -31,6 +31,7 @@ use kafka_protocol::messages::{
     CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, FetchRequest, ProduceRequest,
 };
 
+use super::consumer_groups;
 use super::harness::{
     Client, Server, batch, create_request, fetch_request, produce_request, produced, text, topic_name, values,
 };
@@ -102,6 +103,9 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         }
         Api::DescribeGroups | Api::ListGroups | Api::DeleteGroups | Api::OffsetDelete => {
             groups(client, api, version).await
+        }
+        Api::ConsumerGroupHeartbeat | Api::ConsumerGroupDescribe => {
+            consumer_groups::exercise(client, api, version).await
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,

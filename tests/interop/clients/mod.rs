@@ -227,7 +227,11 @@ fn confluent_kafka() {
         command
     };
     scenario(
-        ("confluent-kafka (Python)", python::version("confluent-kafka"), "classic"),
+        (
+            "confluent-kafka (Python)",
+            python::version("confluent-kafka"),
+            "classic",
+        ),
         |port| {
             process::run(command("produce", port).args([KEYS.to_string(), EACH.to_string()]));
         },
