@@ -81,17 +81,10 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         .thread_name("jackfield")
         .build()?;
     let result = match arguments.command {
-<<<<<<< HEAD
         Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment, env)),
         Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment, env)),
-        Command::Topics(arguments) => runtime.block_on(topics::run(arguments, &environment)),
-        Command::Produce(arguments) => produce::run(arguments, &environment),
-=======
-        Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment)),
-        Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment)),
         Command::Topics(arguments) => topics::run(arguments, &environment),
         Command::Produce(arguments) => produce::run(&arguments, &environment),
->>>>>>> w-cli
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),
         Command::Groups(arguments) => groups::run(arguments, &environment),
         Command::Configs(arguments) => configs::run(arguments, &environment),
