@@ -236,6 +236,7 @@ macro_rules! for_each_request {
             Api::DescribeConfigs => $function::<messages::DescribeConfigsRequest>($($argument),*),
             Api::OffsetForLeaderEpoch => $function::<messages::OffsetForLeaderEpochRequest>($($argument),*),
             Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
+            Api::ListConfigResources => $function::<messages::ListConfigResourcesRequest>($($argument),*),
             Api::DescribeTopicPartitions => $function::<messages::DescribeTopicPartitionsRequest>($($argument),*),
             Api::ElectLeaders => $function::<messages::ElectLeadersRequest>($($argument),*),
             Api::AlterPartitionReassignments => {

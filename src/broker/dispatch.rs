@@ -16,8 +16,8 @@ use crate::{
     create_partitions, create_topics, delete_groups, delete_records, delete_topics, describe_cluster,
     describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions,
     elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id, join_group, leave_group,
-    list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete,
-    offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 
 /// Why a connection is closed instead of answered.
@@ -266,6 +266,10 @@ async fn run_admin(client: &Client, request: &mut Request) -> Result<Response, R
             &alter_configs::handle_incremental(core, decode(request)?),
             request,
         ),
+        Api::ListConfigResources => {
+            let answer = list_config_resources::handle(core, &decode(request)?, version);
+            encode(&answer, request)
+        }
         Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
         Api::AlterPartitionReassignments => {
             let answer = alter_partition_reassignments::handle(core, decode(request)?);

@@ -204,6 +204,7 @@ const ALTER_PARTITION_REASSIGNMENTS: &[Field] = &[
 const LIST_PARTITION_REASSIGNMENTS: &[Field] = &[always(Fixed(4)), always(Structs(TOPIC_PARTITIONS))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
+const LIST_CONFIG_RESOURCES: &[Field] = &[since(Values(&Fixed(1)), 1)];
 const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
     always(Structs(&[always(Text)])),
     always(Fixed(4)),
@@ -236,6 +237,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeConfigs => DESCRIBE_CONFIGS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
+        Api::ListConfigResources => LIST_CONFIG_RESOURCES,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         Api::CreatePartitions => CREATE_PARTITIONS,
         Api::AlterConfigs => ALTER_CONFIGS,
@@ -328,7 +330,7 @@ mod tests {
             DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
-            ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
+            ListPartitionReassignments => ListPartitionReassignmentsRequest, ListConfigResources => ListConfigResourcesRequest, DescribeCluster => DescribeClusterRequest,
         )
     }
 

@@ -35,6 +35,7 @@ pub enum Api {
     OffsetDelete,
     DescribeCluster,
     DescribeProducers,
+    ListConfigResources,
     DescribeTopicPartitions,
 }
 
@@ -68,7 +69,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 32] = [
+pub const SUPPORTED: [Support; 33] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 17, 12),
     support(Api::ListOffsets, 2, 1, 9, 6),
@@ -100,6 +101,7 @@ pub const SUPPORTED: [Support; 32] = [
     support(Api::OffsetDelete, 47, 0, 0, NEVER),
     support(Api::DescribeCluster, 60, 0, 2, 0),
     support(Api::DescribeProducers, 61, 0, 0, 0),
+    support(Api::ListConfigResources, 74, 0, 1, 0),
     support(Api::DescribeTopicPartitions, 75, 0, 0, 0),
 ];
 

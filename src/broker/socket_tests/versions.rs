@@ -8,9 +8,9 @@ use kafka_protocol::messages::{
     DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
     DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
     GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
-    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    OffsetForLeaderEpochRequest, SyncGroupRequest,
+    LeaveGroupRequest, ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -117,6 +117,14 @@ async fn administer(client: &mut Client, api: Api, version: i16) {
         Api::IncrementalAlterConfigs => {
             let request = IncrementalAlterConfigsRequest::default();
             assert!(client.call(version, &request).await.responses.is_empty());
+        }
+        Api::ListConfigResources => {
+            let response = client.call(version, &ListConfigResourcesRequest::default()).await;
+            // There are no client metrics, which version 0 is about alone.
+            assert_eq!(
+                (response.error_code, response.config_resources.is_empty()),
+                (0, version == 0)
+            );
         }
         Api::ElectLeaders => {
             let request = ElectLeadersRequest::default().with_topic_partitions(None);
