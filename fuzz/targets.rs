@@ -240,6 +240,7 @@ macro_rules! for_each_request {
             Api::CreateAcls => $function::<messages::CreateAclsRequest>($($argument),*),
             Api::DeleteAcls => $function::<messages::DeleteAclsRequest>($($argument),*),
             Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
+            Api::ListConfigResources => $function::<messages::ListConfigResourcesRequest>($($argument),*),
             Api::DescribeTopicPartitions => $function::<messages::DescribeTopicPartitionsRequest>($($argument),*),
             Api::ElectLeaders => $function::<messages::ElectLeadersRequest>($($argument),*),
             Api::AlterPartitionReassignments => {

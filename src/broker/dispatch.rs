@@ -17,8 +17,8 @@ use crate::{
     delete_acls, delete_groups, delete_records, delete_topics, describe_acls, describe_cluster,
     describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
     describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
-    join_group, leave_group, list_groups, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
     update_features,
 };
 
@@ -297,6 +297,10 @@ fn run_cluster(client: &Client, request: &mut Request) -> Result<Response, Refus
         Api::DescribeAcls => encode(&describe_acls::handle(&decode(request)?), request),
         Api::CreateAcls => encode(&create_acls::handle(&decode(request)?), request),
         Api::DeleteAcls => encode(&delete_acls::handle(&decode(request)?), request),
+        Api::ListConfigResources => {
+            let answer = list_config_resources::handle(core, &decode(request)?, version);
+            encode(&answer, request)
+        }
         Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
         Api::AlterPartitionReassignments => {
             let answer = alter_partition_reassignments::handle(core, decode(request)?);

@@ -40,6 +40,10 @@ pub fn of_read(error: &ReadError) -> i16 {
 
 /// Code of a topic that could not be created.
 pub fn of_create_topic(error: &CreateTopicError) -> i16 {
+    create_topic(error).code()
+}
+
+fn create_topic(error: &CreateTopicError) -> ResponseError {
     match error {
         CreateTopicError::AlreadyExists(_) => ResponseError::TopicAlreadyExists,
         CreateTopicError::InvalidName(_) => ResponseError::InvalidTopicException,
@@ -50,14 +54,14 @@ pub fn of_create_topic(error: &CreateTopicError) -> i16 {
         CreateTopicError::InvalidConfig(_) => ResponseError::InvalidConfig,
         CreateTopicError::Storage(_) => ResponseError::KafkaStorageError,
     }
-    .code()
 }
 
 /// Code of a topic that could not be changed.
-pub(crate) fn of_change_topic(error: &ChangeTopicError) -> i16 {
+pub(crate) fn of_change_topic(error: &ChangeTopicError) -> ResponseError {
     match error {
-        ChangeTopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition.code(),
-        ChangeTopicError::Refused(error) => of_create_topic(error),
+        ChangeTopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition,
+        ChangeTopicError::Refused(error) => create_topic(error),
+        ChangeTopicError::Change(error, _) => *error,
     }
 }
 

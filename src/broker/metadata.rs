@@ -74,7 +74,7 @@ pub(crate) async fn handle(
         .with_node_id(node)
         .with_host(StrBytes::from_string(host))
         .with_port(i32::from(port))
-        .with_rack(core.rack());
+        .with_rack(core.config.rack().map(StrBytes::from_string));
     let mut response = MetadataResponse::default();
     if request.include_cluster_authorized_operations && CLUSTER_OPERATIONS_VERSIONS.contains(&version) {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;

@@ -1,6 +1,7 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
 mod admin;
+mod configs;
 mod consumer_groups;
 mod deletions;
 mod durability;

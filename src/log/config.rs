@@ -22,6 +22,8 @@ pub enum Durability {
 pub struct LogConfig {
     pub segment_bytes: u64,
     pub segment_ms: i64,
+    /// Most by which `segment_ms` is shortened, other for each segment.
+    pub segment_jitter_ms: i64,
     pub segment_index_bytes: u64,
     pub index_interval_bytes: u64,
     /// -1 = unlimited.

@@ -49,7 +49,7 @@ pub use append::{AppendOrigin, Appended};
 pub use config::{Durability, LogConfig, LogManagerConfig, TopicId};
 pub use describe::LogDir;
 pub use errors::{AppendError, CreateError, OpenError, ReadError, RecordError};
-pub use manager::LogManager;
+pub use manager::{Changing, LogManager};
 pub use partition_log::PartitionLog;
 pub use producer_state::ActiveProducer;
 pub use read::{Fetched, FileSlice};

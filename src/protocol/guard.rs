@@ -247,6 +247,7 @@ const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
 ];
 const CONSUMER_GROUP_DESCRIBE: &[Field] = &[always(Values(&Text)), always(Fixed(1))];
 
+const LIST_CONFIG_RESOURCES: &[Field] = &[since(Values(&Fixed(1)), 1)];
 const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
     always(Structs(&[always(Text)])),
     always(Fixed(4)),
@@ -284,6 +285,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
         Api::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
         Api::ConsumerGroupDescribe => CONSUMER_GROUP_DESCRIBE,
+        Api::ListConfigResources => LIST_CONFIG_RESOURCES,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         Api::CreatePartitions => CREATE_PARTITIONS,
         Api::AlterConfigs => ALTER_CONFIGS,
@@ -379,7 +381,7 @@ mod tests {
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
             ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest, ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
-            ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
+            ListPartitionReassignments => ListPartitionReassignmentsRequest, ListConfigResources => ListConfigResourcesRequest, DescribeCluster => DescribeClusterRequest,
             AlterReplicaLogDirs => AlterReplicaLogDirsRequest, DescribeQuorum => DescribeQuorumRequest, DescribeAcls => DescribeAclsRequest, CreateAcls => CreateAclsRequest, DeleteAcls => DeleteAclsRequest, UpdateFeatures => UpdateFeaturesRequest,
         )
     }

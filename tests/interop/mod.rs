@@ -2,6 +2,7 @@
 
 mod admin;
 mod clients;
+mod configs_side_by_side;
 mod connect_client;
 mod connect_rest;
 mod connect_worker;

@@ -8,9 +8,10 @@ use kafka_protocol::messages::{
     DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
     DescribeLogDirsRequest, DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
     ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest, UpdateFeaturesRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListConfigResourcesRequest,
+    ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    SyncGroupRequest, UpdateFeaturesRequest,
     create_acls_request::AclCreation,
     delete_acls_request::DeleteAclsFilter,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
@@ -127,6 +128,14 @@ async fn administer(client: &mut Client, api: Api, version: i16) {
         Api::IncrementalAlterConfigs => {
             let request = IncrementalAlterConfigsRequest::default();
             assert!(client.call(version, &request).await.responses.is_empty());
+        }
+        Api::ListConfigResources => {
+            let response = client.call(version, &ListConfigResourcesRequest::default()).await;
+            // There are no client metrics, which version 0 is about alone.
+            assert_eq!(
+                (response.error_code, response.config_resources.is_empty()),
+                (0, version == 0)
+            );
         }
         Api::ElectLeaders => {
             let request = ElectLeadersRequest::default().with_topic_partitions(None);

@@ -225,8 +225,16 @@ fn a_failed_write_leaves_nothing() {
 #[test]
 fn segments_roll() {
     type Change = fn(&mut crate::LogConfig);
-    let cases: [(&str, Change, i64); 3] = [
+    let cases: [(&str, Change, i64); 4] = [
         ("size", |config| config.segment_bytes = 200, 0),
+        (
+            "shortened age",
+            |config| {
+                config.segment_ms = 1_000_000;
+                config.segment_jitter_ms = 1_000_000;
+            },
+            999_999,
+        ),
         ("age", |config| config.segment_ms = 99, 100),
         (
             "full index",
@@ -246,6 +254,9 @@ fn segments_roll() {
         }
         let segments = rig.files().iter().filter(|name| name.ends_with(".log")).count();
         assert!(segments > 2, "{what}: {segments}");
+        if what == "shortened age" {
+            assert_eq!(segments, 9, "without the jitter two batches go into each");
+        }
         assert_eq!(rig.consume(0).len(), 9, "{what}");
         rig.restart();
         assert_eq!(rig.consume(0).len(), 9, "{what}, again");
