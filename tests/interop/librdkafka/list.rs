@@ -2,14 +2,14 @@
 
 /// A test of librdkafka, or a part of one.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) name: &'static str,
+pub(in crate::interop) struct Part {
+    pub(in crate::interop) name: &'static str,
     /// Only the subtests whose names contain this.
-    pub(super) subtest: Option<&'static str>,
+    pub(in crate::interop) subtest: Option<&'static str>,
     /// In librdkafka's quick mode: less data, and some subtests left out.
-    pub(super) quick: bool,
+    pub(in crate::interop) quick: bool,
     /// librdkafka's name for how the broker is configured.
-    pub(super) scenario: &'static str,
+    pub(in crate::interop) scenario: &'static str,
 }
 
 const fn quick(name: &'static str) -> Part {
@@ -49,7 +49,7 @@ const fn without_auto_create(name: &'static str) -> Part {
 }
 
 /// Of a few seconds.
-pub(super) const QUICK: &[Part] = &[
+pub(in crate::interop) const QUICK: &[Part] = &[
     quick("0015_offsets_seek"),
     quick("0059_bsearch"),
     quick("0017_compression"),
@@ -104,7 +104,7 @@ pub(super) const QUICK: &[Part] = &[
 ];
 
 /// Parts of tests that want what is not there in other parts.
-pub(super) const SUBTESTS: &[Part] = &[
+pub(in crate::interop) const SUBTESTS: &[Part] = &[
     sub("0061_consumer_lag", "without transactions", false),
     sub("0137_barrier_batch_consume", "do_test_consume_batch_with", false),
     sub("0137_barrier_batch_consume", "do_test_consume_batch_store", false),
@@ -124,7 +124,7 @@ pub(super) const SUBTESTS: &[Part] = &[
 ];
 
 /// Those that take their time.
-pub(super) const LONG: &[Part] = &[
+pub(in crate::interop) const LONG: &[Part] = &[
     whole("0113_cooperative_rebalance"),
     whole("0018_cgrp_term"),
     whole("0019_list_groups"),
@@ -167,7 +167,7 @@ const RAPIDJSON: &str = "is built only where RapidJSON's headers are installed";
 const MOCK: &str = "runs against librdkafka's own mock broker";
 
 /// A test, or a part of one behind a space; and why it is not run.
-pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+pub(in crate::interop) const LEFT_OUT: &[(&str, &str)] = &[
     ("0053_stats", RAPIDJSON),
     ("0061_consumer_lag with transactions", NO_TRANSACTIONS),
     (

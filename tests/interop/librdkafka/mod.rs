@@ -18,7 +18,7 @@ use std::{
 use cargo_metadata::MetadataCommand;
 use regex::Regex;
 
-pub(super) use self::list::LEFT_OUT;
+pub(in crate::interop) use self::list::LEFT_OUT;
 use self::list::{LONG, Part, QUICK, SUBTESTS};
 use crate::harness::{kafka, process, program::Broker, scratch::Scratch, shown::shown};
 
