@@ -42,7 +42,10 @@ async fn a_stopped_sources_offsets_are_set_and_taken_out_and_it_goes_on_there() 
         "{refused:?}"
     );
     rig.change_state("src", TargetState::Stopped, &["STOPPED"]).await;
-    rig.herder.alter_offsets("src", change).await.unwrap();
+    assert!(!rig.herder.alter_offsets("src", change).await.unwrap());
+    let forbidden = row(json!({"list": "forbidden"}), Value::Null);
+    let refused = rig.herder.alter_offsets("src", forbidden).await.unwrap_err();
+    assert_eq!(refused.to_string(), "this partition is not to be touched");
     assert_eq!(rig.offsets("src").await, at(2));
     rig.change_state("src", TargetState::Started, &["RUNNING", "RUNNING"])
         .await;
@@ -79,7 +82,7 @@ async fn a_stopped_sinks_offsets_are_those_of_its_group() {
     // Numbers may be texts.
     let texts = json!({"kafka_topic": "lines", "kafka_partition": "0"});
     let change = row(texts, json!({"kafka_offset": "1"}));
-    rig.herder.alter_offsets("snk", change).await.unwrap();
+    assert!(rig.herder.alter_offsets("snk", change).await.unwrap());
     assert_eq!(rig.offsets("snk").await, at(1));
     rig.change_state("snk", TargetState::Started, &["RUNNING", "RUNNING"])
         .await;
