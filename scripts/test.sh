@@ -63,7 +63,7 @@ finish() {
   exit
 }
 
-tools=(kcat=kcat curl=curl java=default-jdk-headless mvn=maven git=git bindfs=bindfs logrotate=logrotate)
+tools=(kcat=kcat curl=curl java=default-jdk-headless mvn=maven python3=python3-venv git=git bindfs=bindfs logrotate=logrotate)
 # Power is cut on a file system of its own.
 [ "${POWER_CUT:-on}" = off ] || tools+=(mkfs.ext4=e2fsprogs mount=mount losetup=mount)
 scripts/tools.sh "${tools[@]}" || exit 1
