@@ -151,10 +151,10 @@ impl Looked<'_> {
     }
 
     /// The options of a converter that the connector names itself.
-    fn converter<'a>(
+    fn converter(
         &self,
         which: &str,
-        groups: &mut Vec<&'a str>,
+        groups: &mut Vec<&str>,
         configs: &mut Vec<ConfigInfo>,
         errors: &mut Errors<'_>,
     ) {

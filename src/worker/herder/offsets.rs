@@ -6,11 +6,16 @@ mod sink;
 
 use std::sync::Arc;
 
-use jackfield_plugin::Kind;
+use jackfield_api::OffsetChange;
+use jackfield_plugin::{ConnectorPlugin, Kind};
 use serde_json::Value;
 
 use super::{ConnectorOffset, Herder, HerderError, Inner, Live, Slot, TargetState, not_found};
-use crate::stores::offsets::OffsetsError;
+use crate::{
+    ConfigMap,
+    connector_config::sorted,
+    stores::offsets::{OffsetsError, Rows},
+};
 
 /// What is to become of the offsets.
 enum Change {
@@ -60,9 +65,9 @@ impl Herder {
                 return Err(not_found(&name));
             }
             check_stopped(&slot, &live)?;
-            inner.change_offsets(&slot, change).await?;
+            let known_to_connector = inner.change_offsets(&slot, change).await?;
             tracing::info!(connector = name, "offsets changed");
-            Ok(false)
+            Ok(known_to_connector)
         })
         .await
     }
@@ -92,40 +97,63 @@ impl Inner {
         Ok(rows.collect())
     }
 
-    async fn change_offsets(&self, slot: &Slot, change: Change) -> Result<(), HerderError> {
+    /// Asks the connector, then changes them. The flag is the connector's answer.
+    async fn change_offsets(&self, slot: &Slot, change: Change) -> Result<bool, HerderError> {
         let config = slot.view().config.clone();
         let (plugin, checked) = self.check(&config).await?;
-        match (plugin.info().kind, change) {
-            (Kind::Sink, Change::Alter(rows)) => {
+        let (cluster, group) = (&self.shared.cluster, &checked.group_id);
+        if plugin.info().kind == Kind::Source {
+            let rows = match change {
+                Change::Alter(rows) => rows.into_iter().map(source_row).collect(),
+                Change::Reset => {
+                    let stored = self.shared.offsets.read(&slot.name).await?;
+                    let partitions = stored.iter().map(|(partition, _)| partition.to_owned());
+                    partitions.map(|partition| (partition, None)).collect()
+                }
+            };
+            let known = ask(&plugin, &config, changes(&rows)).await?;
+            let written = self.shared.offsets.write(&slot.name, &rows).await;
+            written.map_err(|error| match error {
+                OffsetsError::Conversion(error) => HerderError::BadRequest(error.0),
+                OffsetsError::Store(error) => HerderError::from(error),
+            })?;
+            return Ok(known);
+        }
+        match change {
+            Change::Alter(rows) => {
                 let offsets = sink::parse(&rows)?;
-                let altered = self
-                    .shared
-                    .cluster
-                    .alter_group_offsets(&checked.group_id, &offsets);
-                let altered = altered.await;
-                altered.map_err(|error| sink::failed("alter", &slot.name, &error))
+                let known = ask(&plugin, &config, sink::changes(&offsets)).await?;
+                let altered = cluster.alter_group_offsets(group, &offsets).await;
+                altered.map_err(|error| sink::failed("alter", &slot.name, &error))?;
+                Ok(known)
             }
-            (Kind::Sink, Change::Reset) => {
-                let deleted = self.shared.cluster.delete_group(&checked.group_id).await;
-                deleted.map_err(|error| sink::failed("reset", &slot.name, &error))
-            }
-            (Kind::Source, change) => {
-                let rows = match change {
-                    Change::Alter(rows) => rows.into_iter().map(source_row).collect::<Result<_, _>>()?,
-                    Change::Reset => {
-                        let stored = self.shared.offsets.read(&slot.name).await?;
-                        let rows = stored.iter();
-                        rows.map(|(partition, _)| (partition.to_owned(), None)).collect()
-                    }
-                };
-                let written = self.shared.offsets.write(&slot.name, &rows).await;
-                written.map_err(|error| match error {
-                    OffsetsError::Conversion(error) => HerderError::BadRequest(error.0),
-                    OffsetsError::Store(error) => HerderError::from(error),
-                })
+            Change::Reset => {
+                let failed = |error| sink::failed("reset", &slot.name, &error);
+                let committed = cluster.group_offsets(group).await.map_err(failed)?;
+                let gone = committed.into_iter().map(|committed| (committed.partition, None));
+                let known = ask(&plugin, &config, sink::changes(&gone.collect::<Vec<_>>())).await?;
+                cluster.delete_group(group).await.map_err(failed)?;
+                Ok(known)
             }
         }
     }
+}
+
+async fn ask(
+    plugin: &Arc<dyn ConnectorPlugin>,
+    config: &ConfigMap,
+    changes: Vec<OffsetChange>,
+) -> Result<bool, HerderError> {
+    let asked = plugin.alter_offsets(&sorted(config), &changes).await;
+    asked.map_err(|error| HerderError::Internal(error.message))
+}
+
+fn changes(rows: &Rows) -> Vec<OffsetChange> {
+    let change = |(partition, offset): &(String, Option<String>)| OffsetChange {
+        partition: partition.clone(),
+        offset: offset.clone(),
+    };
+    rows.iter().map(change).collect()
 }
 
 /// Offsets are changed only where no task can overwrite them.
@@ -140,15 +168,10 @@ fn check_stopped(slot: &Slot, live: &Live) -> Result<(), HerderError> {
     )))
 }
 
-fn source_row(row: ConnectorOffset) -> Result<(String, Option<String>), HerderError> {
+fn source_row(row: ConnectorOffset) -> (String, Option<String>) {
     let offset = match row.offset {
         Value::Null => None,
         offset => Some(offset.to_string()),
     };
-    match row.partition {
-        Value::Null => Err(HerderError::Internal(
-            "Partition objects cannot be null".to_owned(),
-        )),
-        partition => Ok((partition.to_string(), offset)),
-    }
+    (row.partition.to_string(), offset)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jackfield_api::OffsetChange;
 use jackfield_cluster::{ClusterError, CommittedOffset, TopicPartition};
 use serde_json::{Value, json};
 
@@ -30,6 +31,15 @@ pub(super) fn parse(rows: &[ConnectorOffset]) -> Result<Vec<(TopicPartition, Opt
     rows.iter()
         .map(|row| Ok((partition(&row.partition)?, offset(&row.offset)?)))
         .collect()
+}
+
+/// The same for the connector to look at.
+pub(super) fn changes(offsets: &[(TopicPartition, Option<i64>)]) -> Vec<OffsetChange> {
+    let change = |(partition, offset): &(TopicPartition, Option<i64>)| OffsetChange {
+        partition: json!({TOPIC: &*partition.topic, PARTITION: partition.partition}).to_string(),
+        offset: offset.map(|offset| json!({OFFSET: offset}).to_string()),
+    };
+    offsets.iter().map(change).collect()
 }
 
 fn partition(given: &Value) -> Result<TopicPartition, HerderError> {

@@ -42,7 +42,10 @@ async fn a_stopped_sources_offsets_are_set_and_taken_out_and_it_goes_on_there() 
         "{refused:?}"
     );
     rig.change_state("src", TargetState::Stopped, &["STOPPED"]).await;
-    rig.herder.alter_offsets("src", change).await.unwrap();
+    assert!(!rig.herder.alter_offsets("src", change).await.unwrap());
+    let forbidden = row(json!({"list": "forbidden"}), Value::Null);
+    let refused = rig.herder.alter_offsets("src", forbidden).await.unwrap_err();
+    assert_eq!(refused.to_string(), "this partition is not to be touched");
     assert_eq!(rig.offsets("src").await, at(2));
     rig.change_state("src", TargetState::Started, &["RUNNING", "RUNNING"])
         .await;
@@ -68,6 +71,32 @@ async fn a_stopped_sources_offsets_are_set_and_taken_out_and_it_goes_on_there() 
 }
 
 #[tokio::test]
+async fn a_partition_is_the_same_whatever_order_its_fields_are_given_in() {
+    let rig = Rig::new("").await;
+    rig.create(SOURCE).await;
+    rig.change_state("src", TargetState::Stopped, &["STOPPED"]).await;
+    let one = json!({"b": 1, "a": "x"});
+    let other: Value = serde_json::from_str(r#"{"a":"x","b":1}"#).unwrap();
+    for (partition, position) in [(&one, 1), (&other, 2), (&one, 3)] {
+        let change = row(partition.clone(), json!({"position": position}));
+        rig.herder.alter_offsets("src", change).await.unwrap();
+        assert_eq!(
+            rig.offsets("src").await,
+            json!([{"partition": other, "offset": {"position": position}}])
+        );
+    }
+    let keys = rig.records("connect-offsets").await.into_iter();
+    let keys: std::collections::BTreeSet<_> = keys.map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    rig.herder
+        .alter_offsets("src", row(other, Value::Null))
+        .await
+        .unwrap();
+    assert_eq!(rig.offsets("src").await, json!([]));
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopped_sinks_offsets_are_those_of_its_group() {
     let rig = Rig::lines(&["a", "b", "c"]).await;
     rig.create(SINK).await;
@@ -79,7 +108,7 @@ async fn a_stopped_sinks_offsets_are_those_of_its_group() {
     // Numbers may be texts.
     let texts = json!({"kafka_topic": "lines", "kafka_partition": "0"});
     let change = row(texts, json!({"kafka_offset": "1"}));
-    rig.herder.alter_offsets("snk", change).await.unwrap();
+    assert!(rig.herder.alter_offsets("snk", change).await.unwrap());
     assert_eq!(rig.offsets("snk").await, at(1));
     rig.change_state("snk", TargetState::Started, &["RUNNING", "RUNNING"])
         .await;
