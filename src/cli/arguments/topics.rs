@@ -60,7 +60,7 @@ pub(crate) enum TopicsAction {
     },
     /// Partitions with their first and next offset, and the configuration that differs from the defaults
     Describe {
-        /// All topics when none is named
+        /// All topics but the broker's own when none is named
         #[arg(value_name = "TOPIC")]
         topics: Vec<String>,
     },
