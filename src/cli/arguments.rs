@@ -41,8 +41,8 @@ macro_rules! layers {
         "\
 Configuration comes in layers, the later ones win:
   1. the file (Java properties, or TOML when its name ends in .toml)
-  2. the environment: JACKFIELD_OFFSET_FLUSH_INTERVAL_MS is offset.flush.interval.ms
-     (upper case, `.` written as `_`, and `_` as `__`)
+  2. the environment: JACKFIELD_OFFSET_FLUSH_INTERVAL_MS is
+     offset.flush.interval.ms (upper case, `.` written as `_`, and `_` as `__`)
   3. --set key=value"
     };
 }
@@ -119,33 +119,39 @@ const STANDALONE_HELP: &str = concat!(
 Examples:
   jackfield standalone config/connect-standalone.properties
         worker and broker only; create connectors through REST:
-        curl -X POST -H 'Content-Type: application/json' http://127.0.0.1:8083/connectors \\
+        curl -X POST -H 'Content-Type: application/json' \\
+          http://127.0.0.1:8083/connectors \\
           -d '{\"name\":\"lines\",\"config\":{\"connector.class\":\"FileStreamSource\",
                \"file\":\"test.txt\",\"topic\":\"lines\"}}'
   jackfield standalone worker.properties my-source.properties my-sink.json
-  jackfield standalone worker.properties --set broker.listeners=PLAINTEXT://127.0.0.1:19092
+  jackfield standalone worker.properties \\
+      --set broker.listeners=PLAINTEXT://127.0.0.1:19092
 
 Keys of the worker file, beside Kafka Connect's own:
   data.dir        directory of everything that is kept [default: jackfield-data]
   broker.<key>    a key of Kafka's server.properties for the embedded broker
-                  [broker.listeners: PLAINTEXT://127.0.0.1:9092, broker.log.dirs: <data.dir>/broker]
+                  [broker.listeners: PLAINTEXT://127.0.0.1:9092,
+                  broker.log.dirs: <data.dir>/broker]
   listeners       REST API [default: http://127.0.0.1:8083]
   plugin.path     directories of plugins
-                  [default: plugins in the working directory and beside the program]
+                  [default: plugins in the working directory and beside the
+                  program]
 
 ",
     layers!(),
     "
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 3 when a given connector cannot be started, 2 for a wrong
-command line, 1 for anything else. A second Ctrl-C ends the program at once.",
+Exit codes: 0 after SIGTERM or Ctrl-C, 3 when a given connector cannot be
+started, 2 for a wrong command line, 1 for anything else. A second Ctrl-C ends
+the program at once.",
 );
 
 const BROKER_HELP: &str = concat!(
     "\
 Examples:
   jackfield broker --config config/server.properties
-  jackfield broker --set listeners=PLAINTEXT://127.0.0.1:19092 --set log.dirs=/tmp/topics
+  jackfield broker --set listeners=PLAINTEXT://127.0.0.1:19092 \\
+      --set log.dirs=/tmp/topics
 
 Without log.dirs, data is kept in jackfield-data/broker.
 
@@ -195,7 +201,8 @@ pub(crate) enum LogAction {
 #[command(after_help = "\
 A running broker need not be stopped: what it is just writing is passed over.
 
-Exit codes: 0 when everything is clean, 1 when damage was found, 2 when a directory cannot be read.
+Exit codes: 0 when everything is clean, 1 when damage was found, 2 when a
+directory cannot be read.
 
 Examples:
   jackfield log verify jackfield-data/broker
@@ -212,7 +219,8 @@ pub(crate) struct LogVerifyArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield
+  jackfield completions bash \\
+      > ~/.local/share/bash-completion/completions/jackfield
   jackfield completions zsh > ~/.zfunc/_jackfield
   jackfield completions fish > ~/.config/fish/completions/jackfield.fish
   jackfield completions powershell >> $PROFILE")]
@@ -244,6 +252,9 @@ mod tests {
                 "{}",
                 command.get_name()
             );
+            // Lines broken by hand look torn where the terminal breaks them again.
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{}", command.get_name());
         }
     }
 

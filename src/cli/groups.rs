@@ -125,9 +125,10 @@ fn list(kafka: &mut Kafka, output: &Output, states: &[String]) -> anyhow::Result
 fn chosen(kafka: &mut Kafka, names: &[String]) -> anyhow::Result<BTreeMap<String, Listed>> {
     let mut groups = all(kafka)?;
     if names.is_empty() {
+        groups.retain(|_, group| described::is_known(&group.kind));
         return Ok(groups);
     }
-    for name in names.iter().filter(|name| !groups.contains_key(*name)) {
+    if let Some(name) = names.iter().find(|name| !groups.contains_key(*name)) {
         let near = suggestion(name, groups.keys().map(String::as_str));
         bail!("group '{name}' does not exist{near}");
     }

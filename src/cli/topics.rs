@@ -95,9 +95,14 @@ fn report(output: &Output, mut outcomes: Vec<Outcome>, fine: Option<i16>) -> any
     output.outcomes(&outcomes)
 }
 
+/// A topic of the broker's own.
+fn is_internal(name: &str, topic: &MetadataResponseTopic) -> bool {
+    topic.is_internal || name.starts_with("__")
+}
+
 fn list(kafka: &mut Kafka, output: &Output, internal: bool, long: bool) -> anyhow::Result<()> {
     let mut topics = kafka.all_topics()?;
-    topics.retain(|name, topic| internal || !(topic.is_internal || name.starts_with("__")));
+    topics.retain(|name, topic| internal || !is_internal(name, topic));
     let replicas = |topic: &MetadataResponseTopic| {
         topic
             .partitions
@@ -131,7 +136,9 @@ fn list(kafka: &mut Kafka, output: &Output, internal: bool, long: bool) -> anyho
 
 fn describe(kafka: &mut Kafka, output: &Output, names: &[String]) -> anyhow::Result<()> {
     let topics = if names.is_empty() {
-        kafka.all_topics()?
+        let mut topics = kafka.all_topics()?;
+        topics.retain(|name, topic| !is_internal(name, topic));
+        topics
     } else {
         kafka.topics(names)?
     };

@@ -172,7 +172,9 @@ pub(super) fn beyond(commands: &Commands) {
         commands.ok("connectors topics lines --reset"),
         "forgot the topics of lines\n"
     );
-    assert_eq!(commands.ok("connectors topics lines"), "");
+    wait::until("the topics to be forgotten", || {
+        commands.ok("connectors topics lines").is_empty().then_some(())
+    });
     let error = commands.output("connectors validate bad.properties lines.properties", b"");
     let shown = String::from_utf8(error.stdout).unwrap();
     assert_eq!(error.status.code(), Some(1), "{shown}");

@@ -12,11 +12,12 @@ Examples:
   jackfield configs describe topic orders retention.ms
         also says what the key means and where its value comes from
   jackfield configs describe broker 1 --all
-  jackfield configs set topic orders retention.ms=3600000 cleanup.policy=compact,delete
+  jackfield configs set topic orders retention.ms=3600000 segment.ms=600000
   jackfield configs delete topic orders retention.ms
 
-Broker `default` stands for the defaults of all brokers. With --json, `list` and `describe` print an
-array of objects with `type`, `name`, `key`, `value`, `source`, `read_only` and `sensitive`.")]
+Broker `default` stands for the defaults of all brokers. With --json, `list`
+and `describe` print an array of objects with `type`, `name`, `key`, `value`,
+`source`, `read_only` and `sensitive`.")]
 pub(crate) struct ConfigsArguments {
     #[command(flatten)]
     pub(crate) client: ClientOptions,

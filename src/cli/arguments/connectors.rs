@@ -25,8 +25,8 @@ Examples:
   jackfield connectors plugins
   jackfield connectors logs set org.apache.kafka.connect DEBUG
 
-With --json the worker's own answers are printed where it gives one; what only succeeds or fails
-prints an array of objects with `connector` and `result`.")]
+With --json the worker's own answers are printed where it gives one; what only
+succeeds or fails prints an array of objects with `connector` and `result`.")]
 pub(crate) struct ConnectorsArguments {
     #[command(flatten)]
     pub(crate) worker: WorkerOptions,

@@ -14,18 +14,19 @@ Positions (--from, --to), for each partition:
   1234               an offset
   -100, +100         100 records before the end, behind the start
   -1h, -7d           an hour, seven days ago
-  2026-01-31T12:00Z  a time; without Z or an offset such as +01:00 it is local time
+  2026-01-31T12:00Z  a time; without Z or +01:00 it is local time
   @1769860800000     milliseconds since 1970
 
 Formats (-f), as kcat has them:
-  %s %S  value, its length (-1: none)    %t  topic        %T  timestamp in milliseconds
-  %k %K  key, its length (-1: none)      %p  partition    %D  timestamp as a date
-  %h     headers as name=value,...       %o  offset       %R  length of the value, 4 bytes
-  \\n \\t \\r \\0 \\xHH                      %%  a percent sign
+  %s %S  value, its length (-1: none)    %t %p %o  topic, partition, offset
+  %k %K  key, its length (-1: none)      %T %D     timestamp: milliseconds, date
+  %h     headers as name=value,...       %R        length of the value, 4 bytes
+  \\n \\t \\r \\0 \\xHH                    %%        a percent sign
 
-With --json each line is an object with `topic`, `partition`, `offset`, `timestamp` (milliseconds),
-`headers` (objects with `key` and `value`), `key` and `value`. Keys and values that are not UTF-8 are
-base64, and `key_encoding` or `value_encoding` say so; `jackfield produce --json` takes it all back.
+With --json each line is an object with `topic`, `partition`, `offset`,
+`timestamp` (milliseconds), `headers` (objects with `key` and `value`), `key`
+and `value`. Keys and values that are not UTF-8 are base64, and `key_encoding`
+or `value_encoding` say so; `jackfield produce --json` takes it all back.
 
 Examples:
   jackfield consume connect-test --from-beginning
@@ -35,7 +36,8 @@ Examples:
   jackfield consume orders --group billing -n 100
         reads where the group stopped, and commits what was printed
 
-Exit codes: 0 also after Ctrl-C and SIGTERM, 2 for a wrong command line, 1 for anything else.")]
+Exit codes: 0 also after Ctrl-C and SIGTERM, 2 for a wrong command line, 1 for
+anything else.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct ConsumeArguments {
     /// Topics; with an end (--to, --exit-at-end) they are read one after the other

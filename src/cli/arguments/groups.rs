@@ -19,8 +19,9 @@ Examples:
   jackfield groups delete-offsets billing --topic orders
   jackfield groups delete billing
 
-Offsets are reset, and groups deleted, only while no member is active. With --json, `list`,
-`describe` and `reset` print arrays of objects; `describe` has `members`, `offsets` and `total_lag`.")]
+Offsets are reset, and groups deleted, only while no member is active. With
+--json, `list`, `describe` and `reset` print arrays of objects; `describe` has
+`members`, `offsets` and `total_lag`.")]
 pub(crate) struct GroupsArguments {
     #[command(flatten)]
     pub(crate) client: ClientOptions,

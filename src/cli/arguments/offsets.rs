@@ -7,18 +7,19 @@ use crate::position::Position;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints the first and the next offset of each partition, or with --at the offset of a position.
+Prints the first and the next offset of each partition, or with --at the offset
+of a position.
 
-The offsets a consumer group has committed are in `jackfield groups describe GROUP`, those of a
-connector in `jackfield connectors offsets NAME`.
+The offsets a consumer group has committed are in `jackfield groups describe`,
+those of a connector in `jackfield connectors offsets get`.
 
 Examples:
   jackfield offsets orders
   jackfield offsets orders --at 2026-01-31T12:00:00Z
   jackfield offsets orders payments --at -1h --json
 
-With --json: an array of objects with `topic`, `partition`, `start`, `end` and `records`; with --at,
-with `topic`, `partition` and `offset`.")]
+With --json: an array of objects with `topic`, `partition`, `start`, `end` and
+`records`; with --at, with `topic`, `partition` and `offset`.")]
 pub(crate) struct OffsetsArguments {
     #[arg(required = true, value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,

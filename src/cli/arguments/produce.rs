@@ -33,9 +33,9 @@ pub(crate) enum Acks {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every line of standard input, or of the files, becomes a record; end with Ctrl-D. The topic is created
-when it does not exist, if the broker allows it. The exit code is 0 only when every record was
-acknowledged.
+Every line of standard input, or of the files, becomes a record; end with
+Ctrl-D. The topic is created when it does not exist, if the broker allows it.
+The exit code is 0 only when every record was acknowledged.
 
 Examples:
   echo hello | jackfield produce greetings
@@ -43,11 +43,13 @@ Examples:
   jackfield produce big --compression zstd lines.txt more-lines.txt
   jackfield produce orders --key order-1 --tombstone < /dev/null
         a record without a value: compaction removes the key
-  jackfield consume orders --from-beginning --exit-at-end --json | jackfield produce copy --json
+  jackfield consume orders --from-beginning --exit-at-end --json \\
+      | jackfield produce copy --json
 
---json takes objects as `jackfield consume --json` prints them, one after the other: key, value,
-headers and timestamp are used, the partition with --keep-partitions only. A `value` that is an
-object, an array or a number is sent as JSON text.")]
+--json takes objects as `jackfield consume --json` prints them, one after the
+other: key, value, headers and timestamp are used, the partition with
+--keep-partitions only. A `value` that is an object, an array or a number is
+sent as JSON text.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct ProduceArguments {
     #[arg(value_name = "TOPIC")]

@@ -15,8 +15,9 @@ Examples:
   jackfield topics delete-records orders --before 2026-01-31T12:00:00Z
   jackfield topics delete orders
 
-With --json, `list` and `describe` print an array with an object per topic; the others print an array
-with an object per topic or partition that has `result`, or `error` with `code` and `message`.")]
+With --json, `list` and `describe` print an array with an object per topic; the
+others print an array with an object per topic or partition that has `result`,
+or `error` with `code` and `message`.")]
 pub(crate) struct TopicsArguments {
     #[command(flatten)]
     pub(crate) client: ClientOptions,
@@ -60,7 +61,7 @@ pub(crate) enum TopicsAction {
     },
     /// Partitions with their first and next offset, and the configuration that differs from the defaults
     Describe {
-        /// All topics when none is named
+        /// All topics but the broker's own when none is named
         #[arg(value_name = "TOPIC")]
         topics: Vec<String>,
     },
