@@ -67,6 +67,11 @@ pub(crate) fn jars() -> &'static Path {
 
 /// `java` with Kafka's class path and options for a short life on a small machine.
 pub(crate) fn java(main_class: &str) -> Command {
+    java_with(&jars().join("log4j2.properties"), main_class)
+}
+
+/// As [`java`], logging as a file says.
+pub(crate) fn java_with(log4j: &Path, main_class: &str) -> Command {
     let jars = jars();
     let mut command = Command::new("java");
     command
@@ -76,10 +81,7 @@ pub(crate) fn java(main_class: &str) -> Command {
             "-XX:TieredStopAtLevel=1",
             "-Xshare:auto",
         ])
-        .arg(format!(
-            "-Dlog4j2.configurationFile={}",
-            jars.join("log4j2.properties").display()
-        ))
+        .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
         .arg("-cp")
         .arg(format!("{}/*", jars.display()))
         .arg(main_class);

@@ -10,5 +10,6 @@ pub(crate) mod random;
 pub(crate) mod rest;
 pub(crate) mod rounds;
 pub(crate) mod scratch;
+pub(crate) mod tools;
 pub(crate) mod wait;
 pub(crate) mod wire;
