@@ -101,11 +101,25 @@ pub(crate) fn client_jar(version: &str) -> PathBuf {
 
 /// `java` with Kafka's class path and options for a short life on a small machine.
 pub(crate) fn java(main_class: &str) -> Command {
-    java_with(&format!("{}/*", jars().display()), main_class)
+    java_with(&class_path(), main_class)
 }
 
 /// As [`java`], with the class path given.
 pub(crate) fn java_with(class_path: &str, main_class: &str) -> Command {
+    launch(&jars().join("log4j2.properties"), class_path, main_class)
+}
+
+/// As [`java`], logging as a file says.
+pub(crate) fn java_logging(log4j: &Path, main_class: &str) -> Command {
+    launch(log4j, &class_path(), main_class)
+}
+
+/// All of Kafka's jars.
+pub(crate) fn class_path() -> String {
+    format!("{}/*", jars().display())
+}
+
+fn launch(log4j: &Path, class_path: &str, main_class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .args([
@@ -114,10 +128,7 @@ pub(crate) fn java_with(class_path: &str, main_class: &str) -> Command {
             "-XX:TieredStopAtLevel=1",
             "-Xshare:auto",
         ])
-        .arg(format!(
-            "-Dlog4j2.configurationFile={}",
-            jars().join("log4j2.properties").display()
-        ))
+        .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
         .args(["-cp", class_path])
         .arg(main_class);
     command

@@ -12,5 +12,6 @@ pub(crate) mod rest;
 pub(crate) mod rounds;
 pub(crate) mod scratch;
 pub(crate) mod shown;
+pub(crate) mod tools;
 pub(crate) mod wait;
 pub(crate) mod wire;

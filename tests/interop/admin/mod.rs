@@ -35,7 +35,7 @@ fn its_methods_give_the_same_of_both_brokers() {
         Command::new("javac")
             .args(["-nowarn", "-d"])
             .arg(ours.path())
-            .args(["-cp", &format!("{}/*", kafka::jars().display())])
+            .args(["-cp", &kafka::class_path()])
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/admin/AdminMethods.java")),
     );
     let broker = Broker::start(&ours, &["group.initial.rebalance.delay.ms=0"]);

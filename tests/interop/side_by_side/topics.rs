@@ -6,7 +6,9 @@ const TOPICS: &str = "TopicCommand";
 
 /// Creates the script's topic.
 pub(super) fn create(side: &mut Side<'_>) {
-    side.run(TOPICS, &["--create", "--topic", TOPIC, "--partitions", "3"]);
+    // Its records are old.
+    let options = ["--partitions", "3", "--config", "retention.ms=-1"];
+    side.run(TOPICS, &[&["--create"][..], &TOPIC_ARGUMENTS, &options].concat());
     side.run(TOPICS, &["--create", "--topic", TOPIC]);
     describe(side);
 }
@@ -26,4 +28,91 @@ pub(super) fn describe(side: &mut Side<'_>) {
 pub(super) fn delete(side: &mut Side<'_>) {
     side.run(TOPICS, &[&["--delete"][..], &TOPIC_ARGUMENTS].concat());
     describe(side);
+}
+
+/// Every other option, on topics of their own.
+pub(super) fn script(side: &mut Side<'_>) {
+    for options in [
+        &[
+            "--topic",
+            "one",
+            "--config",
+            "retention.ms=1000",
+            "--config",
+            "cleanup.policy=compact",
+        ][..],
+        &["--topic", "two", "--replica-assignment", "1,1"],
+        &[
+            "--topic",
+            "three",
+            "--partitions",
+            "2",
+            "--replication-factor",
+            "1",
+        ],
+        &["--topic", "one", "--if-not-exists"],
+        &["--topic", "one.two"],
+        &["--topic", "one_two"],
+        &["--topic", "bad", "--replica-assignment", "7"],
+        &["--topic", "bad", "--replica-assignment", "1:1"],
+        &["--topic", "bad", "--replication-factor", "3"],
+        &["--topic", "bad", "--partitions", "0"],
+        &["--topic", "bad", "--config", "retention.ms=soon"],
+        &["--topic", "bad", "--config", "no.such.config=1"],
+        &["--topic", "bad name"],
+        &["--topic", "."],
+        &[],
+    ] {
+        side.run(TOPICS, &[&["--create"][..], options].concat());
+    }
+    side.run(TOPICS, &["--list"]);
+    side.run(TOPICS, &["--list", "--exclude-internal"]);
+    side.run(TOPICS, &["--list", "--topic", "t.*"]);
+    for options in [
+        &["--topic", "t.*"][..],
+        &["--topic", "one", "--exclude-internal"],
+        &["--topics-with-overrides"],
+        &["--under-replicated-partitions"],
+        &["--unavailable-partitions"],
+        &["--under-min-isr-partitions"],
+        &["--at-min-isr-partitions", "--topic", "two"],
+        &["--topic", "two", "--partition-size-limit-per-response", "1"],
+        &["--topic-id", "AAAAAAAAAAAAAAAAAAAAAg"],
+        &["--topic-id", "nothing"],
+        &["--topic", "missing", "--if-exists"],
+    ] {
+        side.run(TOPICS, &[&["--describe"][..], options].concat());
+    }
+    for options in [
+        &["--topic", "missing", "--partitions", "2"][..],
+        &["--topic", "missing", "--partitions", "2", "--if-exists"],
+        &[
+            "--topic",
+            "three",
+            "--partitions",
+            "4",
+            "--replica-assignment",
+            "1,1,1,1",
+        ],
+        &[
+            "--topic",
+            "three",
+            "--partitions",
+            "5",
+            "--replica-assignment",
+            "1,1,1,1,7",
+        ],
+        &["--topic", "t.*", "--partitions", "6"],
+    ] {
+        side.run(TOPICS, &[&["--alter"][..], options].concat());
+    }
+    for options in [
+        &["--topic", "missing"][..],
+        &["--topic", "missing", "--if-exists"],
+        &["--topic", "t.*"],
+        &["--topic", "one.*"],
+    ] {
+        side.run(TOPICS, &[&["--delete"][..], options].concat());
+    }
+    side.run(TOPICS, &["--list", "--exclude-internal"]);
 }
