@@ -91,7 +91,8 @@ async fn lookup(
     may_create: bool,
     node: BrokerId,
 ) -> MetadataResponseTopic {
-    let Some(name) = asked.name else {
+    // Whoever asks by id may leave the name empty, as Java's consumer does.
+    let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
         let found = core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes()));
         return found.map_or_else(
             || {

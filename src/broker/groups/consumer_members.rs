@@ -26,7 +26,8 @@ impl Groups {
             return broker;
         };
         let session = own(group_id, "consumer.session.timeout.ms").and_then(|own| u32::try_from(own).ok());
-        let heartbeat = own(group_id, "consumer.heartbeat.interval.ms").and_then(|own| i32::try_from(own).ok());
+        let heartbeat =
+            own(group_id, "consumer.heartbeat.interval.ms").and_then(|own| i32::try_from(own).ok());
         let assignment = own(group_id, "consumer.assignment.interval.ms");
         ConsumerSettings {
             session_timeout_ms: session.unwrap_or(broker.session_timeout_ms),

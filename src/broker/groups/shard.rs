@@ -364,10 +364,18 @@ impl Shard {
     /// Lets a group that was loaded with more members than are allowed any more find out who stays.
     pub(crate) fn shrink_classic_group(&mut self, group_id: &str, now: Now) {
         let max_size = self.settings.max_size;
-        let is_too_large = self.classic_group(group_id).is_some_and(|group| group.members().count() > max_size);
+        let is_too_large = self
+            .classic_group(group_id)
+            .is_some_and(|group| group.members().count() > max_size);
         if is_too_large {
-            tracing::info!(group = group_id, max_size, "the group has more members than group.max.size: it rebalances");
-            self.step(group_id, now, |group, settings| ((), group.rebalance(now, settings)));
+            tracing::info!(
+                group = group_id,
+                max_size,
+                "the group has more members than group.max.size: it rebalances"
+            );
+            self.step(group_id, now, |group, settings| {
+                ((), group.rebalance(now, settings))
+            });
         }
     }
 

@@ -7,11 +7,12 @@ use kafka_protocol::{
     messages::{
         ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
         DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest,
-        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-        OffsetFetchRequest, SyncGroupRequest,
+        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, MetadataRequest,
+        OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
         consumer_group_describe_response::DescribedGroup,
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
+        metadata_request::MetadataRequestTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestGroup,
     },
@@ -41,7 +42,11 @@ fn staying(id: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest 
 
 fn partitions(answer: &ConsumerGroupHeartbeatResponse) -> Vec<i32> {
     let assignment = answer.assignment.as_ref().expect("an assignment");
-    assignment.topic_partitions.iter().flat_map(|topic| topic.partitions.clone()).collect()
+    assignment
+        .topic_partitions
+        .iter()
+        .flat_map(|topic| topic.partitions.clone())
+        .collect()
 }
 
 async fn join(client: &mut Client, id: &str, member: &str) -> ConsumerGroupHeartbeatResponse {
@@ -105,13 +110,21 @@ async fn start(options: &[(&str, &str)]) -> (Server, Client) {
 /// A group of one member that joins, is described and leaves.
 pub(super) async fn exercise(client: &mut Client, api: Api, version: i16) {
     let id = format!("g-{api:?}-{version}");
-    let heartbeat_version = if api == Api::ConsumerGroupHeartbeat { version } else { 1 };
+    let heartbeat_version = if api == Api::ConsumerGroupHeartbeat {
+        version
+    } else {
+        1
+    };
     // Members of the first version get their ids from the coordinator.
     let member = if heartbeat_version == 0 { "" } else { "member" };
     let joined = client.call(heartbeat_version, &joining(&id, member)).await;
     assert_eq!(joined.error_code, 0, "{:?}", joined.error_message);
     let member = joined.member_id.clone().expect("a member id");
-    let describe_version = if api == Api::ConsumerGroupDescribe { version } else { 1 };
+    let describe_version = if api == Api::ConsumerGroupDescribe {
+        version
+    } else {
+        1
+    };
     let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group(&id)]);
     let described = client.call(describe_version, &request).await;
     let found = &described.groups[0];
@@ -146,12 +159,23 @@ async fn members_share_partitions_and_a_restart_keeps_them() {
     assert_eq!((second.error_code, partitions(&second)), (0, vec![1]));
     let described = describe(&mut client, "g").await;
     assert_eq!(
-        (described.group_state, described.group_epoch, described.assignment_epoch, described.assignor_name),
+        (
+            described.group_state,
+            described.group_epoch,
+            described.assignment_epoch,
+            described.assignor_name
+        ),
         (text("Stable"), 3, 3, text("uniform"))
     );
     assert_eq!(described.authorized_operations, 3400);
-    assert_eq!((described.members.len(), described.members[0].member_type), (2, 1));
-    assert_eq!(listed(&mut client, "g").await, Some(("consumer".to_owned(), "Stable".to_owned())));
+    assert_eq!(
+        (described.members.len(), described.members[0].member_type),
+        (2, 1)
+    );
+    assert_eq!(
+        listed(&mut client, "g").await,
+        Some(("consumer".to_owned(), "Stable".to_owned()))
+    );
 }
 
 #[tokio::test]
@@ -159,31 +183,62 @@ async fn offsets_are_the_members_own() {
     let (_server, mut client) = start(&[]).await;
     join(&mut client, "g", "m1").await;
     let code = |error: ResponseError| error.code();
-    assert_eq!(commit(&mut client, "g", "m1", 2, 8).await, code(ResponseError::UnsupportedVersion));
-    assert_eq!(commit(&mut client, "g", "m1", 3, 9).await, code(ResponseError::StaleMemberEpoch));
-    assert_eq!(commit(&mut client, "g", "m9", 2, 9).await, code(ResponseError::UnknownMemberId));
-    assert_eq!(commit(&mut client, "g", "", -1, 9).await, code(ResponseError::UnknownMemberId));
+    assert_eq!(
+        commit(&mut client, "g", "m1", 2, 8).await,
+        code(ResponseError::UnsupportedVersion)
+    );
+    assert_eq!(
+        commit(&mut client, "g", "m1", 3, 9).await,
+        code(ResponseError::StaleMemberEpoch)
+    );
+    assert_eq!(
+        commit(&mut client, "g", "m9", 2, 9).await,
+        code(ResponseError::UnknownMemberId)
+    );
+    assert_eq!(
+        commit(&mut client, "g", "", -1, 9).await,
+        code(ResponseError::UnknownMemberId)
+    );
     assert_eq!(commit(&mut client, "g", "m1", 2, 9).await, 0);
     assert_eq!(fetch(&mut client, "g", None, -1).await, Ok(7));
     assert_eq!(fetch(&mut client, "g", Some("m1"), 2).await, Ok(7));
-    assert_eq!(fetch(&mut client, "g", Some("m1"), 1).await, Err(code(ResponseError::StaleMemberEpoch)));
-    assert_eq!(fetch(&mut client, "g", Some("m9"), 2).await, Err(code(ResponseError::UnknownMemberId)));
+    assert_eq!(
+        fetch(&mut client, "g", Some("m1"), 1).await,
+        Err(code(ResponseError::StaleMemberEpoch))
+    );
+    assert_eq!(
+        fetch(&mut client, "g", Some("m9"), 2).await,
+        Err(code(ResponseError::UnknownMemberId))
+    );
     let delete = DeleteGroupsRequest::default().with_groups_names(vec![group("g")]);
     let refused = client.call(2, &delete).await.results[0].error_code;
     assert_eq!(refused, code(ResponseError::NonEmptyGroup));
     // The older question is answered as if there were no such group.
     let old = DescribeGroupsRequest::default().with_groups(vec![group("g")]);
     let described = client.call(6, &old).await.groups.remove(0);
-    assert_eq!((described.error_code, described.group_state), (code(ResponseError::GroupIdNotFound), text("Dead")));
+    assert_eq!(
+        (described.error_code, described.group_state),
+        (code(ResponseError::GroupIdNotFound), text("Dead"))
+    );
     let leave = LeaveGroupRequest::default()
         .with_group_id(group("g"))
-        .with_members(["m1", "m9"].map(|id| MemberIdentity::default().with_member_id(text(id))).to_vec());
+        .with_members(
+            ["m1", "m9"]
+                .map(|id| MemberIdentity::default().with_member_id(text(id)))
+                .to_vec(),
+        );
     let left = client.call(5, &leave).await;
     let codes: Vec<_> = left.members.iter().map(|member| member.error_code).collect();
     assert_eq!(codes, [0, code(ResponseError::UnknownMemberId)]);
-    assert_eq!(listed(&mut client, "g").await, Some(("consumer".to_owned(), "Empty".to_owned())));
+    assert_eq!(
+        listed(&mut client, "g").await,
+        Some(("consumer".to_owned(), "Empty".to_owned()))
+    );
     assert_eq!(client.call(2, &delete).await.results[0].error_code, 0);
-    assert_eq!(describe(&mut client, "g").await.error_code, code(ResponseError::GroupIdNotFound));
+    assert_eq!(
+        describe(&mut client, "g").await.error_code,
+        code(ResponseError::GroupIdNotFound)
+    );
     assert_eq!(listed(&mut client, "g").await, None);
 }
 
@@ -233,11 +288,18 @@ async fn a_group_with_members_changes_its_protocol_and_back() {
     let (server, mut client) = start(&[("group.consumer.assignment.interval.ms", "0")]).await;
     let joined = join_classic(&mut client, "g").await;
     sync_classic(&mut client, "g", &joined).await;
-    assert_eq!(listed(&mut client, "g").await, Some(("classic".to_owned(), "Stable".to_owned())));
+    assert_eq!(
+        listed(&mut client, "g").await,
+        Some(("classic".to_owned(), "Stable".to_owned()))
+    );
     let first = join(&mut client, "g", "m1").await;
     assert!(first.member_epoch > joined.generation_id);
     let described = describe(&mut client, "g").await;
-    let types: Vec<_> = described.members.iter().map(|member| member.member_type).collect();
+    let types: Vec<_> = described
+        .members
+        .iter()
+        .map(|member| member.member_type)
+        .collect();
     assert!(types.contains(&0) && types.contains(&1), "{types:?}");
     let rebalance = ResponseError::RebalanceInProgress.code();
     assert_eq!(beat_classic(&mut client, "g", &joined).await, rebalance);
@@ -277,4 +339,18 @@ async fn a_group_of_offsets_becomes_a_consumer_group_with_them() {
     assert_eq!(fetch(&mut client, "g", None, -1).await, Ok(7));
     let (kind, _) = listed(&mut client, "g").await.expect("a group");
     assert_eq!(kind, "classic");
+}
+
+/// A consumer that is subscribed by a regular expression knows topics by the ids it is assigned.
+#[tokio::test]
+async fn topics_are_found_by_their_ids_even_with_an_empty_name() {
+    let (_server, mut client) = start(&[]).await;
+    let answer = join(&mut client, "g", "m1").await;
+    let topic = &answer.assignment.expect("an assignment").topic_partitions[0];
+    let asked = MetadataRequestTopic::default()
+        .with_name(Some(topic_name("")))
+        .with_topic_id(topic.topic_id);
+    let request = MetadataRequest::default().with_topics(Some(vec![asked]));
+    let found = client.call(12, &request).await.topics.remove(0);
+    assert_eq!((found.error_code, found.name), (0, Some(topic_name("t"))));
 }

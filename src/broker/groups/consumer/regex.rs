@@ -142,7 +142,14 @@ fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {
 }
 
 fn invalid(regex: &str, error: &regex::Error) -> Refusal {
-    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}.");
+    // The last line says what is wrong, those before show where.
+    let error = error.to_string();
+    let why = error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
     Refusal::new(GroupError::InvalidRegularExpression, message)
 }
 

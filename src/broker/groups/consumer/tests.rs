@@ -128,7 +128,10 @@ fn partitions(text: &str) -> Assignment {
     let topic = |part: &str| {
         let (name, partitions) = part.split_once(':').expect("topic:partitions");
         let id = topic_id(if name == "a" { 1 } else { 2 });
-        let partitions: BTreeSet<i32> = partitions.split(',').map(|number| number.parse().unwrap()).collect();
+        let partitions: BTreeSet<i32> = partitions
+            .split(',')
+            .map(|number| number.parse().unwrap())
+            .collect();
         (id, partitions)
     };
     text.split_whitespace().map(topic).collect()
@@ -136,7 +139,9 @@ fn partitions(text: &str) -> Assignment {
 
 impl Rig {
     fn topic(&mut self, name: &str, number: u8, count: i32) {
-        self.image.topics.insert(name.to_owned(), (topic_id(number), count));
+        self.image
+            .topics
+            .insert(name.to_owned(), (topic_id(number), count));
         self.image.version += 1;
     }
 
@@ -154,7 +159,8 @@ impl Rig {
             self.group.apply(record.clone());
             self.records.push(record);
         }
-        self.group.settle(outcome.checked_topics, outcome.timers, self.now);
+        self.group
+            .settle(outcome.checked_topics, outcome.timers, self.now);
         if outcome.resolve_regexes {
             let world = World {
                 topics: &self.image,
@@ -168,7 +174,9 @@ impl Rig {
     }
 
     fn send(&mut self, request: &ConsumerHeartbeat) -> Result<ConsumerHeartbeatAnswer, GroupError> {
-        request.validate(&self.settings).map_err(|refusal| refusal.error)?;
+        request
+            .validate(&self.settings)
+            .map_err(|refusal| refusal.error)?;
         if request.leaves() {
             match self.group.leave(request).map_err(|refusal| refusal.error)? {
                 Leaving::Keep(outcome) => self.take(outcome),
@@ -176,7 +184,10 @@ impl Rig {
             }
             return Ok(super::leave::left(request));
         }
-        let outcome = self.group.heartbeat(request, self.world()).map_err(|refusal| refusal.error)?;
+        let outcome = self
+            .group
+            .heartbeat(request, self.world())
+            .map_err(|refusal| refusal.error)?;
         Ok(self.take(outcome))
     }
 

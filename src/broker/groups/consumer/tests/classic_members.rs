@@ -61,18 +61,26 @@ fn sync_request(member_id: &str, generation: i32) -> SyncRequest {
 
 impl Rig {
     fn classic_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
-        match self.group.classic_join(request, "fresh", usize::MAX, self.world())? {
+        match self
+            .group
+            .classic_join(request, "fresh", usize::MAX, self.world())?
+        {
             ClassicJoin::Joined(outcome) => Ok(self.take(outcome)),
             ClassicJoin::Downgrade { .. } => panic!("a downgrade"),
         }
     }
 
     fn classic_sync(&mut self, member: &str, generation: i32) -> Result<Assignment, GroupError> {
-        let (answer, timers) = self.group.classic_sync(&sync_request(member, generation), &self.image);
+        let (answer, timers) = self
+            .group
+            .classic_sync(&sync_request(member, generation), &self.image);
         self.group.settle(None, timers, self.now);
         let synced = answer?;
         let assignment = consumer_protocol::Assignment::decode(&synced.assignment).expect("an assignment");
-        Ok(super::super::classic_member::by_id(&assignment.partitions, &self.image))
+        Ok(super::super::classic_member::by_id(
+            &assignment.partitions,
+            &self.image,
+        ))
     }
 
     fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
@@ -87,10 +95,20 @@ fn a_classic_member_takes_part_by_joins_and_syncs() {
     let mut rig = rig();
     rig.join("m1", &["a"]);
     let refused = rig.classic_join(&join_request("", &[])).unwrap_err();
-    assert_eq!((refused.error, refused.member_id.as_str()), (GroupError::MemberIdRequired, "fresh"));
+    assert_eq!(
+        (refused.error, refused.member_id.as_str()),
+        (GroupError::MemberIdRequired, "fresh")
+    );
     let joined = rig.classic_join(&join_request("k1", &[])).unwrap();
-    assert_eq!((joined.generation, joined.protocol_name.as_deref()), (3, Some("range")));
-    assert_eq!((joined.leader.as_str(), joined.members.len()), ("", 0), "nobody leads");
+    assert_eq!(
+        (joined.generation, joined.protocol_name.as_deref()),
+        (3, Some("range"))
+    );
+    assert_eq!(
+        (joined.leader.as_str(), joined.members.len()),
+        ("", 0),
+        "nobody leads"
+    );
     // Its partition is still the other's.
     assert_eq!(rig.classic_sync("k1", 3), Ok(Assignment::new()));
     assert_eq!(rig.classic_beat("k1", 3), Ok(()));
@@ -117,14 +135,26 @@ fn a_classic_member_gives_up_by_joining_again() {
     let joined = rig.classic_join(&join_request("k1", &[])).unwrap();
     assert_eq!(rig.classic_sync("k1", joined.generation), Ok(partitions("a:0,1")));
     rig.join("m2", &["a"]);
-    assert_eq!(rig.classic_sync("k1", joined.generation), Err(GroupError::RebalanceInProgress));
-    assert_eq!(rig.classic_beat("k1", joined.generation), Err(GroupError::RebalanceInProgress));
+    assert_eq!(
+        rig.classic_sync("k1", joined.generation),
+        Err(GroupError::RebalanceInProgress)
+    );
+    assert_eq!(
+        rig.classic_beat("k1", joined.generation),
+        Err(GroupError::RebalanceInProgress)
+    );
     let again = rig.classic_join(&join_request("k1", &[0, 1])).unwrap();
     assert_eq!(again.generation, joined.generation, "it has not given up yet");
     assert_eq!(rig.classic_sync("k1", again.generation), Ok(partitions("a:0")));
-    assert_eq!(rig.classic_beat("k1", again.generation), Err(GroupError::RebalanceInProgress));
+    assert_eq!(
+        rig.classic_beat("k1", again.generation),
+        Err(GroupError::RebalanceInProgress)
+    );
     let last = rig.classic_join(&join_request("k1", &[0])).unwrap();
-    assert_eq!((last.generation, rig.classic_beat("k1", last.generation)), (4, Ok(())));
+    assert_eq!(
+        (last.generation, rig.classic_beat("k1", last.generation)),
+        (4, Ok(()))
+    );
     assert_eq!(rig.beat("m2", None).assignment, Some(partitions("a:1")));
 }
 
@@ -174,7 +204,10 @@ fn classic_members_that_do_not_fit_are_refused() {
     rig.classic_join(&join_request("k1", &[])).unwrap();
     let mut other = join_request("k2", &[]);
     other.protocols[0].name = "roundrobin".into();
-    assert_eq!(rig.classic_join(&other).unwrap_err().error, GroupError::InconsistentGroupProtocol);
+    assert_eq!(
+        rig.classic_join(&other).unwrap_err().error,
+        GroupError::InconsistentGroupProtocol
+    );
     rig.settings.migration_policy = MigrationPolicy::Disabled;
     let refused = rig.classic_join(&join_request("k1", &[])).unwrap_err();
     assert_eq!(refused.error, GroupError::InconsistentGroupProtocol);
@@ -215,21 +248,47 @@ fn a_classic_group_becomes_a_consumer_group_and_back() {
     assert_eq!(rig.join("m1", &["b"]).assignment, Some(partitions("b:0,1,2")));
     assert_eq!(rig.classic_beat("k1", 7), Err(GroupError::RebalanceInProgress));
     let leaving = ["m1".to_owned()];
-    assert!(rig.group.becomes_classic_without(&leaving, &rig.settings, usize::MAX));
-    assert!(!rig.group.becomes_classic_without(&leaving, &rig.settings, 1), "too many");
-    assert!(!rig.group.becomes_classic_without(&["k1".to_owned()], &rig.settings, usize::MAX));
+    assert!(
+        rig.group
+            .becomes_classic_without(&leaving, &rig.settings, usize::MAX)
+    );
+    assert!(
+        !rig.group.becomes_classic_without(&leaving, &rig.settings, 1),
+        "too many"
+    );
+    assert!(
+        !rig.group
+            .becomes_classic_without(&["k1".to_owned()], &rig.settings, usize::MAX)
+    );
     let everyone = ["m1", "k1", "k2"].map(str::to_owned);
-    assert!(!rig.group.becomes_classic_without(&everyone, &rig.settings, usize::MAX), "empty");
+    assert!(
+        !rig.group
+            .becomes_classic_without(&everyone, &rig.settings, usize::MAX),
+        "empty"
+    );
     let back = rig.group.to_classic(&leaving, &rig.image, rig.now);
-    assert_eq!((back.state(), back.generation(), back.member_count()), (group::State::Stable, 8, 2));
+    assert_eq!(
+        (back.state(), back.generation(), back.member_count()),
+        (group::State::Stable, 8, 2)
+    );
     let assignments: Vec<_> = back
         .members()
-        .map(|member| consumer_protocol::Assignment::decode(&member.assignment).unwrap().partitions)
+        .map(|member| {
+            consumer_protocol::Assignment::decode(&member.assignment)
+                .unwrap()
+                .partitions
+        })
         .collect();
-    assert_eq!(assignments, [vec![("a".to_owned(), vec![0])], vec![("a".to_owned(), vec![1])]]);
+    assert_eq!(
+        assignments,
+        [vec![("a".to_owned(), vec![0])], vec![("a".to_owned(), vec![1])]]
+    );
     for policy in [MigrationPolicy::Upgrade, MigrationPolicy::Disabled] {
         rig.settings.migration_policy = policy;
-        assert!(!rig.group.becomes_classic_without(&leaving, &rig.settings, usize::MAX));
+        assert!(
+            !rig.group
+                .becomes_classic_without(&leaving, &rig.settings, usize::MAX)
+        );
     }
 }
 
@@ -238,7 +297,9 @@ fn groups_that_would_lose_something_stay_classic() {
     let mut rig = rig();
     let upgrade = |rig: &Rig, member: Member| {
         let classic = ClassicGroup::of_consumers("g", 7, vec![member], rig.now);
-        ConsumerGroup::of_classic(&classic, rig.world()).err().map(|refusal| refusal.error)
+        ConsumerGroup::of_classic(&classic, rig.world())
+            .err()
+            .map(|refusal| refusal.error)
     };
     let refused = Some(GroupError::GroupIdNotFound);
     let custom = classic_member("k1", &[0], Some(Bytes::from_static(b"data")));
@@ -260,13 +321,21 @@ fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
         ..join_request("", &[])
     };
     let joined = rig.group.classic_join(&request, "fresh", usize::MAX, rig.world());
-    let Ok(ClassicJoin::Downgrade { group, member_id, rebalance }) = joined else {
+    let Ok(ClassicJoin::Downgrade {
+        group,
+        member_id,
+        rebalance,
+    }) = joined
+    else {
         panic!("no downgrade")
     };
     assert_eq!((member_id.as_str(), rebalance), ("fresh", false));
     let classic = group.to_classic(&[], &rig.image, rig.now);
     let joined = classic.joined_of_migrated(&member_id);
-    assert_eq!((joined.generation, joined.protocol_name.as_deref()), (2, Some("range")));
+    assert_eq!(
+        (joined.generation, joined.protocol_name.as_deref()),
+        (2, Some("range"))
+    );
     let member = classic.members().next().expect("a member");
     let assignment = consumer_protocol::Assignment::decode(&member.assignment).unwrap();
     assert_eq!(assignment.partitions, [("a".to_owned(), vec![0, 1])]);

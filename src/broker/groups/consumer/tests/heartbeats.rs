@@ -22,11 +22,17 @@ fn partitions_move_only_when_they_were_given_up() {
     rig.join("m1", &["a"]);
     let second = rig.join("m2", &["a"]);
     // The new member is at the new epoch, but its partition is still the other's.
-    assert_eq!((second.member_epoch, second.assignment), (3, Some(Assignment::new())));
+    assert_eq!(
+        (second.member_epoch, second.assignment),
+        (3, Some(Assignment::new()))
+    );
     assert_eq!(rig.group.state(), State::Reconciling);
     // The first is told to give one up, and stays at its epoch until it did.
     let first = rig.beat("m1", Some("a:0,1"));
-    assert_eq!((first.member_epoch, first.assignment), (2, Some(partitions("a:0"))));
+    assert_eq!(
+        (first.member_epoch, first.assignment),
+        (2, Some(partitions("a:0")))
+    );
     assert_eq!(rig.beat("m2", None).assignment, None);
     assert_eq!(rig.beat("m1", Some("a:0,1")).member_epoch, 2);
     assert_eq!(rig.beat("m1", Some("a:0")).member_epoch, 3);
@@ -51,7 +57,10 @@ fn who_does_not_give_up_in_time_is_put_out() {
     assert!(rig.group.member("m1").is_some());
     rig.advance(20);
     assert!(rig.group.member("m1").is_none(), "after its rebalance timeout");
-    assert_eq!(rig.send(&staying("m1", 2)).err(), Some(GroupError::UnknownMemberId));
+    assert_eq!(
+        rig.send(&staying("m1", 2)).err(),
+        Some(GroupError::UnknownMemberId)
+    );
     assert_eq!(rig.beat("m2", None).assignment, Some(partitions("a:0,1")));
 }
 
@@ -115,35 +124,105 @@ fn epochs_fence_and_the_previous_one_is_taken_once_more() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn invalid_heartbeats_are_refused() {
     let invalid = Some(GroupError::InvalidRequest);
     let join = || joining("m1", &["a"]);
     let mut rig = rig();
     for (request, expected) in [
-        (ConsumerHeartbeat { member_id: String::new(), ..join() }, invalid),
-        (ConsumerHeartbeat { group_id: " ".into(), ..join() }, invalid),
-        (of_instance("", join()), invalid),
-        (ConsumerHeartbeat { rack_id: Some(String::new()), ..join() }, invalid),
-        (ConsumerHeartbeat { rebalance_timeout_ms: None, ..join() }, invalid),
-        (ConsumerHeartbeat { owned: None, ..join() }, invalid),
-        (ConsumerHeartbeat { owned: Some(partitions("a:0")), ..join() }, invalid),
-        (ConsumerHeartbeat { subscribed_topics: None, ..join() }, invalid),
-        (ConsumerHeartbeat { member_epoch: -2, ..join() }, invalid),
-        (ConsumerHeartbeat { member_epoch: -3, ..join() }, invalid),
         (
-            ConsumerHeartbeat { server_assignor: Some("sticky".into()), ..join() },
+            ConsumerHeartbeat {
+                member_id: String::new(),
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                group_id: " ".into(),
+                ..join()
+            },
+            invalid,
+        ),
+        (of_instance("", join()), invalid),
+        (
+            ConsumerHeartbeat {
+                rack_id: Some(String::new()),
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                rebalance_timeout_ms: None,
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                owned: None,
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                owned: Some(partitions("a:0")),
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                subscribed_topics: None,
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                member_epoch: -2,
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                member_epoch: -3,
+                ..join()
+            },
+            invalid,
+        ),
+        (
+            ConsumerHeartbeat {
+                server_assignor: Some("sticky".into()),
+                ..join()
+            },
             Some(GroupError::UnsupportedAssignor),
         ),
         (
-            ConsumerHeartbeat { subscribed_regex: Some("(".into()), ..join() },
+            ConsumerHeartbeat {
+                subscribed_regex: Some("(".into()),
+                ..join()
+            },
             Some(GroupError::InvalidRegularExpression),
         ),
-        (ConsumerHeartbeat { server_assignor: Some("range".into()), ..join() }, None),
+        (
+            ConsumerHeartbeat {
+                server_assignor: Some("range".into()),
+                ..join()
+            },
+            None,
+        ),
     ] {
         assert_eq!(rig.send(&request).err(), expected, "{request:?}");
     }
     rig.settings.max_size = 1;
-    assert_eq!(rig.send(&joining("m2", &["a"])).err(), Some(GroupError::GroupMaxSizeReached));
+    assert_eq!(
+        rig.send(&joining("m2", &["a"])).err(),
+        Some(GroupError::GroupMaxSizeReached)
+    );
     assert_eq!(rig.send(&join()).err(), None);
 }
 
@@ -158,7 +237,10 @@ fn a_static_member_keeps_its_place_while_it_is_away() {
     rig.assert_restart_finds_the_same();
     let epoch = rig.group.epoch();
     let back = rig.send(&of_instance("i1", joining("m2", &["a"]))).unwrap();
-    assert_eq!((back.member_epoch, back.assignment), (epoch, Some(partitions("a:0,1"))));
+    assert_eq!(
+        (back.member_epoch, back.assignment),
+        (epoch, Some(partitions("a:0,1")))
+    );
     assert_eq!(rig.group.epoch(), epoch, "nobody else notices");
     let fenced = rig.send(&of_instance("i1", staying("m1", 2)));
     assert_eq!(fenced.err(), Some(GroupError::FencedInstanceId));
@@ -206,7 +288,10 @@ fn what_a_member_unsubscribes_from_goes_at_once() {
         ..staying("m1", 2)
     };
     // No new target yet, and still it holds nothing of the topic any more.
-    assert_eq!(rig.send(&request).unwrap().assignment, Some(partitions("b:0,1,2")));
+    assert_eq!(
+        rig.send(&request).unwrap().assignment,
+        Some(partitions("b:0,1,2"))
+    );
     assert_eq!(rig.group.state(), State::Assigning);
     rig.advance(10_000);
     assert_eq!(rig.beat("m1", Some("b:0,1,2")).member_epoch, 3);
@@ -285,7 +370,11 @@ fn commits_are_checked_against_the_epoch_of_the_partition() {
         let check = rig.group.validate_commit(member, epoch, 9)?;
         check.check(topic_id(1), partition)
     };
-    assert_eq!(check(&rig, "m1", 3, 7), Ok(()), "whoever is current may commit anything");
+    assert_eq!(
+        check(&rig, "m1", 3, 7),
+        Ok(()),
+        "whoever is current may commit anything"
+    );
     assert_eq!(check(&rig, "m1", 2, 0), Ok(()), "it has had it since then");
     assert_eq!(check(&rig, "m1", 2, 1), Err(GroupError::StaleMemberEpoch));
     assert_eq!(check(&rig, "m1", 4, 0), Err(GroupError::StaleMemberEpoch));
@@ -295,8 +384,14 @@ fn commits_are_checked_against_the_epoch_of_the_partition() {
     assert_eq!(old.err(), Some(GroupError::UnsupportedVersion));
     assert_eq!(rig.group.validate_fetch(None, -1), Ok(()));
     assert_eq!(rig.group.validate_fetch(Some("m1"), 3), Ok(()));
-    assert_eq!(rig.group.validate_fetch(Some("m1"), 2), Err(GroupError::StaleMemberEpoch));
-    assert_eq!(rig.group.validate_fetch(Some("m9"), 3), Err(GroupError::UnknownMemberId));
+    assert_eq!(
+        rig.group.validate_fetch(Some("m1"), 2),
+        Err(GroupError::StaleMemberEpoch)
+    );
+    assert_eq!(
+        rig.group.validate_fetch(Some("m9"), 3),
+        Err(GroupError::UnknownMemberId)
+    );
     for member in ["m1", "m2"] {
         rig.send(&staying(member, LEAVING_EPOCH)).unwrap();
     }
@@ -311,11 +406,22 @@ fn a_member_that_gives_up_is_described_with_what_it_still_holds() {
     rig.beat("m1", Some("a:0,1"));
     let described = rig.group.described(&rig.image, &rig.settings);
     assert_eq!(
-        (described.state, described.group_epoch, described.assignment_epoch, described.assignor),
+        (
+            described.state,
+            described.group_epoch,
+            described.assignment_epoch,
+            described.assignor
+        ),
         ("Reconciling", 3, 3, "uniform")
     );
     let first = &described.members[0];
-    assert_eq!((first.assignment[0].partitions.as_slice(), &*first.assignment[0].name), (&[0, 1][..], "a"));
+    assert_eq!(
+        (
+            first.assignment[0].partitions.as_slice(),
+            &*first.assignment[0].name
+        ),
+        (&[0, 1][..], "a")
+    );
     assert_eq!(first.target[0].partitions, [0]);
     assert!(!first.uses_classic_protocol);
     assert_eq!(rig.group.overdue(rig.now), Vec::<(String, TimerKind)>::new());

@@ -24,6 +24,7 @@ fn golden_topic() -> TopicId {
 
 /// What Apache Kafka 4.3.1 wrote for a static member of group `vg` with the range assignor that joins and goes away.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn records_are_kafkas_bytes() {
     let member = "hlnUwksJQ1Ww26ugfJabiQ".to_owned();
     let metadata = MemberMetadata {
@@ -121,8 +122,13 @@ fn records_are_kafkas_bytes() {
 #[test]
 fn the_hash_over_topics_is_kafkas() {
     let mut image = Image::default();
-    image.topics.insert("golden-consumer".to_owned(), (golden_topic(), 3));
-    assert_eq!(metadata_hash(["golden-consumer"].into_iter(), &image), 0x00bf_4e4e_6169_41f8);
+    image
+        .topics
+        .insert("golden-consumer".to_owned(), (golden_topic(), 3));
+    assert_eq!(
+        metadata_hash(["golden-consumer"].into_iter(), &image),
+        0x00bf_4e4e_6169_41f8
+    );
     assert_eq!(metadata_hash(["missing"].into_iter(), &image), 0);
 }
 
@@ -141,14 +147,18 @@ fn a_regular_expression_and_an_older_assignment_are_read() {
     };
     assert_eq!(ConsumerRecord::decode(key, value.as_deref()), Ok(record));
     // Before Kafka kept an epoch of each partition.
-    let value = unhex(&format!("0000000000030000000200 02{}020000000100 0100", "01".repeat(16)).replace(' ', ""));
+    let value =
+        unhex(&format!("0000000000030000000200 02{}020000000100 0100", "01".repeat(16)).replace(' ', ""));
     let Ok(RecordKey::Consumer { key, .. }) = RecordKey::decode(&unhex("0008000167000161")) else {
         panic!("a key of ours")
     };
     let Ok(ConsumerRecord::Current(_, Some(current))) = ConsumerRecord::decode(key, Some(&value)) else {
         panic!("an assignment")
     };
-    assert_eq!(current.assigned, HeldPartitions::from([(TopicId([1; 16]), [(1, 3)].into())]));
+    assert_eq!(
+        current.assigned,
+        HeldPartitions::from([(TopicId([1; 16]), [(1, 3)].into())])
+    );
 }
 
 proptest! {

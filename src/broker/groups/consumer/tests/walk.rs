@@ -104,7 +104,10 @@ impl Walk {
             Step::Grow(which) => {
                 let name = NAMES[*which];
                 let (id, count) = self.rig.image.topics[name];
-                self.rig.image.topics.insert(name.to_owned(), (id, (count + 1).min(6)));
+                self.rig
+                    .image
+                    .topics
+                    .insert(name.to_owned(), (id, (count + 1).min(6)));
                 self.rig.image.version += 1;
             }
             Step::Restart => {
@@ -119,7 +122,9 @@ impl Walk {
     }
 
     fn beat(&mut self, who: usize, is_answered: bool) {
-        let Some(consumer) = self.consumers.get_mut(&who) else { return };
+        let Some(consumer) = self.consumers.get_mut(&who) else {
+            return;
+        };
         let id = format!("m{who}");
         let all = consumer.epoch == 0 || consumer.tells_all;
         let request = ConsumerHeartbeat {
@@ -174,7 +179,11 @@ impl Walk {
             }
             self.rig.advance(1_000);
         }
-        let expected = if self.consumers.is_empty() { State::Empty } else { State::Stable };
+        let expected = if self.consumers.is_empty() {
+            State::Empty
+        } else {
+            State::Stable
+        };
         assert_eq!(self.rig.group.state(), expected, "{:?}", self.rig.group);
         let mut held: BTreeMap<(TopicId, i32), usize> = BTreeMap::new();
         for (who, consumer) in &self.consumers {
@@ -186,7 +195,11 @@ impl Walk {
                 }
             }
         }
-        let wanted: BTreeSet<&String> = self.consumers.values().flat_map(|consumer| &consumer.topics).collect();
+        let wanted: BTreeSet<&String> = self
+            .consumers
+            .values()
+            .flat_map(|consumer| &consumer.topics)
+            .collect();
         let count: i32 = wanted.iter().map(|name| self.rig.image.topics[*name].1).sum();
         assert_eq!(held.len(), usize::try_from(count).unwrap());
         self.rig.assert_restart_finds_the_same();
