@@ -14,6 +14,7 @@ use crate::harness::{
 
 const TOPIC: &str = "side";
 const GROUP: &str = "readers";
+const CONSUMER_GROUP: &str = "newer-readers";
 const PARTITIONS: i32 = 3;
 const RECORDS: usize = 5;
 
@@ -136,9 +137,28 @@ impl Side<'_> {
         self.run(groups, &["--describe", "--group", "missing"]);
         self.run(groups, &[&["--delete"][..], &group].concat());
         self.run(groups, &["--delete", "--group", "missing"]);
+        self.consume_with_the_consumer_protocol(&consumed);
         self.change();
         self.run("TopicCommand", &["--delete", "--topic", TOPIC]);
         self.run("TopicCommand", &["--describe", "--topic", TOPIC]);
+    }
+
+    /// A group of the newer protocol.
+    fn consume_with_the_consumer_protocol(&mut self, consumed: &str) {
+        let group = ["--group", CONSUMER_GROUP];
+        let consume = [
+            &["--topic", TOPIC, "--from-beginning", "--max-messages", consumed][..],
+            &["--command-property", "group.protocol=consumer"],
+            &group,
+        ];
+        self.run("consumer.ConsoleConsumer", &consume.concat());
+        let groups = "consumer.group.ConsumerGroupCommand";
+        self.run(
+            groups,
+            &[&["--describe", "--state", "--verbose"][..], &group].concat(),
+        );
+        self.run(groups, &["--list", "--type", "consumer", "--state"]);
+        self.run(groups, &[&["--delete"][..], &group].concat());
     }
 
     /// Changes of the topic.

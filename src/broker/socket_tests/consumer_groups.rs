@@ -220,6 +220,10 @@ async fn offsets_are_the_members_own() {
         (described.error_code, described.group_state),
         (code(ResponseError::GroupIdNotFound), text("Dead"))
     );
+    assert_eq!(
+        described.error_message,
+        Some(text("Group g is not a classic group."))
+    );
     let leave = LeaveGroupRequest::default()
         .with_group_id(group("g"))
         .with_members(
