@@ -298,6 +298,24 @@ mod tests {
         log.retention.check.interval.ms=300000";
 
     #[test]
+    fn settings_of_consumer_groups_must_fit_together() {
+        for (key, value) in [
+            ("group.consumer.session.timeout.ms", "1000"),
+            ("group.consumer.heartbeat.interval.ms", "20000"),
+            ("group.consumer.assignment.interval.ms", "20000"),
+            ("group.consumer.assignors", ""),
+        ] {
+            let refused = parse(&format!("{key}={value}")).unwrap_err();
+            assert!(refused.0.contains(key), "{refused}");
+        }
+        let policy =
+            parse("group.consumer.migration.policy=upgrade\ngroup.consumer.assignors=range").unwrap();
+        let settings = policy.groups.consumer;
+        assert_eq!(settings.migration_policy, MigrationPolicy::Upgrade);
+        assert_eq!(settings.assignors, [Assignor::Range]);
+    }
+
+    #[test]
     fn kafkas_stock_file_is_understood() {
         let config = parse(STOCK).unwrap();
         assert_eq!(config.node_id, 7);

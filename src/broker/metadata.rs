@@ -92,9 +92,8 @@ async fn lookup(
     may_create: bool,
     node: BrokerId,
 ) -> MetadataResponseTopic {
-    // A topic that is asked for by its id has no name, or an empty one.
-    let name = asked.name.filter(|_| asked.topic_id.is_nil());
-    let Some(name) = name else {
+    // Whoever asks by id may leave the name empty, as Java's consumer does.
+    let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
         let found = core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes()));
         return found.map_or_else(
             || {

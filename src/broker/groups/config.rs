@@ -7,7 +7,10 @@ use super::consumer::settings::ConsumerSettings;
 /// A group's own value of a numeric option, such as `consumer.session.timeout.ms`, by group id and option; `None` where
 /// the broker's counts.
 #[derive(Clone)]
-pub struct GroupConfigs(pub Arc<dyn Fn(&str, &str) -> Option<i64> + Send + Sync>);
+pub struct GroupConfigs(pub Arc<LookUp>);
+
+/// See [`GroupConfigs`].
+pub type LookUp = dyn Fn(&str, &str) -> Option<i64> + Send + Sync;
 
 impl std::fmt::Debug for GroupConfigs {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

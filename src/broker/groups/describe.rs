@@ -1,6 +1,6 @@
 //! Questions of administrators about groups.
 
-use super::{coordinator::Groups, error::GroupError};
+use super::{consumer::outcome::Refusal, coordinator::Groups, error::GroupError};
 use bytes::Bytes;
 
 /// Type of groups with the classic protocol, as administrators see it.
@@ -88,11 +88,18 @@ impl Groups {
     ///
     /// # Errors
     /// `GroupIdNotFound`, also for a group of the consumer protocol; when the group is not served here or now.
-    pub async fn describe(&self, group_id: &str) -> Result<DescribedGroup, GroupError> {
+    pub async fn describe(&self, group_id: &str) -> Result<DescribedGroup, Refusal> {
         let (described, after_offset) = {
             let shard = self.open_shard(group_id)?;
-            let entry = shard.groups.get(group_id).ok_or(GroupError::GroupIdNotFound)?;
-            let group = entry.group.as_classic().ok_or(GroupError::GroupIdNotFound)?;
+            let not_found = |why: &str| {
+                let message = format!("Group {group_id} {why}.");
+                Refusal::new(GroupError::GroupIdNotFound, message)
+            };
+            let entry = shard.groups.get(group_id).ok_or_else(|| not_found("not found"))?;
+            let group = entry
+                .group
+                .as_classic()
+                .ok_or_else(|| not_found("is not a classic group"))?;
             (group.described(), entry.newest_record)
         };
         self.durable(group_id, after_offset).await?;

@@ -31,7 +31,7 @@ pub use classic::{
     member::Protocol,
 };
 pub use commits::{CommitRequest, FetchedOffset, GroupPartition, OffsetToCommit};
-pub use config::{GroupConfigs, GroupsConfig};
+pub use config::{GroupConfigs, GroupsConfig, LookUp};
 pub use consumer::{
     describe::{DescribedConsumerGroup, DescribedConsumerMember, DescribedTopic},
     heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},

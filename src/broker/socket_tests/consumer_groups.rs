@@ -7,11 +7,12 @@ use kafka_protocol::{
     messages::{
         ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
         DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest,
-        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-        OffsetFetchRequest, SyncGroupRequest,
+        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, MetadataRequest,
+        OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
         consumer_group_describe_response::DescribedGroup,
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
+        metadata_request::MetadataRequestTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestGroup,
     },
@@ -219,6 +220,10 @@ async fn offsets_are_the_members_own() {
         (described.error_code, described.group_state),
         (code(ResponseError::GroupIdNotFound), text("Dead"))
     );
+    assert_eq!(
+        described.error_message,
+        Some(text("Group g is not a classic group."))
+    );
     let leave = LeaveGroupRequest::default()
         .with_group_id(group("g"))
         .with_members(
@@ -338,4 +343,18 @@ async fn a_group_of_offsets_becomes_a_consumer_group_with_them() {
     assert_eq!(fetch(&mut client, "g", None, -1).await, Ok(7));
     let (kind, _) = listed(&mut client, "g").await.expect("a group");
     assert_eq!(kind, "classic");
+}
+
+/// A consumer that is subscribed by a regular expression knows topics by the ids it is assigned.
+#[tokio::test]
+async fn topics_are_found_by_their_ids_even_with_an_empty_name() {
+    let (_server, mut client) = start(&[]).await;
+    let answer = join(&mut client, "g", "m1").await;
+    let topic = &answer.assignment.expect("an assignment").topic_partitions[0];
+    let asked = MetadataRequestTopic::default()
+        .with_name(Some(topic_name("")))
+        .with_topic_id(topic.topic_id);
+    let request = MetadataRequest::default().with_topics(Some(vec![asked]));
+    let found = client.call(12, &request).await.topics.remove(0);
+    assert_eq!((found.error_code, found.name), (0, Some(topic_name("t"))));
 }

@@ -39,12 +39,15 @@ impl ConsumerGroup {
         records: &mut Vec<ConsumerRecord>,
     ) -> Result<RegexChange, Refusal> {
         let (old, new) = (member.regex(), updated.regex());
-        let before = self.subscriptions(self.members.values());
         let mut change = RegexChange {
             changed: old != new,
             changed_and_resolved: false,
             resolve: false,
         };
+        if !change.changed && self.members.values().all(|member| member.regex().is_none()) {
+            return Ok(change);
+        }
+        let before = self.subscriptions(self.members.values());
         if change.changed {
             tracing::debug!(group = %self.id, member = %updated.id, regex = new, "subscribed regular expression");
             if let Some(old) = old.filter(|old| before.members_of_regex(old) == 1) {
@@ -142,7 +145,14 @@ fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {
 }
 
 fn invalid(regex: &str, error: &regex::Error) -> Refusal {
-    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {error}.");
+    // The last line says what is wrong, those before show where.
+    let error = error.to_string();
+    let why = error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
     Refusal::new(GroupError::InvalidRegularExpression, message)
 }
 

@@ -33,8 +33,10 @@ impl Members {
     }
 }
 
-/// `m1=0:0,1 1:2` for each member.
-fn check(assigned: &Previous, expected: &[(&str, &[(u8, &[i32])])]) {
+/// Topics by number with their partitions.
+type Expected<'a> = &'a [(u8, &'a [i32])];
+
+fn check(assigned: &Previous, expected: &[(&str, Expected<'_>)]) {
     let expected: Previous = expected
         .iter()
         .map(|(id, topics)| {

@@ -124,6 +124,7 @@ fn epochs_fence_and_the_previous_one_is_taken_once_more() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn invalid_heartbeats_are_refused() {
     let invalid = Some(GroupError::InvalidRequest);
     let join = || joining("m1", &["a"]);

@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::groups::consumer::{
-    member::{CurrentAssignment, HeldPartitions, MemberMetadata, MemberState},
-    metadata_hash::metadata_hash,
-    records::ResolvedRegex,
+use crate::groups::{
+    classic::member::Protocol,
+    consumer::{
+        member::{ClassicMetadata, CurrentAssignment, HeldPartitions, MemberMetadata, MemberState},
+        metadata_hash::metadata_hash,
+        records::ResolvedRegex,
+    },
 };
 
 fn hex(data: &[u8]) -> String {
@@ -22,8 +25,10 @@ fn golden_topic() -> TopicId {
     TopicId(unhex("5d86e2936a244ab58e00cf82e5e92d3f").try_into().unwrap())
 }
 
-/// What Apache Kafka 4.3.1 wrote for a static member of group `vg` with the range assignor that joins and goes away.
+/// What Apache Kafka 4.3.1 wrote for a static member of group `vg` with the range assignor that joins and goes away, and for a
+/// member of a group that was a classic one.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn records_are_kafkas_bytes() {
     let member = "hlnUwksJQ1Ww26ugfJabiQ".to_owned();
     let metadata = MemberMetadata {
@@ -57,7 +62,29 @@ fn records_are_kafkas_bytes() {
     };
     let target = Assignment::from([(golden_topic(), (0..3).collect())]);
     let id = "5d86e2936a244ab58e00cf82e5e92d3f";
+    let classic = MemberMetadata {
+        client_id: "consumer-mig-1".into(),
+        instance_id: None,
+        server_assignor: None,
+        classic: Some(ClassicMetadata {
+            session_timeout_ms: 45_000,
+            protocols: vec![Protocol {
+                name: "range".into(),
+                metadata: unhex("000300000001000f676f6c64656e2d636f6e73756d6572ffffffff00000000ffffffffffff")
+                    .into(),
+            }],
+        }),
+        ..metadata.clone()
+    };
     for (record, key, value) in [
+        (
+            ConsumerRecord::Member("m".into(), Some(classic)),
+            "00050002766700016d",
+            "000000000f636f6e73756d65722d6d69672d310b2f3132372e302e302e310210676f6c64656e2d636f6e73756d65720100\
+             0493e000010034010000afc8020672616e676526000300000001000f676f6c64656e2d636f6e73756d6572ffffffff0000\
+             0000ffffffffffff0000"
+                .to_owned(),
+        ),
         (
             ConsumerRecord::Member(member.clone(), Some(metadata)),
             "0005000276670016686c6e55776b734a5131577732367567664a61626951",
