@@ -15,9 +15,16 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BrokerConfig, Topics, admission::Connections, config::listener::Listener, config::values::Values,
-    dynamic_configs::DynamicConfigs, fetch::FetchSessions, groups::Groups, listener,
-    producer_ids::ProducerIds, topic_config::Defaults,
+    BrokerConfig, Topics,
+    admission::Connections,
+    config::listener::Listener,
+    config::values::Values,
+    dynamic_configs::DynamicConfigs,
+    fetch::FetchSessions,
+    groups::{GroupConfigs, Groups},
+    listener,
+    producer_ids::ProducerIds,
+    topic_config::Defaults,
 };
 
 /// How long connections that are given up may take to notice.
@@ -34,7 +41,7 @@ pub(crate) struct Core {
     /// What the broker was started with.
     pub(crate) config: BrokerConfig,
     /// What is set of it while it runs, and of groups and client metrics.
-    pub(crate) configs: DynamicConfigs,
+    pub(crate) configs: Arc<DynamicConfigs>,
     pub(crate) env: Env,
     pub(crate) logs: Arc<LogManager>,
     pub(crate) topics: Arc<Topics>,
@@ -81,6 +88,7 @@ impl Broker {
     fn open_blocking(config: BrokerConfig, env: Env, tasks: TaskGroup) -> Result<Core, String> {
         let first_dir = config.logs.log_dirs.first().cloned().ok_or("log.dirs is empty")?;
         let configs = DynamicConfigs::open(env.clone(), &first_dir, config.values.clone(), config.node_id)?;
+        let configs = Arc::new(configs);
         let defaults = Defaults::new(configs.levels().values.clone());
         let logs = LogManager::open(config.logs.clone(), defaults.log.clone(), env.clone())
             .map_err(|error| error.to_string())?;
@@ -98,6 +106,9 @@ impl Broker {
         let topics = Arc::new(topics);
         let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
             .map_err(|error| error.to_string())?;
+        let own = Arc::clone(&configs);
+        let own = move |group: &str, option: &str| Some(own.group_number(group, option));
+        groups.use_group_configs(GroupConfigs(Arc::new(own)));
         Ok(Core {
             connections: Connections::new(&configs.levels().values),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions),

@@ -119,7 +119,6 @@ impl DynamicConfigs {
 
     /// The value in force of a numeric option of a group, such as `consumer.session.timeout.ms`: the group's own within the
     /// broker's bounds, or the broker's.
-    #[allow(dead_code, reason = "for the protocols of groups that have such options")]
     pub(crate) fn group_number(&self, group: &str, option: &str) -> i64 {
         let levels = self.levels();
         let own = levels.stored.of(Owner::Group, group);

@@ -68,7 +68,7 @@ async fn alter(client: &mut Client, resource: &str, name: &str, changes: &str) -
 }
 
 /// The changes take effect.
-async fn altered(client: &mut Client, resource: &str, name: &str, changes: &str) {
+pub(super) async fn altered(client: &mut Client, resource: &str, name: &str, changes: &str) {
     let answer = alter(client, resource, name, changes).await;
     assert_eq!(answer, (0, String::new()), "{resource} {name} {changes}");
 }

@@ -18,7 +18,10 @@ use kafka_protocol::{
     },
 };
 
-use super::harness::{Client, Server, text, topic_name};
+use super::{
+    configs::altered,
+    harness::{Client, Server, text, topic_name},
+};
 
 fn group(id: &str) -> GroupId {
     GroupId(text(id))
@@ -357,4 +360,19 @@ async fn topics_are_found_by_their_ids_even_with_an_empty_name() {
     let request = MetadataRequest::default().with_topics(Some(vec![asked]));
     let found = client.call(12, &request).await.topics.remove(0);
     assert_eq!((found.error_code, found.name), (0, Some(topic_name("t"))));
+}
+
+#[tokio::test]
+async fn a_groups_own_configs_are_in_force_at_once() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    assert_eq!(
+        join(&mut client, "g", "a").await.heartbeat_interval_ms,
+        5_000,
+        "the broker's"
+    );
+    altered(&mut client, "GROUP", "g", "consumer.heartbeat.interval.ms=7000").await;
+    assert_eq!(join(&mut client, "g", "b").await.heartbeat_interval_ms, 7_000);
+    assert_eq!(join(&mut client, "h", "c").await.heartbeat_interval_ms, 5_000);
 }
