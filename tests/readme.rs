@@ -152,6 +152,6 @@ fn the_commands_of_the_readme_do_what_it_says() {
         seen.contains("billing: Empty, classic group, no members, lag 0"),
         "{seen}"
     );
-    assert!(seen.ends_with("deleted orders\ndeleted copy\n"), "{seen}");
+    assert!(seen.ends_with("deleted copy\ndeleted orders\n"), "{seen}");
     assert_eq!(server.stop(Signal::TERM).0.code(), Some(0));
 }

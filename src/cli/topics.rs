@@ -91,6 +91,8 @@ pub(crate) fn run(arguments: TopicsArguments, environment: &Environment) -> anyh
 
 /// What the user called fine is no failure, and nothing was done either.
 fn report(output: &Output, mut outcomes: Vec<Outcome>, fine: Option<i16>) -> anyhow::Result<()> {
+    // Kafka answers in an order of its own.
+    outcomes.sort_by(|one, other| one.name.cmp(&other.name));
     outcomes.retain(|outcome| !matches!(&outcome.result, Err(refusal) if Some(refusal.code) == fine));
     output.outcomes(&outcomes)
 }

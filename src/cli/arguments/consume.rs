@@ -21,7 +21,7 @@ Formats (-f), as kcat has them:
   %s %S  value, its length (-1: none)    %t %p %o  topic, partition, offset
   %k %K  key, its length (-1: none)      %T %D     timestamp: milliseconds, date
   %h     headers as name=value,...       %R        length of the value, 4 bytes
-  \\n \\t \\r \\0 \\xHH                    %%        a percent sign
+  \\n \\t \\r \\0 \\xHH                       %%        a percent sign
 
 With --json each line is an object with `topic`, `partition`, `offset`,
 `timestamp` (milliseconds), `headers` (objects with `key` and `value`), `key`
