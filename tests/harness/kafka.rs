@@ -219,22 +219,24 @@ pub(crate) struct RealConnect {
 }
 
 impl RealConnect {
-    /// Starts a worker of `kafka` in `scratch`, with JSON converters as in Kafka's sample files.
-    pub(crate) fn start(scratch: &Scratch, kafka: &RealKafka) -> Self {
+    /// Starts a worker of the cluster at `kafka_port` in `scratch`, with JSON converters as in Kafka's sample files and
+    /// `properties` of its own behind them.
+    pub(crate) fn start(scratch: &Scratch, kafka_port: u16, properties: &[impl AsRef<str>]) -> Self {
         let port = free_port();
-        let config = scratch.write(
-            "connect.properties",
-            format!(
-                "bootstrap.servers=127.0.0.1:{}\nlisteners=http://127.0.0.1:{port}\ngroup.id=golden-workers\n\
-                 key.converter=org.apache.kafka.connect.json.JsonConverter\n\
-                 value.converter=org.apache.kafka.connect.json.JsonConverter\n\
-                 config.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n\
-                 offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\n\
-                 status.storage.topic=connect-status\nstatus.storage.replication.factor=1\n\
-                 connect.protocol=compatible\noffset.flush.interval.ms=500\n",
-                kafka.port
-            ),
+        let mut lines = format!(
+            "bootstrap.servers=127.0.0.1:{kafka_port}\nlisteners=http://127.0.0.1:{port}\ngroup.id=golden-workers\n\
+             key.converter=org.apache.kafka.connect.json.JsonConverter\n\
+             value.converter=org.apache.kafka.connect.json.JsonConverter\n\
+             config.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n\
+             offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\n\
+             status.storage.topic=connect-status\nstatus.storage.replication.factor=1\n\
+             connect.protocol=compatible\noffset.flush.interval.ms=500\n"
         );
+        for property in properties {
+            lines.push_str(property.as_ref());
+            lines.push('\n');
+        }
+        let config = scratch.write("connect.properties", lines);
         let mut process = Process::start(
             "connect",
             java("org.apache.kafka.connect.cli.ConnectDistributed")

@@ -75,8 +75,37 @@ pub(crate) fn broken(values: &Values) -> Vec<String> {
             "node.id and broker.id must be set to the same value",
         );
     }
+    problems.extend(broken_of_groups(values));
     problems.extend(overrides(values).err());
     problems.extend(unknown_directories(values));
+    problems
+}
+
+/// The bounds of what members of the newer groups are told.
+fn broken_of_groups(values: &Values) -> Vec<String> {
+    let mut problems = Vec::new();
+    for kind in ["consumer", "share", "streams"] {
+        let key = |name: &str| format!("group.{kind}.{name}");
+        let number = |name: &str| values.number(&key(name));
+        for option in [
+            "heartbeat.interval.ms",
+            "session.timeout.ms",
+            "assignment.interval.ms",
+        ] {
+            let (least, most) = (format!("min.{option}"), format!("max.{option}"));
+            for (one, other) in [(&*most, &*least), (option, &*least), (&*most, option)] {
+                if number(one) < number(other) {
+                    let (one, other) = (key(one), key(other));
+                    problems.push(format!("{one} must be greater than or equal to {other}"));
+                }
+            }
+        }
+        let (heartbeat, session) = ("heartbeat.interval.ms", "session.timeout.ms");
+        if number(heartbeat) >= number(session) {
+            let (heartbeat, session) = (key(heartbeat), key(session));
+            problems.push(format!("{heartbeat} must be less than {session}"));
+        }
+    }
     problems
 }
 
