@@ -216,7 +216,10 @@ async fn run_group(client: &Client, request: &mut Request) -> Result<Response, R
             let answer = join_group::handle(groups, &request.client_id, address, decoded, version).await;
             encode(&answer, request)
         }
-        Api::SyncGroup => encode(&sync_group::handle(groups, decode(request)?).await, request),
+        Api::SyncGroup => {
+            let answer = sync_group::handle(groups, decode(request)?, version).await;
+            encode(&answer, request)
+        }
         Api::Heartbeat => encode(&heartbeat::handle(groups, &decode(request)?), request),
         Api::LeaveGroup => {
             let answer = leave_group::handle(groups, decode(request)?, version).await;

@@ -6,10 +6,18 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 
-use crate::groups::{Groups, SyncRequest};
+use crate::groups::{GroupError, Groups, SyncRequest};
+
+/// First version that must name the protocol type and the protocol.
+const NAMED_PROTOCOL_VERSION: i16 = 5;
 
 /// Handles the request; followers wait for the leader's assignment.
-pub(crate) async fn handle(groups: &Groups, request: SyncGroupRequest) -> SyncGroupResponse {
+pub(crate) async fn handle(groups: &Groups, request: SyncGroupRequest, version: i16) -> SyncGroupResponse {
+    if version >= NAMED_PROTOCOL_VERSION
+        && (request.protocol_type.is_none() || request.protocol_name.is_none())
+    {
+        return SyncGroupResponse::default().with_error_code(GroupError::InconsistentGroupProtocol.code());
+    }
     let assignments = request
         .assignments
         .into_iter()

@@ -56,7 +56,7 @@ impl Groups {
         let settings = self.consumer_settings(&request.group_id);
         request.validate(&settings)?;
         if request.member_id.is_empty() {
-            request.member_id = self.random_uuid().to_string();
+            request.member_id = self.random_id();
         }
         self.ensure_offsets_topic().await?;
         let (answer, after_offset) = self.start_consumer_heartbeat(&request, &settings)?;

@@ -1,5 +1,6 @@
 //! Requests of members: join, sync, heartbeat, leave.
 
+use jackfield_log::TopicId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -48,20 +49,20 @@ impl Groups {
         let group_id = request.group_id.clone();
         let now = self.now();
         let mut shard = self.open_shard(&group_id)?;
-        let fresh_id = self.random_uuid().to_string();
         let settings = self.consumer_settings(&group_id);
         let is_consumer_group = shard
             .consumer_group(&group_id)
             .is_ok_and(|group| !group.is_empty());
         if is_consumer_group {
             let world = self.world(&settings, now);
-            let value = shard.classic_join_of_consumer_group(&request, &fresh_id, world);
+            let value = shard.classic_join_of_consumer_group(&request, &self.random_id(), world);
             let ticket = shard.park(Waiter::Join(sender));
             shard.answer_join(ticket, &group_id, value);
             drop(shard);
             self.deadlines_changed();
             return Ok(self.parked(&group_id, ticket));
         }
+        let fresh_id = self.random_uuid().to_string();
         shard.prepare_classic_group(&request, now)?;
         let ticket = shard.park(Waiter::Join(sender));
         shard.step(&group_id, now, |group, settings| {
@@ -80,7 +81,16 @@ impl Groups {
         }
     }
 
-    pub(super) fn random_uuid(&self) -> uuid::Uuid {
+    /// A random id as Kafka gives members of consumer groups: one that starts with a dash would look like an option.
+    pub(super) fn random_id(&self) -> String {
+        let id = TopicId(*self.random_uuid().as_bytes()).to_base64();
+        match id.strip_prefix('-') {
+            Some(rest) => format!("A{rest}"),
+            None => id,
+        }
+    }
+
+    fn random_uuid(&self) -> uuid::Uuid {
         let mut bytes = [0; 16];
         self.inner.env.random.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()

@@ -654,3 +654,30 @@ async fn a_heartbeat_that_cannot_be_written_changes_nothing() {
     let found = rig.groups().describe_consumer_group("g").await;
     assert_eq!(found.unwrap_err().error, GroupError::GroupIdNotFound);
 }
+
+#[tokio::test]
+async fn offsets_of_a_consumer_group_age_when_nobody_is_subscribed_and_the_group_goes_with_them() {
+    let rig = rig().await;
+    rig.groups()
+        .consumer_heartbeat(consumer_heartbeat("m", 0))
+        .await
+        .unwrap();
+    let of_member = CommitRequest {
+        member_id: "m".into(),
+        generation: 2,
+        version: 9,
+        ..commit("g", 0, 7)
+    };
+    assert_eq!(rig.groups().commit(of_member).await, Ok(vec![Ok(())]));
+    rig.clock.advance_ms(8 * 24 * 60 * 60 * 1_000);
+    rig.groups().expire();
+    assert_eq!(rig.committed("g").await.len(), 1);
+    rig.groups()
+        .consumer_heartbeat(consumer_heartbeat("m", -1))
+        .await
+        .unwrap();
+    rig.groups().expire();
+    assert!(!rig.has_group("g"));
+    let rig = rig.reopen().await;
+    assert!(!rig.has_group("g"));
+}

@@ -251,3 +251,17 @@ async fn a_group_that_is_too_large_after_a_restart_finds_out_who_stays() {
         (text("PreparingRebalance"), 2)
     );
 }
+
+#[tokio::test]
+async fn since_version_5_a_sync_names_its_protocol() {
+    let (_server, mut client) = start().await;
+    let joined = join(&mut client, "g", "consumer").await;
+    let request = SyncGroupRequest::default()
+        .with_group_id(group("g"))
+        .with_generation_id(joined.generation_id)
+        .with_member_id(joined.member_id)
+        .with_group_instance_id(Some(text("instance")));
+    let refused = ResponseError::InconsistentGroupProtocol.code();
+    assert_eq!(client.call(5, &request).await.error_code, refused);
+    assert_eq!(client.call(4, &request).await.error_code, 0);
+}

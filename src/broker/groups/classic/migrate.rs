@@ -49,9 +49,12 @@ impl ClassicGroup {
         self.record(|member| member.assignment.clone())
     }
 
-    /// The join answer of a member that the group was made with.
+    /// The join answer of a member that the group was made with; as in Kafka, nobody is told who leads.
     pub(crate) fn joined_of_migrated(&self, member_id: &str) -> Joined {
-        self.joined(member_id, false)
+        Joined {
+            leader: String::new(),
+            ..self.joined(member_id, false)
+        }
     }
 
     /// Everyone is to join again.

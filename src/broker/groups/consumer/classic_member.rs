@@ -72,7 +72,7 @@ impl ConsumerGroup {
         let id = if is_new { fresh_id } else { &request.member_id };
         let refuse = |error| JoinRefused {
             error,
-            member_id: request.member_id.clone(),
+            member_id: String::new(),
         };
         if world.settings.migration_policy == MigrationPolicy::Disabled {
             return Err(refuse(GroupError::InconsistentGroupProtocol));

@@ -233,17 +233,13 @@ impl ConsumerGroup {
         }
         let names_changed = updated.metadata.subscribed_topics != member.metadata.subscribed_topics;
         let regex = self.regex_change(&member, &updated, world, &mut records)?;
-        // A classic member brings no wish, and its regular expression always counts.
-        let (assignor_changed, regex_counts) = if updated.uses_classic_protocol() {
-            (false, regex.changed)
+        // What a new expression matches is not known yet. A classic member can only give its expression up.
+        let regex_counts = if updated.uses_classic_protocol() {
+            regex.changed
         } else {
-            let preferred = |of: Option<&ConsumerMember>| self.preferred_assignor(of, world.settings);
-            (
-                preferred(None) != preferred(Some(&updated)),
-                regex.changed_and_resolved,
-            )
+            regex.changed_and_resolved
         };
-        let must_bump = names_changed || regex_counts || assignor_changed;
+        let must_bump = names_changed || regex_counts;
         let (epoch, checked_topics) = self.next_epoch(must_bump, &updated, world, &mut records);
         let (target_epoch, target) = self.next_target(epoch, &updated, world, &mut records);
         let step = Reconcile {
