@@ -132,12 +132,12 @@ async fn a_foreign_library_is_refused() {
     check(&[("SOURCE", "NULL")], &["class 0: source table is missing"]).await;
     check(
         &[("TABLE_SIZE", "8")],
-        &["connector table has 8 bytes, 32 are needed"],
+        &["connector table has 8 bytes, 40 are needed"],
     )
     .await;
     check(
         &[("SECOND_LAST", "NULL")],
-        &["source table lacks the function at byte 32"],
+        &["connector table lacks the function at byte 32"],
     )
     .await;
 }
