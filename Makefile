@@ -17,7 +17,7 @@ BROKER_PORT ?= 9092
 REST_PORT ?= 8083
 ONCE ?=
 
-.PHONY: help build run test test-long bench bench-commit bench-recovery clean tools
+.PHONY: help build run test test-long compatibility bench bench-commit bench-recovery clean tools
 
 help: ## this list
 	@echo 'Jackfield: a Connect worker with its own Kafka broker'
@@ -37,6 +37,11 @@ test: ## everything CI checks: format, lints, all tests, documentation
 
 test-long: build ## the long forms: power cuts, kill -9, damage, torn writes, fuzzing; two hours or so
 	@scripts/test-long.sh
+
+compatibility: build ## docs/compatibility.md, from what clients and tools of others do with this build
+	rm -rf "$(CARGO_TARGET_DIR)/shown"
+	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo test --release --workspace --test tests -- interop::
+	UPDATE_DOCUMENT=1 cargo test --release --workspace --test tests -- --ignored --exact compatibility::the_document_is_what_the_tests_showed
 
 bench: build ## side by side with Apache Kafka and Connect (needs a JDK and Maven; BENCH='--lines 1000000 --runs 1' is shorter)
 	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench pipeline -- $(BENCH)

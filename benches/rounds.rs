@@ -88,6 +88,7 @@ fn log_config() -> LogConfig {
     LogConfig {
         segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
+        segment_jitter_ms: 0,
         segment_index_bytes: 10 << 20,
         index_interval_bytes: 4096,
         retention_bytes: -1,

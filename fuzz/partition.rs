@@ -136,6 +136,7 @@ fn log_config() -> LogConfig {
     LogConfig {
         segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
+        segment_jitter_ms: 0,
         segment_index_bytes: 1 << 20,
         index_interval_bytes: 100,
         retention_bytes: -1,

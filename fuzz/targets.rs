@@ -240,6 +240,7 @@ macro_rules! for_each_request {
             Api::CreateAcls => $function::<messages::CreateAclsRequest>($($argument),*),
             Api::DeleteAcls => $function::<messages::DeleteAclsRequest>($($argument),*),
             Api::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>($($argument),*),
+            Api::ListConfigResources => $function::<messages::ListConfigResourcesRequest>($($argument),*),
             Api::DescribeTopicPartitions => $function::<messages::DescribeTopicPartitionsRequest>($($argument),*),
             Api::ElectLeaders => $function::<messages::ElectLeadersRequest>($($argument),*),
             Api::AlterPartitionReassignments => {
@@ -254,6 +255,8 @@ macro_rules! for_each_request {
             Api::DescribeGroups => $function::<messages::DescribeGroupsRequest>($($argument),*),
             Api::ListGroups => $function::<messages::ListGroupsRequest>($($argument),*),
             Api::DeleteGroups => $function::<messages::DeleteGroupsRequest>($($argument),*),
+            Api::ConsumerGroupHeartbeat => $function::<messages::ConsumerGroupHeartbeatRequest>($($argument),*),
+            Api::ConsumerGroupDescribe => $function::<messages::ConsumerGroupDescribeRequest>($($argument),*),
             Api::OffsetDelete => $function::<messages::OffsetDeleteRequest>($($argument),*),
             Api::ListPartitionReassignments => {
                 $function::<messages::ListPartitionReassignmentsRequest>($($argument),*)

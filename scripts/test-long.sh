@@ -30,6 +30,7 @@ else
   run "$POWER_CUTS power cuts" tests power::
 fi
 run "$CRASH_KILLS kills in every campaign" tests crash::
+run "librdkafka's own tests" env LIBRDKAFKA=long cargo test --release --workspace --test tests -- interop::librdkafka --nocapture
 run "files rotated for $ROTATION_SECONDS s" tests file::rotation
 run "$DAMAGE_FLIPS flipped bits, $TORN_SEEDS seeds of torn writes" \
   cargo test --release --package jackfield-log -- damage torn --nocapture

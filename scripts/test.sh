@@ -66,6 +66,8 @@ finish() {
 tools=(kcat=kcat curl=curl java=default-jdk-headless mvn=maven git=git bindfs=bindfs logrotate=logrotate)
 # Power is cut on a file system of its own.
 [ "${POWER_CUT:-on}" = off ] || tools+=(mkfs.ext4=e2fsprogs mount=mount losetup=mount)
+# Clients and tools from PyPI get an environment of their own; Debian's python3 cannot make one without this package.
+python3 -c 'import ensurepip, venv' 2> /dev/null || tools+=(no-such-command=python3-venv)
 scripts/tools.sh "${tools[@]}" || exit 1
 check format cargo fmt --all --check
 check build make build
@@ -78,6 +80,7 @@ fi
 check 'build of the tests' cargo test --release --workspace --no-run
 [ -x "$JF_PROGRAM" ] || finish
 
+rm -rf "$target/shown"
 programs=$(cargo test --release --workspace --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 for program in $programs; do
   crate=$(basename "$program"); crate=${crate%-*}
@@ -93,5 +96,6 @@ for program in $programs; do
     mapfile -t tests < <(grep -E "^$module(::|$)" <<< "$names")
     suite "program $module" . "$program" --exact "${tests[@]}"
   done
+  suite 'compatibility document' . "$program" --ignored --exact compatibility::the_document_is_what_the_tests_showed
 done
 finish

@@ -11,6 +11,8 @@
     reason = "test code fails by panicking and reports by printing"
 )]
 
+mod commands;
+mod compatibility;
 mod configs;
 mod crash;
 mod decoders;

@@ -37,6 +37,10 @@ impl Shell<'_> {
                 program.parent().unwrap().display()
             ))
             .env(
+                "JACKFIELD_CONNECT_URL",
+                format!("http://127.0.0.1:{}", self.rest_port),
+            )
+            .env(
                 "JACKFIELD_BOOTSTRAP_SERVERS",
                 format!("127.0.0.1:{}", self.kafka_port),
             )
@@ -140,6 +144,14 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let listeners = format!("PLAINTEXT://127.0.0.1:{}", shell.kafka_port);
     let mut server = shell.serve(serve, &[("JACKFIELD_LISTENERS", listeners)]);
     let seen = shell.run(commands);
-    assert!(seen.contains("apples") && seen.contains("pears"), "{seen}");
+    assert!(
+        seen.contains(" 1: apples\n") && seen.contains(" 2: pears\n"),
+        "{seen}"
+    );
+    assert!(
+        seen.contains("billing: Empty, classic group, no members, lag 0"),
+        "{seen}"
+    );
+    assert!(seen.ends_with("deleted orders\ndeleted copy\n"), "{seen}");
     assert_eq!(server.stop(Signal::TERM).0.code(), Some(0));
 }

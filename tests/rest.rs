@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{program::Standalone, rest::Answer, scratch::Scratch, wait};
+use crate::harness::{
+    program::Standalone,
+    rest::{Answer, Rest},
+    scratch::{Scratch, free_port},
+    wait,
+};
 
 fn source(file: &str) -> Value {
     json!({"connector.class": "FileStreamSource", "tasks.max": "1", "file": file, "topic": "rest-topic"})
@@ -242,4 +247,32 @@ fn what_runs_survives_a_restart_of_the_worker() {
     worker.rest.wait_for_state("kept", "RUNNING");
     worker.rest.wait_for_state("paused", "PAUSED");
     assert_eq!(worker.rest.get("/connectors/kept/config").body["file"], "in.txt");
+}
+
+#[test]
+fn admin_has_listeners_of_its_own_and_tracking_can_be_off() {
+    let scratch = Scratch::new("rest-admin");
+    let admin = Rest::new(free_port());
+    let mut worker = Standalone::new(&scratch);
+    worker.property("admin.listeners", &format!("http://127.0.0.1:{}", admin.port));
+    worker.property("topic.tracking.enable", "false");
+    worker.start(&[]);
+    wait::until("the admin listener to answer", || {
+        admin.send("GET", "/", None).ok()
+    });
+    assert_eq!(worker.rest.get("/admin/loggers").status, 404);
+    assert_eq!(admin.get("/connectors").status, 404);
+    let changed = admin.put("/admin/loggers/jackfield_worker", &json!({"level": "debug"}));
+    assert_eq!((changed.status, changed.body), (200, json!(["jackfield_worker"])));
+    let level = admin.get("/admin/loggers/jackfield_worker").body;
+    assert_eq!(level["level"], "DEBUG");
+    assert!(level["last_modified"].is_u64(), "{level}");
+    for (method, path) in [
+        ("GET", "/connectors/a/topics"),
+        ("PUT", "/connectors/a/topics/reset"),
+    ] {
+        let refused = worker.rest.bare(method, path);
+        let expected = json!({"error_code": 403, "message": "Topic tracking is disabled."});
+        assert_eq!((refused.status, refused.body), (403, expected), "{path}");
+    }
 }

@@ -101,6 +101,7 @@ mod listing;
 mod locate;
 mod name_template;
 mod names;
+mod offset_change;
 mod output;
 mod reader;
 mod resume;

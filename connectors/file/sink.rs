@@ -1,8 +1,8 @@
 //! FileStreamSink: the values of records in files, each exactly once.
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, RecordError, Sink, SinkContext,
-    SinkPosition, TaskConfig, TopicPartition, batch::Batch,
+    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, OffsetChange, RecordError, Sink,
+    SinkContext, SinkPosition, TaskConfig, TopicPartition, batch::Batch,
 };
 
 use crate::{
@@ -57,6 +57,11 @@ impl Connector for FileStreamSink {
     fn task_configs(config: &Config, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
         let tasks = if is_rolling(config) { max_tasks.max(1) } else { 1 };
         Ok((0..tasks).map(|_| config.original().clone()).collect())
+    }
+
+    /// The group's positions are all there are.
+    fn alter_offsets(_config: &Config, _offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        Ok(true)
     }
 }
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, PollLimits, Polled, Source, SourceContext,
-    TaskConfig, batch::BatchBuilder,
+    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, OffsetChange, PollLimits, Polled, Source,
+    SourceContext, TaskConfig, batch::BatchBuilder,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     identity::{Stored, look},
     lines::LineBuffer,
     names::Patterns,
+    offset_change,
     resume::Begin,
     siblings::Name,
     source_config::{InputConfig, SourceConfig, refuse, source_def, task_configs, validate_source},
@@ -70,6 +71,17 @@ impl Connector for FileStreamSource {
 
     fn task_configs(config: &Config, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
         Ok(task_configs(config, max_tasks))
+    }
+
+    fn alter_offsets(config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        if let InputConfig::Stdin { .. } = SourceConfig::read(config)?.input {
+            return Err(ConnectError::config(
+                "Offsets cannot be modified if the 'file' configuration is unspecified. This is because stdin is used for \
+                 input and offsets are not tracked.",
+            ));
+        }
+        offsets.iter().try_for_each(offset_change::check)?;
+        Ok(true)
     }
 }
 

@@ -27,7 +27,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
 /// Breaking changes.
 pub const ABI_MAJOR: u16 = 0;
 /// Additions (while the major is 0: any change).
-pub const ABI_MINOR: u16 = 2;
+pub const ABI_MINOR: u16 = 3;
 /// Name of the exported function, with the terminating zero that symbol look-ups want.
 pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 
@@ -283,6 +283,16 @@ pub struct ConnectorVTable {
         out: *mut Buf,
         error: *mut Error,
     ) -> i32,
+    /// `offsets` is a JSON array of `{"partition":…,"offset":…}`, both JSON texts, the offset null when it is taken out.
+    /// Writes `true` or `false`.
+    pub alter_offsets: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        offsets: *const Slice,
+        out: *mut Buf,
+        error: *mut Error,
+    ) -> i32,
 }
 
 /// A source task. `task` is what `start` stored.
@@ -450,6 +460,6 @@ const _: () = {
     assert!(size_of::<HostVTable>() == 80 && offset_of!(HostVTable, group_positions) == 72);
     assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
     assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
-    assert!(size_of::<ConnectorVTable>() == 32);
+    assert!(size_of::<ConnectorVTable>() == 40);
     assert!(size_of::<SourceVTable>() == 40 && size_of::<SinkVTable>() == 56);
 };

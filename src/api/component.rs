@@ -90,6 +90,19 @@ impl<L: Library> connector::Guest for Exported<L> {
             .map(|config| config.into_iter().collect())
             .collect())
     }
+
+    fn alter_offsets(
+        class: String,
+        config: types::Config,
+        offsets: Vec<connector::OffsetChange>,
+    ) -> Result<bool, types::Error> {
+        let change = |change: connector::OffsetChange| crate::OffsetChange {
+            partition: change.partition,
+            offset: change.offset,
+        };
+        let offsets: Vec<_> = offsets.into_iter().map(change).collect();
+        Ok(find::<L>(&class)?.alter_offsets(config.into_iter().collect(), &offsets)?)
+    }
 }
 
 impl<L: Library> source_task::Guest for Exported<L> {

@@ -7,6 +7,15 @@ use crate::{
     batch::{Batch, BatchBuilder},
 };
 
+/// What is to become of an offset of a stopped connector.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OffsetChange {
+    /// Source partition as JSON; of a sink `{"kafka_topic":…,"kafka_partition":…}`.
+    pub partition: String,
+    /// Offset as JSON object; of a sink `{"kafka_offset":…}`. `None` = it is taken out.
+    pub offset: Option<String>,
+}
+
 /// Config of one task.
 pub type TaskConfig = BTreeMap<String, String>;
 
@@ -25,6 +34,12 @@ pub trait Connector {
     /// Cross-field or connecting validation, after the definition was applied.
     fn validate(_config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
         Ok(Vec::new())
+    }
+
+    /// Offsets of the connector are about to be changed by an operator while it is stopped. An error keeps them as they
+    /// are; `true` says that they are all there is to change, `false` that the connector may keep others elsewhere.
+    fn alter_offsets(_config: &Config, _offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        Ok(false)
     }
 
     /// One config per task, at most `max_tasks`. Default: one task with the connector's config.

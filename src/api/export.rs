@@ -1,8 +1,8 @@
 //! What a library exports: its classes as a table, and the macros that make a native library or a component of it.
 
 use crate::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, PollLimits, Polled, RecordError, Sink,
-    SinkContext, SinkPosition, Source, SourceContext, TaskConfig, TopicPartition,
+    Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, OffsetChange, PollLimits, Polled,
+    RecordError, Sink, SinkContext, SinkPosition, Source, SourceContext, TaskConfig, TopicPartition,
     batch::{Batch, BatchBuilder},
 };
 
@@ -21,6 +21,7 @@ pub struct Class {
     pub start: Start,
     validate: fn(&Config) -> Result<Vec<ConfigValueIssue>, ConnectError>,
     task_configs: fn(&Config, u32) -> Result<Vec<TaskConfig>, ConnectError>,
+    alter_offsets: fn(&Config, &[OffsetChange]) -> Result<bool, ConnectError>,
 }
 
 /// A task that just started.
@@ -82,6 +83,7 @@ impl Class {
             start,
             validate: T::validate,
             task_configs: T::task_configs,
+            alter_offsets: T::alter_offsets,
         }
     }
 
@@ -102,6 +104,11 @@ impl Class {
     /// One config per task.
     pub fn task_configs(&self, config: TaskConfig, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
         (self.task_configs)(&self.resolve(config)?, max_tasks)
+    }
+
+    /// See [`Connector::alter_offsets`].
+    pub fn alter_offsets(&self, config: TaskConfig, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        (self.alter_offsets)(&self.resolve(config)?, offsets)
     }
 }
 

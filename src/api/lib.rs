@@ -38,7 +38,8 @@ pub mod schema_json;
 pub use config::Config;
 pub use config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importance, Validator};
 pub use connector::{
-    Connector, PollLimits, Polled, RecordError, Sink, SinkPosition, Source, TaskConfig, TopicPartition,
+    Connector, OffsetChange, PollLimits, Polled, RecordError, Sink, SinkPosition, Source, TaskConfig,
+    TopicPartition,
 };
 pub use context::{Lag, LogLevel, SinkContext, SourceContext, TaskHost, WakeHandle};
 pub use error::{ConnectError, ErrorKind};

@@ -9,7 +9,7 @@
 use std::{ffi::c_void, panic::catch_unwind, sync::OnceLock};
 
 use crate::{
-    ConnectError, PollLimits, Polled, SinkContext, SourceContext, TopicPartition,
+    ConnectError, OffsetChange, PollLimits, Polled, SinkContext, SourceContext, TopicPartition,
     abi::{self, Buf, ClassDesc, Error, HostVTable, KeyValue, PluginDesc, PollResult, Slice},
     batch::{Batch, BatchBuilder, MAJOR},
     export::{Class, Library, SinkTask, SourceTask, Start},
@@ -115,6 +115,7 @@ static CONNECTOR: abi::ConnectorVTable = abi::ConnectorVTable {
     config_def,
     validate,
     task_configs,
+    alter_offsets,
 };
 
 static SOURCE: abi::SourceVTable = abi::SourceVTable {
@@ -184,6 +185,30 @@ unsafe extern "C" fn task_configs(
         let (class, config) = unsafe { (class_of(class), read_config(config, config_len)?) };
         // SAFETY: the host passes a place for the result.
         unsafe { write_json(out, &class.task_configs(config, max_tasks)?) }
+    })
+}
+
+unsafe extern "C" fn alter_offsets(
+    class: *const ClassDesc,
+    config: *const KeyValue,
+    config_len: usize,
+    offsets: *const Slice,
+    out: *mut Buf,
+    error: *mut Error,
+) -> i32 {
+    guarded(error, || {
+        // SAFETY: the host passes a descriptor of this library, and a config and a text that are valid during the call.
+        let (class, config, offsets) = unsafe {
+            (
+                class_of(class),
+                read_config(config, config_len)?,
+                text(&*offsets)?,
+            )
+        };
+        let offsets: Vec<OffsetChange> = serde_json::from_str(offsets)
+            .map_err(|cause| ConnectError::fatal(format!("offsets from the host: {cause}")))?;
+        // SAFETY: the host passes a place for the result.
+        unsafe { write_json(out, &class.alter_offsets(config, &offsets)?) }
     })
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use super::*;
 use crate::{
-    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, Importance, LogLevel, RecordError, Sink,
-    SinkPosition, Source, TaskConfig, abi::OK,
+    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, Importance, LogLevel, OffsetChange,
+    RecordError, Sink, SinkPosition, Source, TaskConfig, abi::OK,
 };
 
 /// Does what its config says.
@@ -34,6 +34,13 @@ impl Connector for Scripted {
 
     fn task_configs(config: &Config, max_tasks: u32) -> Result<Vec<TaskConfig>, ConnectError> {
         Ok(vec![config.original().clone(); max_tasks as usize])
+    }
+
+    fn alter_offsets(_config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        match offsets.iter().all(|change| change.offset.is_some()) {
+            true => Ok(true),
+            false => Err(ConnectError::config("offsets stay")),
+        }
     }
 }
 
@@ -364,7 +371,7 @@ impl Task<'_> {
 #[test]
 fn the_library_describes_itself() {
     let desc = enter();
-    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 2));
+    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 3));
     assert_eq!((desc.batch_major_min, desc.batch_major_max), (1, 1));
     let [source, sink] = classes()[..] else {
         panic!("two classes")
@@ -425,6 +432,17 @@ fn questions_are_answered_as_json() {
         assert_eq!(called.out, r#"[{"act":"ü"},{"act":"ü"}]"#);
         let called = call(|out, error| (connector.task_configs)(class, std::ptr::null(), 0, 2, out, error));
         assert_eq!(called.error.unwrap().0, abi::ERROR_CONFIG);
+        let alter = |offsets: &str| {
+            let offsets = abi::Slice::of(offsets);
+            call(|out, error| {
+                (connector.alter_offsets)(class, config.as_ptr(), 1, &raw const offsets, out, error)
+            })
+        };
+        let called = alter(r#"[{"partition":"{\"p\":1}","offset":"{\"o\":2}"}]"#);
+        assert_eq!((called.code, called.out.as_str()), (OK, "true"));
+        let called = alter(r#"[{"partition":"{\"p\":1}","offset":null}]"#);
+        assert_eq!(called.error.unwrap().0, abi::ERROR_CONFIG);
+        assert_eq!(alter("nonsense").error.unwrap().0, abi::ERROR_FATAL);
     }
 }
 

@@ -1,7 +1,7 @@
-//! IncrementalAlterConfigs, versions 0 and 1, and AlterConfigs, versions 0 to 2: configs of topics. Those of the broker change
-//! by a restart only.
+//! IncrementalAlterConfigs, versions 0 and 1, and AlterConfigs, versions 0 to 2: configs of topics, brokers, groups and client
+//! metrics, and levels of loggers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use kafka_protocol::{
     error::ResponseError,
@@ -14,21 +14,25 @@ use kafka_protocol::{
 };
 
 use crate::{
-    CreateTopicError,
     broker::Core,
-    config::definition::{Kind, find, split_list},
-    describe_configs::{BROKER, TOPIC},
+    broker_loggers,
+    config::{
+        definition::{Scope, Table, split_list},
+        tables,
+        valid::Kind as Type,
+        values::{Map, Values},
+    },
+    config_resources::{Resource as Kind, own_id},
+    dynamic_configs::Refusal,
     error_codes,
     repeated::repeated,
-    topic_config::{TOPIC_OPTIONS, settings},
+    stored_configs::Owner,
+    topic_config,
 };
-
-/// Why the configs of a resource were not changed, in Kafka's words.
-type Refusal = (i16, String);
 
 /// What is done to a key (KIP-339).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
+pub(crate) enum Operation {
     Set,
     Delete,
     Append,
@@ -42,7 +46,8 @@ impl Operation {
             .copied()
     }
 
-    fn name(self) -> &'static str {
+    /// Kafka's name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Set => "SET",
             Self::Delete => "DELETE",
@@ -53,7 +58,7 @@ impl Operation {
 }
 
 /// One key, what is done to it, and with which value.
-type Change = (String, Operation, Option<String>);
+pub(crate) type Change = (String, Operation, Option<String>);
 
 /// A resource by type and name.
 type Resource = (i8, String);
@@ -115,26 +120,19 @@ fn alter_all(
 ) -> Vec<(Resource, i16, StrBytes)> {
     let twice = repeated(asked.iter().map(|(resource, _)| resource.clone()));
     let alter = |(resource, changes): (Resource, Result<Vec<Change>, Refusal>)| {
-        let altered = once(&twice, &resource).and(changes).and_then(|changes| {
-            alter(core, &resource, validate_only, &names(&changes), |own| {
-                let kept = if others == Others::Stay {
-                    own.clone()
-                } else {
-                    BTreeMap::new()
-                };
-                apply(core, kept, &changes)
-            })
-        });
+        let altered = once(&twice, &resource)
+            .and(changes)
+            .and_then(|changes| alter(core, &resource, validate_only, others, &changes));
         match altered {
             Ok(()) => (resource, 0, StrBytes::default()),
-            Err((code, message)) => (resource, code, StrBytes::from_string(message)),
+            Err((error, message)) => (resource, error.code(), StrBytes::from_string(message)),
         }
     };
     asked.into_iter().map(alter).collect()
 }
 
 fn invalid(message: String) -> Refusal {
-    (ResponseError::InvalidRequest.code(), message)
+    (ResponseError::InvalidRequest, message)
 }
 
 fn once(twice: &HashSet<Resource>, resource: &Resource) -> Result<(), Refusal> {
@@ -176,40 +174,88 @@ fn checked(changes: Vec<Change>) -> Result<Vec<Change>, Refusal> {
     )))
 }
 
-fn names(changes: &[Change]) -> String {
-    let names: Vec<_> = changes.iter().map(|(key, _, _)| key.as_str()).collect();
-    names.join(", ")
-}
-
 fn alter(
     core: &Core,
     (kind, name): &Resource,
     validate_only: bool,
-    keys: &str,
-    change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, CreateTopicError>,
+    others: Others,
+    changes: &[Change],
 ) -> Result<(), Refusal> {
-    match *kind {
-        TOPIC => {
-            let changed = core.topics.change_configs(name, validate_only, change);
-            changed.map_err(|error| (error_codes::of_change_topic(&error), error.to_string()))
+    let kept = |own: &Map| {
+        if others == Others::Stay {
+            own.clone()
+        } else {
+            Map::new()
         }
-        BROKER if name.is_empty() || *name == core.config.node_id.to_string() => Err(invalid(format!(
-            "Cannot update these configs dynamically: Set({keys})"
-        ))),
-        BROKER => Err(invalid(format!(
-            "Unexpected broker id, expected {} or empty string, but received {name}",
-            core.config.node_id
-        ))),
-        other => Err(invalid(format!("Unsupported resource type: {other}"))),
+    };
+    let store = |owner, defaults: &Defaults<'_>| {
+        let change = |own: &Map| apply(kept(own), changes, defaults);
+        let in_force = |values: &Values| core.put_in_force(values);
+        core.configs.change(owner, name, validate_only, change, in_force)
+    };
+    match Kind::of(*kind) {
+        Some(Kind::Topic) if name.is_empty() => {
+            Err(invalid("Default topic resources are not allowed.".to_owned()))
+        }
+        Some(Kind::Topic) => {
+            let levels = core.configs.levels();
+            let defaults = |key: &str| list_default(tables::topic(), key, &levels.values);
+            let change = |own: &Map| apply(kept(own), changes, &defaults);
+            core.topics
+                .change_configs(name, validate_only, change)
+                .map_err(|error| {
+                    let code = error_codes::of_change_topic(&error);
+                    (code, error.to_string())
+                })
+        }
+        Some(Kind::Broker) => {
+            if !name.is_empty() {
+                own_id(core, name, "Node", |own| {
+                    format!("Unexpected broker id, expected {own}, but received {name}")
+                })?;
+            }
+            // As in Kafka, a list is appended to its default, whatever the file says.
+            store(Owner::Broker, &|key| {
+                list_default(tables::broker(), key, &Values::default())
+            })
+        }
+        Some(Kind::ClientMetrics) if name.is_empty() => {
+            Err(invalid("Subscription name can't be empty".to_owned()))
+        }
+        Some(Kind::ClientMetrics) => store(Owner::ClientMetrics, &|key| {
+            list_default(tables::client_metrics(), key, &Values::default())
+        }),
+        Some(Kind::Group) if name.is_empty() => {
+            Err(invalid("Default group resources are not allowed.".to_owned()))
+        }
+        Some(Kind::Group) => store(Owner::Group, &|_| None),
+        Some(Kind::BrokerLogger) if others == Others::Stay => {
+            broker_loggers::alter(core, name, validate_only, changes)
+        }
+        // The older request does not know them.
+        Some(Kind::BrokerLogger) | None => Err(invalid(format!("Unknown resource type {kind}"))),
     }
 }
 
+/// The default of an option that is a list.
+type Defaults<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+fn list_default(table: &'static Table, key: &str, broker: &Values) -> Option<String> {
+    let definition = table
+        .find(key)
+        .filter(|definition| definition.kind == Type::List)?;
+    let of_topic = matches!(definition.scope, Scope::Defaulted(_));
+    let default = || definition.default.map(str::to_owned);
+    let default = if of_topic {
+        topic_config::default(definition, broker)
+    } else {
+        default()
+    };
+    Some(default.unwrap_or_default())
+}
+
 /// The configs after the changes.
-fn apply(
-    core: &Core,
-    mut configs: BTreeMap<String, String>,
-    changes: &[Change],
-) -> Result<BTreeMap<String, String>, CreateTopicError> {
+fn apply(mut configs: Map, changes: &[Change], defaults: &Defaults<'_>) -> Result<Map, Refusal> {
     for (key, operation, value) in changes {
         let value = value.clone().unwrap_or_default();
         match operation {
@@ -220,7 +266,13 @@ fn apply(
                 configs.remove(key);
             }
             Operation::Append | Operation::Subtract => {
-                let words = list_after(core, &configs, key, *operation, &value)?;
+                let default = defaults(key).ok_or_else(|| {
+                    let operation = operation.name();
+                    let problem = format!("Can't {operation} to key {key} because its type is not LIST.");
+                    (ResponseError::InvalidConfig, problem)
+                })?;
+                let now = configs.get(key).unwrap_or(&default);
+                let words = list_after(now, *operation, &value);
                 configs.insert(key.clone(), words.join(","));
             }
         }
@@ -229,27 +281,8 @@ fn apply(
 }
 
 /// The words of a list after some were added or taken out.
-fn list_after(
-    core: &Core,
-    configs: &BTreeMap<String, String>,
-    key: &str,
-    operation: Operation,
-    value: &str,
-) -> Result<Vec<String>, CreateTopicError> {
-    let definition = find(TOPIC_OPTIONS, key).filter(|definition| matches!(definition.kind, Kind::List(_)));
-    let Some(definition) = definition else {
-        return Err(CreateTopicError::InvalidConfig(format!(
-            "Can't {} to key {key} because its type is not LIST.",
-            operation.name()
-        )));
-    };
-    let now = settings(definition, configs, &core.config.values);
-    let mut words: Vec<String> = now
-        .first()
-        .into_iter()
-        .flat_map(|setting| split_list(&setting.value))
-        .map(str::to_owned)
-        .collect();
+fn list_after(now: &str, operation: Operation, value: &str) -> Vec<String> {
+    let mut words: Vec<String> = split_list(now).map(str::to_owned).collect();
     for word in split_list(value) {
         let known = words.iter().any(|known| known == word);
         match operation {
@@ -258,5 +291,5 @@ fn list_after(
             _ => words.push(word.to_owned()),
         }
     }
-    Ok(words)
+    words
 }

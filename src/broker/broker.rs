@@ -3,20 +3,21 @@
 use std::{
     io,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jackfield_env::Env;
-use jackfield_log::LogManager;
+use jackfield_log::{Changing, LogManager};
 use jackfield_tasks::TaskGroup;
-use kafka_protocol::protocol::StrBytes;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BrokerConfig, Topics, config::listener::Listener, connection::Connections, fetch::FetchSessions,
-    groups::Groups, listener, producer_ids::ProducerIds,
+    BrokerConfig, Topics, admission::Connections, config::listener::Listener, config::values::Values,
+    dynamic_configs::DynamicConfigs, fetch::FetchSessions, groups::Groups, listener,
+    producer_ids::ProducerIds, topic_config::Defaults,
 };
 
 /// How long connections that are given up may take to notice.
@@ -30,7 +31,10 @@ pub struct StartError(pub String);
 /// What request handlers work on.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// What the broker was started with.
     pub(crate) config: BrokerConfig,
+    /// What is set of it while it runs, and of groups and client metrics.
+    pub(crate) configs: DynamicConfigs,
     pub(crate) env: Env,
     pub(crate) logs: Arc<LogManager>,
     pub(crate) topics: Arc<Topics>,
@@ -75,15 +79,18 @@ impl Broker {
     }
 
     fn open_blocking(config: BrokerConfig, env: Env, tasks: TaskGroup) -> Result<Core, String> {
-        let logs = LogManager::open(config.logs.clone(), config.log_defaults.clone(), env.clone())
-            .map_err(|error| error.to_string())?;
         let first_dir = config.logs.log_dirs.first().cloned().ok_or("log.dirs is empty")?;
+        let configs = DynamicConfigs::open(env.clone(), &first_dir, config.values.clone(), config.node_id)?;
+        let defaults = Defaults::new(configs.levels().values.clone());
+        let logs = LogManager::open(config.logs.clone(), defaults.log.clone(), env.clone())
+            .map_err(|error| error.to_string())?;
+        logs.change(changing(&config, &defaults.values));
         let producer_ids = ProducerIds::open(env.clone(), &first_dir)?;
         let topics = Topics::load(
             Arc::clone(&logs),
             env.clone(),
             &first_dir,
-            config.log_defaults.clone(),
+            defaults,
             config.num_partitions,
         )?;
         // Now that every topic has its own settings.
@@ -92,11 +99,12 @@ impl Broker {
         let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
             .map_err(|error| error.to_string())?;
         Ok(Core {
-            connections: Connections::new(&config.limits),
+            connections: Connections::new(&configs.levels().values),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions),
             abandoned: CancellationToken::new(),
             network: tasks.child("network"),
             config,
+            configs,
             env,
             logs,
             topics,
@@ -205,7 +213,25 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     })
 }
 
+/// What of the logs' settings changes while they are open.
+fn changing(config: &BrokerConfig, values: &Values) -> Changing {
+    let cordoned: Vec<_> = values.list("cordoned.log.dirs").collect();
+    let all = cordoned.contains(&"*");
+    let is_cordoned = |path: &&PathBuf| all || cordoned.iter().any(|name| Path::new(name) == path.as_path());
+    Changing {
+        producer_id_expiration_ms: values.number("producer.id.expiration.ms"),
+        cordoned: config.logs.log_dirs.iter().filter(is_cordoned).cloned().collect(),
+    }
+}
+
 impl Core {
+    /// Lets changed configs take effect.
+    pub(crate) fn put_in_force(&self, values: &Values) {
+        self.connections.limit(values);
+        self.logs.change(changing(&self.config, values));
+        self.topics.set_defaults(Defaults::new(values.clone()));
+    }
+
     /// Fires when the broker stops serving clients.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.network.cancelled()
@@ -218,11 +244,6 @@ impl Core {
         } else {
             bound
         }
-    }
-
-    /// `broker.rack`, as responses carry it.
-    pub(crate) fn rack(&self) -> Option<StrBytes> {
-        self.config.rack.clone().map(StrBytes::from_string)
     }
 
     /// The listener that clients came in at.

@@ -1,27 +1,26 @@
 //! The broker's configuration: `server.properties`, checked as a whole.
 //!
 //! A key that neither Kafka nor Jackfield defines is an error with a suggestion; a key of Kafka's without effect here is
-//! accepted with one line of notice. The options themselves are the table in `keys`.
+//! accepted with one line of notice. The options themselves are in `tables`.
 
 pub(crate) mod definition;
-pub(crate) mod ignored;
-pub(crate) mod keys;
+pub(crate) mod foreign;
 pub(crate) mod listener;
+pub(crate) mod reference;
+pub(crate) mod rules;
+pub(crate) mod tables;
+pub(crate) mod valid;
+pub(crate) mod values;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use jackfield_log::{Durability, LogConfig, LogManagerConfig};
+use jackfield_log::{Durability, LogManagerConfig};
 
 use self::{
-    definition::{Values, find, split_list, suggestion},
-    ignored::{Foreign, KAFKA_KEYS, classify},
-    keys::BROKER_OPTIONS,
     listener::{Listener, ListenerKeys},
+    values::{Map, Values},
 };
-use crate::{groups::GroupsConfig, topic_config};
-
-/// Id of this broker when neither `node.id` nor `broker.id` says.
-const DEFAULT_NODE_ID: i64 = 1;
+use crate::groups::{Assignor, ConsumerSettings, GroupsConfig, MigrationPolicy};
 
 /// Broker configs by Kafka's keys (`server.properties`), checked: unknown keys refused with a suggestion, keys of
 /// Kafka's without effect here accepted with a notice.
@@ -30,14 +29,11 @@ pub struct BrokerConfig {
     /// What was given; the fields below are made of it.
     pub(crate) values: Values,
     pub(crate) node_id: i32,
-    /// `broker.rack`.
-    pub(crate) rack: Option<String>,
     pub(crate) named_listeners: Vec<Listener>,
     pub(crate) num_partitions: i32,
     pub(crate) auto_create_topics: bool,
     pub(crate) delete_topics: bool,
     pub(crate) logs: LogManagerConfig,
-    pub(crate) log_defaults: LogConfig,
     pub(crate) groups: GroupsConfig,
     pub(crate) limits: Limits,
     addresses: Vec<SocketAddr>,
@@ -54,10 +50,6 @@ pub struct BrokerConfigError(pub String);
 pub(crate) struct Limits {
     /// `socket.request.max.bytes`.
     pub(crate) request_max_bytes: usize,
-    /// `max.connections`.
-    pub(crate) max_connections: usize,
-    /// `max.connections.per.ip`.
-    pub(crate) max_connections_per_ip: usize,
     /// `connections.max.idle.ms`.
     pub(crate) connections_max_idle: Duration,
     /// `socket.listen.backlog.size`.
@@ -66,6 +58,8 @@ pub(crate) struct Limits {
     pub(crate) fetch_max_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.
     pub(crate) fetch_sessions: usize,
+    /// `max.request.partition.size.limit`.
+    pub(crate) request_partitions_max: i32,
 }
 
 impl BrokerConfig {
@@ -74,20 +68,15 @@ impl BrokerConfig {
     /// # Errors
     /// Every unknown key and every bad value, one a line.
     pub fn parse(properties: &BTreeMap<String, String>) -> Result<Self, BrokerConfigError> {
-        let mut problems = Vec::new();
-        let values = Values::check(BROKER_OPTIONS, properties, &mut problems);
-        let mut notices = Vec::new();
-        sort_out_foreign(properties, &values, &mut notices, &mut problems);
+        let (mut problems, mut notices) = (Vec::new(), Vec::new());
+        let values = checked(properties, &mut notices, &mut problems);
         note_what_is_limited(&values, &mut notices);
-        let read = Read(&values);
-        if read.number("group.min.session.timeout.ms") > read.number("group.max.session.timeout.ms") {
-            problems.push("group.min.session.timeout.ms is above group.max.session.timeout.ms".to_owned());
-        }
-        let logs = read.log_manager();
+        problems.extend(rules::broken(&values));
+        let logs = log_manager(&values);
         if logs.log_dirs.is_empty() {
             problems.push("log.dirs names no directory".to_owned());
         }
-        let named_listeners = read.listeners().unwrap_or_else(|problem| {
+        let named_listeners = listeners(&values).unwrap_or_else(|problem| {
             problems.push(problem);
             Vec::new()
         });
@@ -95,17 +84,15 @@ impl BrokerConfig {
             return Err(BrokerConfigError(problems.join("\n")));
         }
         Ok(Self {
-            node_id: read.node_id(),
-            rack: values.given("broker.rack").map(str::to_owned),
+            node_id: node_id(&values),
             addresses: named_listeners.iter().map(|listener| listener.address).collect(),
             named_listeners,
-            num_partitions: read.int("num.partitions"),
-            auto_create_topics: read.flag("auto.create.topics.enable"),
-            delete_topics: read.flag("delete.topic.enable"),
+            num_partitions: values.int("num.partitions"),
+            auto_create_topics: values.flag("auto.create.topics.enable"),
+            delete_topics: values.flag("delete.topic.enable"),
             logs,
-            log_defaults: topic_config::defaults(&values),
-            groups: read.groups(),
-            limits: read.limits(),
+            groups: groups(&values),
+            limits: limits(&values),
             notices,
             values,
         })
@@ -116,39 +103,72 @@ impl BrokerConfig {
         &self.notices
     }
 
+    /// `broker.rack`, which clients are told.
+    pub(crate) fn rack(&self) -> Option<String> {
+        self.values.given("broker.rack").map(str::to_owned)
+    }
+
     /// `listeners`, resolved.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.addresses
     }
 }
 
-fn sort_out_foreign(
-    properties: &BTreeMap<String, String>,
-    values: &Values,
-    notices: &mut Vec<String>,
-    problems: &mut Vec<String>,
-) {
-    let ignore_unknown = values.given("config.unknown.keys") == Some("ignore");
-    for key in properties
-        .keys()
-        .filter(|key| find(BROKER_OPTIONS, key).is_none())
-    {
-        match classify(key) {
-            Foreign::Ignored(why) => notices.push(format!("{key} has no effect: {why}")),
-            Foreign::Refused(why) => problems.push(format!("{key}: {why}")),
-            Foreign::Unknown if ignore_unknown => notices.push(format!("{key} is unknown and ignored")),
-            Foreign::Unknown => problems.push(unknown(key)),
+/// The values that can be used, of options and of single listeners and plugins.
+fn checked(properties: &Map, notices: &mut Vec<String>, problems: &mut Vec<String>) -> Values {
+    let ignore_unknown = properties
+        .get("config.unknown.keys")
+        .is_some_and(|value| value == "ignore");
+    let mut values = Map::new();
+    for (key, value) in properties {
+        let known = tables::broker().find(key);
+        let why_ignored = known.map_or_else(|| foreign::why_ignored(key), |option| option.no_effect);
+        match known {
+            Some(option) => {
+                if let Err(problem) = option.check(value) {
+                    problems.push(problem);
+                    continue;
+                }
+            }
+            None if why_ignored.is_some() => {}
+            None if ignore_unknown => {
+                notices.push(format!("{key} is unknown and ignored"));
+                continue;
+            }
+            None => {
+                problems.push(unknown(key));
+                continue;
+            }
         }
+        if key == "authorizer.class.name" && !value.trim().is_empty() {
+            // Its effect would be protection: giving it must not look as if it worked.
+            problems.push(format!(
+                "{key}: this broker does not check permissions yet; remove the key, and let only trusted clients connect"
+            ));
+        }
+        if let Some(why) = why_ignored {
+            notices.push(format!("{key} has no effect: {why}"));
+        }
+        values.insert(key.clone(), value.clone());
     }
+    // As in Kafka, one of them says the other.
+    let ids = ["node.id", "broker.id"].map(|key| values.get(key).filter(|id| !id.starts_with('-')).cloned());
+    if let [Some(id), None] | [None, Some(id)] = ids {
+        values.insert("node.id".to_owned(), id.clone());
+        values.insert("broker.id".to_owned(), id);
+    }
+    Values::new(values)
 }
 
 fn note_what_is_limited(values: &Values, notices: &mut Vec<String>) {
     let mut note = |what: &str| notices.push(what.to_owned());
-    if values.given_number("default.replication.factor") > Some(1) {
+    if values.number("default.replication.factor") > 1 {
         note("default.replication.factor has no effect: this broker is one node and keeps one replica");
     }
-    let policy = values.given("log.cleanup.policy").unwrap_or_default();
-    if split_list(policy).any(|policy| policy == "compact") {
+    if values
+        .list("log.cleanup.policy")
+        .any(|policy| policy == "compact")
+    {
         note("log.cleanup.policy: compact requires keys, but topics are not compacted yet");
     }
     if values.given("controller.listener.names").is_some() {
@@ -156,107 +176,86 @@ fn note_what_is_limited(values: &Values, notices: &mut Vec<String>) {
     }
 }
 
-/// Typed access to the checked values and their defaults.
-struct Read<'a>(&'a Values);
+fn listeners(values: &Values) -> Result<Vec<Listener>, String> {
+    listener::resolve(ListenerKeys {
+        listeners: values.text("listeners"),
+        advertised: values.given("advertised.listeners"),
+        protocol_map: values.given("listener.security.protocol.map"),
+        controller_names: values.given("controller.listener.names"),
+    })
+}
 
-impl Read<'_> {
-    /// The value of an option as text: given, or its default.
-    fn text(&self, name: &str) -> &str {
-        let default = || find(BROKER_OPTIONS, name).and_then(|option| option.default);
-        self.0.given(name).or_else(default).unwrap_or_default()
-    }
-
-    /// The value of a numeric option that has a default.
-    fn number(&self, name: &str) -> i64 {
-        self.text(name).parse().expect("a numeric option with a default")
-    }
-
-    fn size(&self, name: &str) -> usize {
-        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
-    }
-
-    fn int(&self, name: &str) -> i32 {
-        i32::try_from(self.number(name)).unwrap_or(i32::MAX)
-    }
-
-    fn unsigned(&self, name: &str) -> u32 {
-        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        self.text(name) == "true"
-    }
-
-    fn listeners(&self) -> Result<Vec<Listener>, String> {
-        listener::resolve(ListenerKeys {
-            listeners: self.text("listeners"),
-            advertised: self.0.given("advertised.listeners"),
-            protocol_map: self.0.given("listener.security.protocol.map"),
-            controller_names: self.0.given("controller.listener.names"),
-        })
-    }
-
-    /// `node.id`, or the older `broker.id`.
-    fn node_id(&self) -> i32 {
-        let id = ["node.id", "broker.id"].into_iter().find_map(|key| {
-            let id = self.0.given_number(key);
-            id.filter(|id| *id >= 0)
-        });
-        i32::try_from(id.unwrap_or(DEFAULT_NODE_ID)).unwrap_or(i32::MAX)
-    }
-
-    fn log_manager(&self) -> LogManagerConfig {
-        let dirs = self.0.given("log.dirs").unwrap_or_else(|| self.text("log.dir"));
-        LogManagerConfig {
-            log_dirs: split_list(dirs).map(PathBuf::from).collect(),
-            durability: if self.text("durability") == "os" {
-                Durability::Os
-            } else {
-                Durability::Fsync
-            },
-            broker_id: self.node_id(),
-            cluster_id: String::new(),
-            producer_id_expiration_ms: self.number("producer.id.expiration.ms"),
-            retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
-        }
-    }
-
-    fn groups(&self) -> GroupsConfig {
-        let check_interval_ms = self.number("offsets.retention.check.interval.ms");
-        GroupsConfig {
-            initial_rebalance_delay_ms: self.unsigned("group.initial.rebalance.delay.ms"),
-            min_session_timeout_ms: self.int("group.min.session.timeout.ms"),
-            max_session_timeout_ms: self.int("group.max.session.timeout.ms"),
-            max_size: self.size("group.max.size"),
-            offset_metadata_max_bytes: self.size("offset.metadata.max.bytes"),
-            offsets_retention_ms: self.number("offsets.retention.minutes") * 60_000,
-            offsets_retention_check_interval_ms: u64::try_from(check_interval_ms).unwrap_or(u64::MAX),
-            offsets_topic_partitions: self.int("offsets.topic.num.partitions"),
-            offsets_topic_segment_bytes: self.unsigned("offsets.topic.segment.bytes"),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        let idle_ms = u64::try_from(self.number("connections.max.idle.ms")).unwrap_or(u64::MAX);
-        Limits {
-            request_max_bytes: self.size("socket.request.max.bytes"),
-            max_connections: self.size("max.connections"),
-            max_connections_per_ip: self.size("max.connections.per.ip"),
-            // A timer cannot reach further than this.
-            connections_max_idle: Duration::from_millis(idle_ms).min(Duration::from_hours(24 * 365)),
-            listen_backlog: self.unsigned("socket.listen.backlog.size"),
-            fetch_max_bytes: self.size("fetch.max.bytes"),
-            fetch_sessions: self.size("max.incremental.fetch.session.cache.slots"),
-        }
+/// `node.id`, or the older `broker.id`.
+fn node_id(values: &Values) -> i32 {
+    let older = values.int("broker.id");
+    if values.given("node.id").is_none() && older >= 0 {
+        older
+    } else {
+        values.int("node.id")
     }
 }
 
-fn unknown(key: &str) -> String {
-    let known = BROKER_OPTIONS
-        .iter()
-        .map(|option| option.name)
-        .chain(KAFKA_KEYS.lines());
-    match suggestion(key, known) {
+fn log_manager(values: &Values) -> LogManagerConfig {
+    LogManagerConfig {
+        log_dirs: rules::log_dirs(values).map(PathBuf::from).collect(),
+        durability: if values.text("durability") == "os" {
+            Durability::Os
+        } else {
+            Durability::Fsync
+        },
+        broker_id: node_id(values),
+        cluster_id: String::new(),
+        producer_id_expiration_ms: values.number("producer.id.expiration.ms"),
+        retention_check_interval_ms: values.number("log.retention.check.interval.ms"),
+    }
+}
+
+fn groups(values: &Values) -> GroupsConfig {
+    let check_interval_ms = values.number("offsets.retention.check.interval.ms");
+    GroupsConfig {
+        initial_rebalance_delay_ms: values.unsigned("group.initial.rebalance.delay.ms"),
+        min_session_timeout_ms: values.int("group.min.session.timeout.ms"),
+        max_session_timeout_ms: values.int("group.max.session.timeout.ms"),
+        max_size: values.size("group.max.size"),
+        consumer: consumer_groups(values),
+        offset_metadata_max_bytes: values.size("offset.metadata.max.bytes"),
+        offsets_retention_ms: values.number("offsets.retention.minutes") * 60_000,
+        offsets_retention_check_interval_ms: u64::try_from(check_interval_ms).unwrap_or(u64::MAX),
+        offsets_topic_partitions: values.int("offsets.topic.num.partitions"),
+        offsets_topic_segment_bytes: values.unsigned("offsets.topic.segment.bytes"),
+    }
+}
+
+fn consumer_groups(values: &Values) -> ConsumerSettings {
+    let policy = values.text("group.consumer.migration.policy");
+    ConsumerSettings {
+        session_timeout_ms: values.unsigned("group.consumer.session.timeout.ms"),
+        heartbeat_interval_ms: values.int("group.consumer.heartbeat.interval.ms"),
+        max_size: values.size("group.consumer.max.size"),
+        assignors: Assignor::list(values.list("group.consumer.assignors")),
+        migration_policy: MigrationPolicy::of(policy).unwrap_or(MigrationPolicy::Bidirectional),
+        assignment_interval_ms: values.number("group.consumer.assignment.interval.ms"),
+        regex_refresh_interval_ms: values.number("group.consumer.regex.refresh.interval.ms"),
+    }
+}
+
+fn limits(values: &Values) -> Limits {
+    // A negative time is for ever.
+    let idle_ms = u64::try_from(values.number("connections.max.idle.ms")).unwrap_or(u64::MAX);
+    Limits {
+        request_max_bytes: values.size("socket.request.max.bytes"),
+        // A timer cannot reach further than this.
+        connections_max_idle: Duration::from_millis(idle_ms).min(Duration::from_hours(24 * 365)),
+        listen_backlog: values.unsigned("socket.listen.backlog.size"),
+        fetch_max_bytes: values.size("fetch.max.bytes"),
+        fetch_sessions: values.size("max.incremental.fetch.session.cache.slots"),
+        request_partitions_max: values.int("max.request.partition.size.limit"),
+    }
+}
+
+/// What to say of a key that nobody knows.
+pub(crate) fn unknown(key: &str) -> String {
+    match tables::broker().suggestion(key) {
         Some(near) => format!("{key} is unknown; did you mean {near}?"),
         None => format!("{key} is unknown (config.unknown.keys=ignore accepts such keys)"),
     }
@@ -299,6 +298,24 @@ mod tests {
         log.retention.check.interval.ms=300000";
 
     #[test]
+    fn settings_of_consumer_groups_must_fit_together() {
+        for (key, value) in [
+            ("group.consumer.session.timeout.ms", "1000"),
+            ("group.consumer.heartbeat.interval.ms", "20000"),
+            ("group.consumer.assignment.interval.ms", "20000"),
+            ("group.consumer.assignors", ""),
+        ] {
+            let refused = parse(&format!("{key}={value}")).unwrap_err();
+            assert!(refused.0.contains(key), "{refused}");
+        }
+        let policy =
+            parse("group.consumer.migration.policy=upgrade\ngroup.consumer.assignors=range").unwrap();
+        let settings = policy.groups.consumer;
+        assert_eq!(settings.migration_policy, MigrationPolicy::Upgrade);
+        assert_eq!(settings.assignors, [Assignor::Range]);
+    }
+
+    #[test]
     fn kafkas_stock_file_is_understood() {
         let config = parse(STOCK).unwrap();
         assert_eq!(config.node_id, 7);
@@ -310,7 +327,7 @@ mod tests {
             "{notices}"
         );
         assert!(
-            notices.contains("process.roles has no effect: there is no controller quorum"),
+            notices.contains("process.roles has no effect: there is no controller quorum, this"),
             "{notices}"
         );
         assert!(!notices.contains("log.retention"), "{notices}");
@@ -343,7 +360,7 @@ mod tests {
         .to_string();
         for problem in [
             "num.partition is unknown; did you mean num.partitions?",
-            "log.segment.bytes must be a whole number of at least 1024, not 'big'",
+            "Invalid value big for configuration log.segment.bytes: Not a number of type INT",
             "wants SSL, which is not supported yet",
             "authorizer.class.name: this broker does not check permissions yet",
             "x.y is unknown (config.unknown.keys=ignore accepts such keys)",

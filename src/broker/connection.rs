@@ -7,11 +7,11 @@
 //! a frame or an answer may take are limited.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    admission::Admission,
     broker::Core,
     config::Limits,
     dispatch::{self, Client, Refused, Request},
@@ -57,67 +58,6 @@ const FRAME_GRACE: Duration = Duration::from_secs(30);
 const FRAME_BYTES_PER_SECOND: usize = 16 << 10;
 /// Most record bytes sent by one call, so that a cold file does not hold up the thread's other tasks for long.
 const SEND_FILE_BYTES: usize = 1 << 20;
-
-/// Admission by `max.connections` and `max.connections.per.ip`.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    max: usize,
-    max_per_address: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A place among the open connections, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    connections: Arc<Connections>,
-    address: IpAddr,
-}
-
-impl Connections {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            max: limits.max_connections,
-            max_per_address: limits.max_connections_per_ip,
-            open: Mutex::default(),
-        })
-    }
-
-    /// A place for one more connection.
-    ///
-    /// # Errors
-    /// The key of the limit that is reached.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.values().sum::<usize>() >= self.max {
-            return Err("max.connections");
-        }
-        let of_address = open.entry(address).or_default();
-        if *of_address >= self.max_per_address {
-            return Err("max.connections.per.ip");
-        }
-        *of_address += 1;
-        Ok(Admission {
-            connections: Arc::clone(self),
-            address,
-        })
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let mut open = self
-            .connections
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-    }
-}
 
 /// A part of a response.
 #[derive(Debug)]

@@ -87,5 +87,5 @@ fn add(core: &Core, asked: &CreatePartitionsTopic, validate_only: bool) -> Resul
         return Ok(());
     }
     let added = core.topics.add_partitions(name, asked.count);
-    added.map_err(|error| (error_codes::of_change_topic(&error), error.to_string()))
+    added.map_err(|error| (error_codes::of_change_topic(&error).code(), error.to_string()))
 }

@@ -178,8 +178,8 @@ fn configs(core: &Core, own: &BTreeMap<String, String>) -> Vec<CreatableTopicCon
         .into_iter()
         .map(|entry| {
             CreatableTopicConfigs::default()
-                .with_name(StrBytes::from_static_str(entry.definition.name))
-                .with_value(Some(StrBytes::from_string(entry.value)))
+                .with_name(StrBytes::from_string(entry.name))
+                .with_value(entry.value.map(StrBytes::from_string))
                 .with_config_source(entry.source)
         })
         .collect()

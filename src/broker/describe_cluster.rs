@@ -35,7 +35,7 @@ pub(crate) fn handle(
         .with_broker_id(node)
         .with_host(StrBytes::from_string(host))
         .with_port(i32::from(port))
-        .with_rack(core.rack());
+        .with_rack(core.config.rack().map(StrBytes::from_string));
     let mut response = DescribeClusterResponse::default();
     if request.include_cluster_authorized_operations {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;

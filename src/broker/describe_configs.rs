@@ -1,6 +1,4 @@
-//! DescribeConfigs, versions 1 to 4: topic and broker configs with their values, sources and documentation.
-
-use std::collections::BTreeMap;
+//! DescribeConfigs, versions 1 to 4: configs with their values, sources and documentation.
 
 use kafka_protocol::{
     error::ResponseError,
@@ -17,82 +15,182 @@ use kafka_protocol::{
 use crate::{
     broker::Core,
     config::{
-        definition::{Definition, Kind},
-        keys::BROKER_OPTIONS,
+        definition::{Definition, Scope},
+        foreign, tables,
+        values::Map,
     },
-    topic_config::{Origin, TOPIC_OPTIONS, broker_key, settings},
+    config_resources::{Resource, own_id},
+    config_sources::{Synonym, source, synonyms},
+    dynamic_configs::{Levels, Refusal},
+    stored_configs::Owner,
+    topic_config, topics,
 };
-
-pub(crate) const TOPIC: i8 = 2;
-pub(crate) const BROKER: i8 = 4;
-
-const DYNAMIC_TOPIC_CONFIG: i8 = 1;
-const STATIC_BROKER_CONFIG: i8 = 4;
-const DEFAULT_CONFIG: i8 = 5;
 
 /// A config as it is described.
 pub(crate) struct Entry {
-    pub(crate) definition: &'static Definition,
-    pub(crate) value: String,
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
     /// Kafka's number of where the value comes from.
     pub(crate) source: i8,
-    /// Where the value could come from, the one in force first: name, value, source. As in Kafka, keys with other units
-    /// in front of the broker's own key are left out.
-    synonyms: Vec<(&'static str, String, i8)>,
+    synonyms: Vec<Synonym>,
+    definition: Option<&'static Definition>,
     read_only: bool,
+    is_sensitive: bool,
+}
+
+impl Entry {
+    /// Of an option that can be set, with where its value could come from.
+    fn new(definition: &'static Definition, value: Option<String>, synonyms: Vec<Synonym>) -> Self {
+        Self {
+            name: definition.name.to_owned(),
+            value,
+            source: synonyms.first().map_or(source::DEFAULT, |first| first.source),
+            synonyms,
+            definition: Some(definition),
+            read_only: false,
+            is_sensitive: definition.is_sensitive(),
+        }
+    }
 }
 
 /// All configs of a topic with the given configs of its own.
-pub(crate) fn topic_entries(core: &Core, own: &BTreeMap<String, String>) -> Vec<Entry> {
+pub(crate) fn topic_entries(core: &Core, own: &Map) -> Vec<Entry> {
+    let levels = core.configs.levels();
     let entry = |definition: &'static Definition| {
-        let synonyms: Vec<_> = settings(definition, own, &core.config.values)
-            .into_iter()
-            .map(|setting| match setting.origin {
-                Origin::Topic => (definition.name, setting.value, DYNAMIC_TOPIC_CONFIG),
-                Origin::Broker(key) => (key, setting.value, STATIC_BROKER_CONFIG),
-                Origin::Default(key) => (key, setting.value, DEFAULT_CONFIG),
-            })
-            .collect();
-        let (_, value, source) = synonyms.first().expect("a default at least").clone();
-        let (own, broker): (Vec<_>, Vec<_>) = synonyms
-            .into_iter()
-            .partition(|(_, _, source)| *source == DYNAMIC_TOPIC_CONFIG);
-        let key = broker_key(definition);
-        let broker = broker.into_iter().skip_while(|(name, _, _)| *name != key);
-        let synonyms = own.into_iter().chain(broker).collect();
-        Entry {
-            definition,
-            value,
-            source,
-            synonyms,
-            read_only: false,
-        }
+        let default = topic_config::default(definition, &levels.values);
+        defaulted(core, &levels, definition, own, source::TOPIC, default)
     };
-    TOPIC_OPTIONS.iter().map(entry).collect()
+    let is_described =
+        |definition: &&Definition| definition.scope != Scope::Internal || own.contains_key(definition.name);
+    tables::topic().iter().filter(is_described).map(entry).collect()
 }
 
-/// The broker's configs that have an effect; all can be changed by a restart only.
-fn broker_entries(core: &Core) -> Vec<Entry> {
+fn group_entries(core: &Core, own: &Map) -> Vec<Entry> {
+    let levels = core.configs.levels();
     let entry = |definition: &'static Definition| {
-        let given = core.config.values.given(definition.name);
-        let given = given.map(|value| (definition.name, value.to_owned(), STATIC_BROKER_CONFIG));
-        let default = definition.default;
-        let default = default.map(|value| (definition.name, value.to_owned(), DEFAULT_CONFIG));
-        let synonyms: Vec<_> = given.into_iter().chain(default).collect();
-        let (value, source) = synonyms
-            .first()
-            .map_or((String::new(), DEFAULT_CONFIG), |(_, value, source)| {
-                (value.clone(), *source)
+        let default = match definition.scope {
+            Scope::Defaulted(Some(key)) => Some(levels.values.text(key).to_owned()),
+            _ => definition.default.map(str::to_owned),
+        };
+        let mut entry = defaulted(core, &levels, definition, own, source::GROUP, default);
+        if definition.scope == Scope::Defaulted(None) {
+            let default = definition.default.map(|value| Synonym {
+                name: definition.name.to_owned(),
+                value: Some(value.to_owned()),
+                source: source::DEFAULT,
             });
-        Entry {
-            definition,
-            value,
-            source,
-            synonyms,
-            read_only: true,
+            entry.synonyms.extend(default);
         }
+        entry
     };
-    BROKER_OPTIONS.iter().map(entry).collect()
+    tables::group().iter().map(entry).collect()
+}
+
+/// A config of a topic or a group: its own value, or the broker's.
+fn defaulted(
+    core: &Core,
+    levels: &Levels,
+    definition: &'static Definition,
+    own: &Map,
+    own_source: i8,
+    default: Option<String>,
+) -> Entry {
+    let own = own.get(definition.name).map(|value| definition.shown(value));
+    let set = own.as_ref().map(|value| Synonym {
+        name: definition.name.to_owned(),
+        value: Some(value.clone()),
+        source: own_source,
+    });
+    let of_broker = match definition.scope {
+        Scope::Defaulted(Some(key)) => synonyms(core.configs.started_with(), levels, key),
+        _ => Vec::new(),
+    };
+    Entry::new(
+        definition,
+        own.or(default),
+        set.into_iter().chain(of_broker).collect(),
+    )
+}
+
+fn client_metrics_entries(own: &Map) -> Vec<Entry> {
+    let entry = |definition: &'static Definition| {
+        let value = own.get(definition.name).map(|value| definition.shown(value));
+        let set = value.clone().map(|value| Synonym {
+            name: definition.name.to_owned(),
+            value: Some(value),
+            source: source::CLIENT_METRICS,
+        });
+        let default = || definition.default.map(str::to_owned);
+        Entry::new(definition, value.or_else(default), set.into_iter().collect())
+    };
+    tables::client_metrics().iter().map(entry).collect()
+}
+
+/// All configs of this broker.
+fn broker_entries(core: &Core) -> Vec<Entry> {
+    let levels = core.configs.levels();
+    let is_described = |definition: &&Definition| {
+        let only_set = matches!(definition.scope, Scope::Internal | Scope::DynamicOnly);
+        !only_set || levels.values.given(definition.name).is_some()
+    };
+    let of_table = tables::broker()
+        .iter()
+        .filter(is_described)
+        .map(|option| option.name);
+    let foreign = levels
+        .values
+        .keys()
+        .filter(|key| tables::broker().find(key).is_none());
+    let entry = |name: &str| {
+        let given = levels.values.given(name);
+        let definition = foreign::definition(name);
+        let value = match definition {
+            Some(definition) => given.or(definition.default).map(|value| definition.shown(value)),
+            None => given.map(str::to_owned),
+        };
+        broker_entry(name, value, synonyms(core.configs.started_with(), &levels, name))
+    };
+    of_table.chain(foreign).map(entry).collect()
+}
+
+/// What is set of all brokers.
+fn cluster_entries(core: &Core) -> Vec<Entry> {
+    let levels = core.configs.levels();
+    let entry = |(name, value): (&String, &String)| {
+        let mut synonyms = synonyms(core.configs.started_with(), &levels, name);
+        synonyms.retain(|synonym| synonym.source == source::DYNAMIC_DEFAULT_BROKER);
+        broker_entry(name, Some(value.clone()), synonyms)
+    };
+    levels.cluster.iter().map(entry).collect()
+}
+
+fn broker_entry(name: &str, value: Option<String>, synonyms: Vec<Synonym>) -> Entry {
+    let definition = foreign::definition(name);
+    let own = tables::broker().find(name);
+    Entry {
+        name: name.to_owned(),
+        value,
+        source: synonyms.first().map_or(source::DEFAULT, |first| first.source),
+        synonyms,
+        definition,
+        read_only: !own.is_some_and(|definition| definition.scope.is_dynamic()),
+        // As in Kafka, what is not known may be a secret.
+        is_sensitive: definition.is_none_or(Definition::is_sensitive),
+    }
+}
+
+fn logger_entries(core: &Core) -> Vec<Entry> {
+    let loggers = core.env.log_levels.all().into_iter();
+    let entries = loggers.map(|(name, logger)| Entry {
+        name,
+        value: Some(logger.level.name().to_owned()),
+        source: source::BROKER_LOGGER,
+        synonyms: Vec::new(),
+        definition: None,
+        read_only: false,
+        is_sensitive: false,
+    });
+    entries.collect()
 }
 
 /// Handles the request.
@@ -103,9 +201,9 @@ pub(crate) fn handle(core: &Core, request: &DescribeConfigsRequest) -> DescribeC
             .with_resource_name(resource.resource_name.clone());
         match entries_of(core, resource) {
             Ok(entries) => {
-                let keys = resource.configuration_keys.as_ref();
-                let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name));
-                let entries = entries.into_iter().filter(|entry| wanted(entry.definition.name));
+                let keys = resource.configuration_keys.as_deref().unwrap_or_default();
+                let wanted = |name: &str| keys.is_empty() || keys.iter().any(|key| key.as_str() == name);
+                let entries = entries.into_iter().filter(|entry| wanted(&entry.name));
                 result.with_configs(entries.map(|entry| describe(entry, request)).collect())
             }
             Err((error, message)) => result
@@ -116,71 +214,74 @@ pub(crate) fn handle(core: &Core, request: &DescribeConfigsRequest) -> DescribeC
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
-fn entries_of(
-    core: &Core,
-    resource: &DescribeConfigsResource,
-) -> Result<Vec<Entry>, (ResponseError, String)> {
+fn entries_of(core: &Core, resource: &DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {
     let name = resource.resource_name.as_str();
-    match resource.resource_type {
-        TOPIC => match core.topics.get(name) {
-            Some(topic) => Ok(topic_entries(core, &topic.configs)),
-            None => Err((
-                ResponseError::UnknownTopicOrPartition,
-                format!("The topic '{name}' does not exist."),
-            )),
-        },
-        BROKER if name == core.config.node_id.to_string() => Ok(broker_entries(core)),
-        // The default of all brokers: nothing is configured dynamically here.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER => Err((
-            ResponseError::InvalidRequest,
-            format!(
-                "Unexpected broker id, expected {}, but received {name}",
-                core.config.node_id
-            ),
-        )),
-        other => Err((
-            ResponseError::InvalidRequest,
-            format!("Unsupported resource type: {other}"),
-        )),
+    let invalid = |message: String| Err((ResponseError::InvalidRequest, message));
+    match Resource::of(resource.resource_type) {
+        Some(Resource::Topic) => {
+            topics::check_name(name)
+                .map_err(|error| (ResponseError::InvalidTopicException, error.to_string()))?;
+            let topic = core.topics.get(name).ok_or_else(|| {
+                let message = format!("The topic '{name}' does not exist.");
+                (ResponseError::UnknownTopicOrPartition, message)
+            })?;
+            Ok(topic_entries(core, &topic.configs))
+        }
+        Some(Resource::Broker) if name.is_empty() => Ok(cluster_entries(core)),
+        Some(Resource::Broker) => {
+            own_id(core, name, "Broker", |own| {
+                format!("Unexpected broker id, expected {own} or empty string, but received {name}")
+            })?;
+            Ok(broker_entries(core))
+        }
+        Some(Resource::BrokerLogger) if name.is_empty() => invalid("Broker id must not be empty".to_owned()),
+        Some(Resource::BrokerLogger) => {
+            own_id(core, name, "Broker", |own| {
+                format!("Unexpected broker id, expected {own} but received {name}")
+            })?;
+            Ok(logger_entries(core))
+        }
+        Some(Resource::ClientMetrics) if name.is_empty() => {
+            invalid("Client metrics subscription name must not be empty".to_owned())
+        }
+        Some(Resource::ClientMetrics) => {
+            let own = core.configs.levels().stored.of(Owner::ClientMetrics, name);
+            Ok(client_metrics_entries(&own))
+        }
+        Some(Resource::Group) if name.is_empty() => invalid("Group name must not be empty".to_owned()),
+        Some(Resource::Group) => {
+            let own = core.configs.levels().stored.of(Owner::Group, name);
+            Ok(group_entries(core, &own))
+        }
+        None => invalid(format!("Unsupported resource type: {}", resource.resource_type)),
     }
 }
 
 fn describe(entry: Entry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+    let told = |value: Option<String>| {
+        let value = value.filter(|_| !entry.is_sensitive);
+        value.map(StrBytes::from_string)
+    };
     let synonyms = if request.include_synonyms {
         entry.synonyms
     } else {
         Vec::new()
     };
-    let synonyms = synonyms.into_iter().map(|(name, value, source)| {
+    let synonyms = synonyms.into_iter().map(|synonym| {
         DescribeConfigsSynonym::default()
-            .with_name(StrBytes::from_static_str(name))
-            .with_value(Some(StrBytes::from_string(value)))
-            .with_source(source)
+            .with_name(StrBytes::from_string(synonym.name))
+            .with_value(told(synonym.value))
+            .with_source(synonym.source)
     });
-    let documentation = request
-        .include_documentation
-        .then(|| StrBytes::from_static_str(entry.definition.doc));
-    // An option without a value is null, as in Kafka.
-    let value = Some(entry.value).filter(|value| !value.is_empty() || entry.definition.default.is_some());
+    let synonyms = synonyms.collect();
+    let documentation = entry.definition.filter(|_| request.include_documentation);
     DescribeConfigsResourceResult::default()
-        .with_name(StrBytes::from_static_str(entry.definition.name))
-        .with_value(value.map(StrBytes::from_string))
+        .with_name(StrBytes::from_string(entry.name))
+        .with_value(told(entry.value))
         .with_read_only(entry.read_only)
+        .with_is_sensitive(entry.is_sensitive)
         .with_config_source(entry.source)
-        .with_config_type(type_number(entry.definition.kind))
-        .with_documentation(documentation)
-        .with_synonyms(synonyms.collect())
-}
-
-/// Kafka's number of a type.
-fn type_number(kind: Kind) -> i8 {
-    match kind {
-        Kind::Boolean => 1,
-        Kind::Text | Kind::OneOf(_) => 2,
-        Kind::Int(..) => 3,
-        Kind::Long(..) => 5,
-        Kind::Double(..) => 6,
-        Kind::List(_) => 7,
-    }
+        .with_config_type(entry.definition.map_or(0, |definition| definition.kind.number()))
+        .with_documentation(documentation.map(|definition| StrBytes::from_string(definition.documentation())))
+        .with_synonyms(synonyms)
 }

@@ -15,7 +15,7 @@ const NOT_FOUND_VERSION: i16 = 6;
 
 /// Everything there is to do with a group: nobody is kept from anything (READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS,
 /// ALTER_CONFIGS as bits).
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(crate) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// Handles the request.
 pub(crate) async fn handle(
@@ -36,23 +36,22 @@ pub(crate) async fn handle(
 
 async fn describe(groups: &Groups, group_id: GroupId, version: i16) -> DescribedGroup {
     let found = groups.describe(&group_id).await;
-    let answer = DescribedGroup::default().with_group_id(group_id.clone());
+    let answer = DescribedGroup::default().with_group_id(group_id);
     match found {
         Ok(group) => answer
             .with_group_state(StrBytes::from_static_str(group.state))
             .with_protocol_type(StrBytes::from_string(group.protocol_type))
             .with_protocol_data(StrBytes::from_string(group.protocol))
             .with_members(group.members.into_iter().map(member).collect()),
-        Err(GroupError::GroupIdNotFound) => {
+        Err(refusal) if refusal.error == GroupError::GroupIdNotFound => {
             let dead = answer.with_group_state(StrBytes::from_static_str("Dead"));
             if version < NOT_FOUND_VERSION {
                 return dead;
             }
-            let message = format!("Group {} not found.", &*group_id);
             dead.with_error_code(GroupError::GroupIdNotFound.code())
-                .with_error_message(Some(StrBytes::from_string(message)))
+                .with_error_message(Some(StrBytes::from_string(refusal.message)))
         }
-        Err(error) => answer.with_error_code(error.code()),
+        Err(refusal) => answer.with_error_code(refusal.error.code()),
     }
 }
 

@@ -22,9 +22,6 @@ use crate::{
     topics,
 };
 
-/// Most partitions in an answer (`max.request.partition.size.limit` of Kafka).
-const PARTITIONS_MAX: i32 = 2_000;
-
 /// Handles the request.
 pub(crate) fn handle(
     core: &Core,
@@ -55,7 +52,12 @@ pub(crate) fn handle(
         return DescribeTopicPartitionsResponse::default().with_topics(refused.collect());
     }
     let mut portion = Portion {
-        left: usize::try_from(request.response_partition_limit.clamp(1, PARTITIONS_MAX)).unwrap_or(1),
+        left: usize::try_from(
+            request
+                .response_partition_limit
+                .clamp(1, core.config.limits.request_partitions_max),
+        )
+        .unwrap_or(1),
         topics: Vec::new(),
         next: None,
         node: BrokerId(core.config.node_id),

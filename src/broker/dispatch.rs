@@ -13,12 +13,13 @@ use crate::{
     alter_configs, alter_partition_reassignments, alter_replica_log_dirs, api_versions,
     broker::Core,
     connection::{Part, Pending, Response},
-    create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_acls, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator,
-    heartbeat, init_producer_id, join_group, leave_group, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, sync_group, update_features,
+    consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions, create_topics,
+    delete_acls, delete_groups, delete_records, delete_topics, describe_acls, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    update_features,
 };
 
 /// Why a connection is closed instead of answered.
@@ -187,6 +188,8 @@ pub(crate) fn run(client: Client, mut request: Request) -> Pending {
             | Api::ListGroups
             | Api::DeleteGroups
             | Api::OffsetDelete
+            | Api::ConsumerGroupHeartbeat
+            | Api::ConsumerGroupDescribe
             | Api::FindCoordinator => run_group(&client, &mut request).await?,
             _ => run_admin(&client, &mut request).await?,
         };
@@ -229,6 +232,16 @@ async fn run_group(client: &Client, request: &mut Request) -> Result<Response, R
         }
         Api::ListGroups => encode(&list_groups::handle(groups, decode(request)?).await, request),
         Api::DeleteGroups => encode(&delete_groups::handle(groups, decode(request)?).await, request),
+        Api::ConsumerGroupHeartbeat => {
+            let decoded: messages::ConsumerGroupHeartbeatRequest = decode(request)?;
+            let (client_id, address) = (&request.client_id, client.peer.ip());
+            let answer = consumer_group_heartbeat::handle(groups, client_id, address, decoded, version).await;
+            encode(&answer, request)
+        }
+        Api::ConsumerGroupDescribe => {
+            let answer = consumer_group_describe::handle(groups, decode(request)?).await;
+            encode(&answer, request)
+        }
         Api::OffsetDelete => {
             let answer = offset_delete::handle(&client.core, decode(request)?).await;
             encode(&answer, request)
@@ -284,6 +297,10 @@ fn run_cluster(client: &Client, request: &mut Request) -> Result<Response, Refus
         Api::DescribeAcls => encode(&describe_acls::handle(&decode(request)?), request),
         Api::CreateAcls => encode(&create_acls::handle(&decode(request)?), request),
         Api::DeleteAcls => encode(&delete_acls::handle(&decode(request)?), request),
+        Api::ListConfigResources => {
+            let answer = list_config_resources::handle(core, &decode(request)?, version);
+            encode(&answer, request)
+        }
         Api::ElectLeaders => encode(&elect_leaders::handle(core, decode(request)?), request),
         Api::AlterPartitionReassignments => {
             let answer = alter_partition_reassignments::handle(core, decode(request)?);

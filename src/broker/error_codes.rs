@@ -13,6 +13,10 @@ pub fn of_append(error: &AppendError) -> i16 {
     match error {
         AppendError::Corrupt(_) => ResponseError::CorruptMessage,
         AppendError::InvalidRecord(_) => ResponseError::InvalidRecord,
+        AppendError::Records(errors) if errors.iter().any(|error| error.is_timestamp) => {
+            ResponseError::InvalidTimestamp
+        }
+        AppendError::Records(_) => ResponseError::InvalidRecord,
         AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
         AppendError::InvalidTimestamp(_) => ResponseError::InvalidTimestamp,
         AppendError::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
@@ -36,6 +40,10 @@ pub fn of_read(error: &ReadError) -> i16 {
 
 /// Code of a topic that could not be created.
 pub fn of_create_topic(error: &CreateTopicError) -> i16 {
+    create_topic(error).code()
+}
+
+fn create_topic(error: &CreateTopicError) -> ResponseError {
     match error {
         CreateTopicError::AlreadyExists(_) => ResponseError::TopicAlreadyExists,
         CreateTopicError::InvalidName(_) => ResponseError::InvalidTopicException,
@@ -46,14 +54,14 @@ pub fn of_create_topic(error: &CreateTopicError) -> i16 {
         CreateTopicError::InvalidConfig(_) => ResponseError::InvalidConfig,
         CreateTopicError::Storage(_) => ResponseError::KafkaStorageError,
     }
-    .code()
 }
 
 /// Code of a topic that could not be changed.
-pub(crate) fn of_change_topic(error: &ChangeTopicError) -> i16 {
+pub(crate) fn of_change_topic(error: &ChangeTopicError) -> ResponseError {
     match error {
-        ChangeTopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition.code(),
-        ChangeTopicError::Refused(error) => of_create_topic(error),
+        ChangeTopicError::Unknown(_) => ResponseError::UnknownTopicOrPartition,
+        ChangeTopicError::Refused(error) => create_topic(error),
+        ChangeTopicError::Change(error, _) => *error,
     }
 }
 
@@ -70,6 +78,13 @@ impl GroupError {
             Self::GroupMaxSizeReached => ResponseError::GroupMaxSizeReached.code(),
             Self::InvalidSessionTimeout => ResponseError::InvalidSessionTimeout.code(),
             Self::InvalidGroupId => ResponseError::InvalidGroupId.code(),
+            Self::InvalidRequest => ResponseError::InvalidRequest.code(),
+            Self::FencedMemberEpoch => ResponseError::FencedMemberEpoch.code(),
+            Self::StaleMemberEpoch => ResponseError::StaleMemberEpoch.code(),
+            Self::UnreleasedInstanceId => ResponseError::UnreleasedInstanceId.code(),
+            Self::UnsupportedAssignor => ResponseError::UnsupportedAssignor.code(),
+            Self::InvalidRegularExpression => ResponseError::InvalidRegularExpression.code(),
+            Self::UnsupportedVersion => ResponseError::UnsupportedVersion.code(),
             Self::GroupIdNotFound => ResponseError::GroupIdNotFound.code(),
             Self::NonEmptyGroup => ResponseError::NonEmptyGroup.code(),
             Self::GroupSubscribedToTopic => ResponseError::GroupSubscribedToTopic.code(),
@@ -102,6 +117,13 @@ mod tests {
     #[test]
     fn the_codes_are_kafkas() {
         for (error, code) in [
+            (GroupError::UnsupportedVersion, 35),
+            (GroupError::InvalidRequest, 42),
+            (GroupError::FencedMemberEpoch, 110),
+            (GroupError::UnreleasedInstanceId, 111),
+            (GroupError::UnsupportedAssignor, 112),
+            (GroupError::StaleMemberEpoch, 113),
+            (GroupError::InvalidRegularExpression, 128),
             (GroupError::OffsetMetadataTooLarge, 12),
             (GroupError::CoordinatorNotAvailable, 15),
             (GroupError::NotCoordinator, 16),

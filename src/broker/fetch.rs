@@ -73,7 +73,7 @@ pub(crate) async fn handle(
         id: core.config.node_id,
         host,
         port,
-        rack: core.config.rack.clone(),
+        rack: core.config.rack(),
     };
     let begun = core
         .fetch_sessions

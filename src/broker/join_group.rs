@@ -63,7 +63,7 @@ fn plain(client_id: &str, client_address: IpAddr, request: JoinGroupRequest, ver
 }
 
 /// `InetAddress.toString` of an address without a name: IPv6 is not abbreviated.
-fn java_address(address: IpAddr) -> String {
+pub(crate) fn java_address(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("/{address}"),
         IpAddr::V6(address) => {

@@ -4,14 +4,20 @@
 //! the file named like the request. Callers in the same process use [`Broker::topics`] and [`Broker::groups`] directly.
 //! This crate knows nothing of connectors.
 
+mod admission;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod blocking;
 mod broker;
+mod broker_loggers;
 mod config;
+mod config_resources;
+mod config_sources;
 mod connection;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_acls;
 mod create_partitions;
 mod create_topics;
@@ -28,6 +34,7 @@ mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod dispatch;
+mod dynamic_configs;
 mod elect_leaders;
 pub mod error_codes;
 mod features;
@@ -39,6 +46,7 @@ mod init_producer_id;
 mod join_group;
 mod leader_epoch;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
@@ -53,6 +61,7 @@ mod producer_ids;
 mod repeated;
 #[cfg(test)]
 mod socket_tests;
+mod stored_configs;
 mod sync_group;
 mod topic_changes;
 mod topic_config;
@@ -63,6 +72,6 @@ mod update_features;
 mod wire;
 
 pub use broker::{Broker, StartError};
-pub use config::{BrokerConfig, BrokerConfigError};
+pub use config::{BrokerConfig, BrokerConfigError, reference::reference};
 pub use jackfield_log::{AppendError, AppendOrigin, PartitionLog, ReadError, TopicId};
 pub use topics::{CreateTopicError, Topic, Topics, check_name};

@@ -5,7 +5,7 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 
-use crate::groups::{CLASSIC, Groups, ListedGroup};
+use crate::groups::{Groups, ListedGroup};
 
 /// Handles the request.
 pub(crate) async fn handle(groups: &Groups, request: ListGroupsRequest) -> ListGroupsResponse {
@@ -17,7 +17,7 @@ pub(crate) async fn handle(groups: &Groups, request: ListGroupsRequest) -> ListG
             .with_group_id(GroupId(StrBytes::from_string(group.group_id)))
             .with_protocol_type(StrBytes::from_string(group.protocol_type))
             .with_group_state(StrBytes::from_static_str(group.state))
-            .with_group_type(StrBytes::from_static_str(CLASSIC))
+            .with_group_type(StrBytes::from_static_str(group.group_type))
     };
     match listed {
         Ok(listed) => ListGroupsResponse::default().with_groups(listed.into_iter().map(row).collect()),

@@ -74,7 +74,7 @@ pub(crate) async fn handle(
         .with_node_id(node)
         .with_host(StrBytes::from_string(host))
         .with_port(i32::from(port))
-        .with_rack(core.rack());
+        .with_rack(core.config.rack().map(StrBytes::from_string));
     let mut response = MetadataResponse::default();
     if request.include_cluster_authorized_operations && CLUSTER_OPERATIONS_VERSIONS.contains(&version) {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;
@@ -92,7 +92,8 @@ async fn lookup(
     may_create: bool,
     node: BrokerId,
 ) -> MetadataResponseTopic {
-    let Some(name) = asked.name else {
+    // Whoever asks by id may leave the name empty, as Java's consumer does.
+    let Some(name) = asked.name.filter(|_| asked.topic_id.is_nil()) else {
         let found = core.topics.get_by_id(TopicId(*asked.topic_id.as_bytes()));
         return found.map_or_else(
             || {

@@ -19,7 +19,7 @@ pub(crate) async fn handle(
     request: OffsetCommitRequest,
     version: i16,
 ) -> OffsetCommitResponse {
-    let results = groups.commit(plain(&request)).await;
+    let results = groups.commit(plain(&request, version)).await;
     let mut codes: Box<dyn Iterator<Item = i16> + Send> = match results {
         Ok(results) => Box::new(results.into_iter().map(|result| code_of(&result))),
         Err(GroupError::GroupIdNotFound) if version < GROUP_ID_NOT_FOUND_VERSION => {
@@ -41,7 +41,7 @@ pub(crate) async fn handle(
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
-fn plain(request: &OffsetCommitRequest) -> CommitRequest {
+fn plain(request: &OffsetCommitRequest, version: i16) -> CommitRequest {
     let offsets = request.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|partition| OffsetToCommit {
             partition: GroupPartition {
@@ -62,6 +62,7 @@ fn plain(request: &OffsetCommitRequest) -> CommitRequest {
         member_id: request.member_id.to_string(),
         group_instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
         generation: request.generation_id_or_member_epoch,
+        version,
         retention_time_ms: Some(request.retention_time_ms).filter(|retention| *retention != -1),
         offsets: offsets.collect(),
     }

@@ -47,10 +47,12 @@ pub(crate) async fn handle(
                 .map(|topic| (topic.name, topic.partition_indexes))
                 .collect()
         });
-        answers.push(one_of_many(
-            group.group_id.clone(),
-            fetch(groups, &group.group_id, &wanted).await,
-        ));
+        let fetched =
+            match groups.check_fetch(&group.group_id, group.member_id.as_deref(), group.member_epoch) {
+                Ok(()) => fetch(groups, &group.group_id, &wanted).await,
+                Err(error) => Err(error),
+            };
+        answers.push(one_of_many(group.group_id, fetched));
     }
     OffsetFetchResponse::default().with_groups(answers)
 }

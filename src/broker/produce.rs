@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use jackfield_log::{AppendError, AppendOrigin, Appended, PartitionLog};
+use jackfield_log::{AppendError, AppendOrigin, Appended, PartitionLog, RecordError};
 use jackfield_protocol::{
     reader::Reader,
     records::{BatchHeader, Compression},
@@ -31,7 +31,11 @@ const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Result for one partition.
 enum Outcome {
     Appended(Appended),
-    Refused { code: i16, message: Option<String> },
+    Refused {
+        code: i16,
+        message: Option<String>,
+        records: Vec<RecordError>,
+    },
 }
 
 struct Partition {
@@ -60,6 +64,7 @@ fn refused(error: ResponseError, message: impl Into<Option<String>>) -> Outcome 
     Outcome::Refused {
         code: error.code(),
         message: message.into(),
+        records: Vec::new(),
     }
 }
 
@@ -165,6 +170,10 @@ fn refusal(log: &PartitionLog, error: &AppendError) -> Outcome {
     Outcome::Refused {
         code: error_codes::of_append(error),
         message: Some(error.to_string()),
+        records: match error {
+            AppendError::Records(records) => records.clone(),
+            _ => Vec::new(),
+        },
     }
 }
 
@@ -215,9 +224,13 @@ impl Produced {
     }
 
     fn encode_partition(&self, out: &mut Writer, partition: &Partition) {
-        let (code, appended, message) = match &partition.outcome {
-            Outcome::Appended(appended) => (0, Some(appended), None),
-            Outcome::Refused { code, message } => (*code, None, message.as_deref()),
+        let (code, appended, message, records) = match &partition.outcome {
+            Outcome::Appended(appended) => (0, Some(appended), None, &[][..]),
+            Outcome::Refused {
+                code,
+                message,
+                records,
+            } => (*code, None, message.as_deref(), &records[..]),
         };
         out.buffer.put_i32(partition.index);
         out.buffer.put_i16(code);
@@ -230,7 +243,12 @@ impl Produced {
                 .put_i64(appended.map_or(-1, |appended| appended.log_start_offset));
         }
         if self.version >= RECORD_ERRORS_VERSION {
-            out.array(0);
+            out.array(records.len());
+            for record in records {
+                out.buffer.put_i32(record.index);
+                out.nullable_string(Some(&record.message));
+                out.tagged_fields();
+            }
             out.nullable_string(message);
         }
         out.tagged_fields();

@@ -1,6 +1,8 @@
 //! The broker over real sockets: requests in every version, order, limits, hostile peers.
 
 mod admin;
+mod configs;
+mod consumer_groups;
 mod deletions;
 mod durability;
 mod fetch_sessions;

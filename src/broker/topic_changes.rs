@@ -7,7 +7,12 @@ use std::{
 
 use jackfield_log::PartitionLog;
 
-use crate::{CreateTopicError, Topic, Topics, blocking, topic_config, topic_files::TopicFile};
+use kafka_protocol::error::ResponseError;
+
+use crate::{
+    CreateTopicError, Topic, Topics, blocking, dynamic_configs::Refusal, topic_config::Defaults,
+    topic_files::TopicFile,
+};
 
 /// Configs of a topic, by key.
 type Configs = BTreeMap<String, String>;
@@ -20,6 +25,9 @@ pub(crate) enum ChangeTopicError {
     /// As a creation is refused.
     #[error(transparent)]
     Refused(#[from] CreateTopicError),
+    /// What was asked cannot be done to configs.
+    #[error("{1}")]
+    Change(ResponseError, String),
 }
 
 impl Topics {
@@ -32,16 +40,16 @@ impl Topics {
         &self,
         name: &str,
         validate_only: bool,
-        change: impl FnOnce(&Configs) -> Result<Configs, CreateTopicError>,
+        change: impl FnOnce(&Configs) -> Result<Configs, Refusal>,
     ) -> Result<(), ChangeTopicError> {
         blocking::run(|| {
             let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let topic = self
                 .get(name)
                 .ok_or_else(|| ChangeTopicError::Unknown(name.to_owned()))?;
-            let configs = change(&topic.configs)?;
-            let config =
-                topic_config::resolve(&self.defaults, &configs).map_err(CreateTopicError::InvalidConfig)?;
+            let configs = change(&topic.configs)
+                .map_err(|(error, message)| ChangeTopicError::Change(error, message))?;
+            let config = self.resolve(&configs)?;
             if validate_only || configs == topic.configs {
                 return Ok(());
             }
@@ -54,6 +62,24 @@ impl Topics {
         })
     }
 
+    /// Gives all topics other defaults: those that set an option themselves keep it.
+    pub(crate) fn set_defaults(&self, defaults: Defaults) {
+        let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
+        for topic in self.list() {
+            match self.resolve(&topic.configs) {
+                Ok(config) => {
+                    for log in &topic.partitions {
+                        log.set_config(config.clone());
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(topic = &*topic.name, %error, "topic keeps its settings: its configs do not go with the broker's");
+                }
+            }
+        }
+    }
+
     /// Adds partitions until there are `count`, durably.
     ///
     /// # Errors
@@ -64,8 +90,7 @@ impl Topics {
             let topic = self
                 .get(name)
                 .ok_or_else(|| ChangeTopicError::Unknown(name.to_owned()))?;
-            let config = topic_config::resolve(&self.defaults, &topic.configs)
-                .map_err(CreateTopicError::InvalidConfig)?;
+            let config = self.resolve(&topic.configs)?;
             let storage = |error: &dyn std::fmt::Display| {
                 CreateTopicError::Storage(format!("adding partitions to topic {name}: {error}"))
             };

@@ -14,7 +14,8 @@ use jackfield_log::{LogConfig, LogManager, PartitionLog, TopicId};
 use tokio::sync::watch;
 
 use crate::{
-    blocking, topic_config,
+    blocking,
+    topic_config::{self, Defaults},
     topic_files::{TopicFile, TopicFiles},
 };
 
@@ -77,7 +78,8 @@ pub struct Topics {
     pub(crate) logs: Arc<LogManager>,
     pub(crate) env: Env,
     pub(crate) files: TopicFiles,
-    pub(crate) defaults: LogConfig,
+    /// What topics have that set nothing themselves.
+    pub(crate) defaults: RwLock<Arc<Defaults>>,
     pub(crate) num_partitions: i32,
     pub(crate) registry: RwLock<Registry>,
     /// One creation or deletion at a time.
@@ -139,6 +141,15 @@ impl Topics {
             .insert(Arc::clone(&topic));
         self.changed.send_modify(|version| *version += 1);
         topic
+    }
+
+    /// Settings of the logs of a topic with these configs.
+    ///
+    /// # Errors
+    /// [`CreateTopicError::InvalidConfig`].
+    pub(crate) fn resolve(&self, configs: &BTreeMap<String, String>) -> Result<LogConfig, CreateTopicError> {
+        let defaults = Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner));
+        topic_config::resolve(&defaults, configs).map_err(CreateTopicError::InvalidConfig)
     }
 
     fn read_registry(&self) -> std::sync::RwLockReadGuard<'_, Registry> {
@@ -206,8 +217,7 @@ impl Topics {
                 )));
             }
         };
-        let config =
-            topic_config::resolve(&self.defaults, configs).map_err(CreateTopicError::InvalidConfig)?;
+        let config = self.resolve(configs)?;
         Ok((partitions, config))
     }
 

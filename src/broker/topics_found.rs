@@ -11,11 +11,12 @@ use std::{
 };
 
 use jackfield_env::Env;
-use jackfield_log::{LogConfig, LogManager, PartitionLog, TopicId};
+use jackfield_log::{LogManager, PartitionLog, TopicId};
 use tokio::sync::watch;
 
 use crate::{
-    Topics, topic_config,
+    Topics,
+    topic_config::Defaults,
     topic_files::{TopicFile, TopicFiles},
 };
 
@@ -63,14 +64,14 @@ impl Topics {
         logs: Arc<LogManager>,
         env: Env,
         first_log_dir: &Path,
-        defaults: LogConfig,
+        defaults: Defaults,
         num_partitions: i32,
     ) -> Result<Self, String> {
         let topics = Self {
             logs,
             files: TopicFiles::new(env.clone(), first_log_dir),
             env,
-            defaults,
+            defaults: RwLock::new(Arc::new(defaults)),
             num_partitions,
             registry: RwLock::default(),
             changes: Mutex::new(()),
@@ -132,7 +133,8 @@ impl Topics {
         mut partitions: Vec<Arc<PartitionLog>>,
         file: TopicFile,
     ) -> Result<(), String> {
-        let config = topic_config::resolve(&self.defaults, &file.configs)
+        let config = self
+            .resolve(&file.configs)
             .map_err(|error| format!("{}: {error}", self.files.path(file.id).display()))?;
         if file.partitions > 0 {
             // Behind a gap: left by an addition of partitions that was interrupted, and told to nobody.

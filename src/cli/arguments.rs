@@ -1,8 +1,28 @@
 //! The command line: every command, flag and help text. No behaviour.
 
+mod client;
+mod configs;
+mod connectors;
+mod consume;
+mod groups;
+mod offsets;
+mod produce;
+mod topics;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::{
+    client::{ClientOptions, OutputOptions, WorkerOptions},
+    configs::{ConfigType, ConfigsAction, ConfigsArguments},
+    connectors::{ConnectorOffsetsAction, ConnectorsAction, ConnectorsArguments, LogsAction},
+    consume::{ConsumeArguments, PrintOptions},
+    groups::{GroupsAction, GroupsArguments, ResetArguments, ResetTarget},
+    offsets::OffsetsArguments,
+    produce::{Acks, Compression, InputOptions, ProduceArguments},
+    topics::{TopicsAction, TopicsArguments},
+};
 
 const EXAMPLES: &str = "\
 Start here:
@@ -21,8 +41,8 @@ macro_rules! layers {
         "\
 Configuration comes in layers, the later ones win:
   1. the file (Java properties, or TOML when its name ends in .toml)
-  2. the environment: JACKFIELD_OFFSET_FLUSH_INTERVAL_MS is offset.flush.interval.ms
-     (upper case, `.` written as `_`, and `_` as `__`)
+  2. the environment: JACKFIELD_OFFSET_FLUSH_INTERVAL_MS is
+     offset.flush.interval.ms (upper case, `.` written as `_`, and `_` as `__`)
   3. --set key=value"
     };
 }
@@ -36,7 +56,7 @@ Configuration comes in layers, the later ones win:
 pub(crate) struct Arguments {
     /// What to log: error, warn, info, debug, trace, or a list such as jackfield_broker=debug,warn
     /// [environment: JACKFIELD_LOG; default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", display_order = 1000)]
     pub(crate) log_level: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -48,16 +68,26 @@ pub(crate) enum Command {
     Standalone(StandaloneArguments),
     /// Run the broker alone, with Kafka's server.properties
     Broker(BrokerArguments),
-    /// List, create, describe and delete topics
+    /// List, create, describe, alter and delete topics
     Topics(TopicsArguments),
-    /// Send lines of standard input to a topic
+    /// Send lines of standard input, or files, to a topic
     Produce(ProduceArguments),
-    /// Print the records of a topic
+    /// Print the records of topics
     Consume(ConsumeArguments),
+    /// Consumer groups: members, lag, and their offsets moved
+    Groups(GroupsArguments),
+    /// Configuration of topics, brokers and groups
+    Configs(ConfigsArguments),
+    /// Where the partitions of topics start and end, and where a time lies in them
+    Offsets(OffsetsArguments),
+    /// Connectors of a Connect worker: state, configuration, restarts, offsets
+    Connectors(ConnectorsArguments),
     /// Show the connectors that plugin.path offers
     Plugins(PluginsArguments),
     /// Look after the files of topics
     Log(LogArguments),
+    /// Print a script that completes commands in a shell
+    Completions(CompletionsArguments),
 }
 
 /// Options that both servers have.
@@ -89,33 +119,39 @@ const STANDALONE_HELP: &str = concat!(
 Examples:
   jackfield standalone config/connect-standalone.properties
         worker and broker only; create connectors through REST:
-        curl -X POST -H 'Content-Type: application/json' http://127.0.0.1:8083/connectors \\
+        curl -X POST -H 'Content-Type: application/json' \\
+          http://127.0.0.1:8083/connectors \\
           -d '{\"name\":\"lines\",\"config\":{\"connector.class\":\"FileStreamSource\",
                \"file\":\"test.txt\",\"topic\":\"lines\"}}'
   jackfield standalone worker.properties my-source.properties my-sink.json
-  jackfield standalone worker.properties --set broker.listeners=PLAINTEXT://127.0.0.1:19092
+  jackfield standalone worker.properties \\
+      --set broker.listeners=PLAINTEXT://127.0.0.1:19092
 
 Keys of the worker file, beside Kafka Connect's own:
   data.dir        directory of everything that is kept [default: jackfield-data]
   broker.<key>    a key of Kafka's server.properties for the embedded broker
-                  [broker.listeners: PLAINTEXT://127.0.0.1:9092, broker.log.dirs: <data.dir>/broker]
+                  [broker.listeners: PLAINTEXT://127.0.0.1:9092,
+                  broker.log.dirs: <data.dir>/broker]
   listeners       REST API [default: http://127.0.0.1:8083]
   plugin.path     directories of plugins
-                  [default: plugins in the working directory and beside the program]
+                  [default: plugins in the working directory and beside the
+                  program]
 
 ",
     layers!(),
     "
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 3 when a given connector cannot be started, 2 for a wrong
-command line, 1 for anything else. A second Ctrl-C ends the program at once.",
+Exit codes: 0 after SIGTERM or Ctrl-C, 3 when a given connector cannot be
+started, 2 for a wrong command line, 1 for anything else. A second Ctrl-C ends
+the program at once.",
 );
 
 const BROKER_HELP: &str = concat!(
     "\
 Examples:
   jackfield broker --config config/server.properties
-  jackfield broker --set listeners=PLAINTEXT://127.0.0.1:19092 --set log.dirs=/tmp/topics
+  jackfield broker --set listeners=PLAINTEXT://127.0.0.1:19092 \\
+      --set log.dirs=/tmp/topics
 
 Without log.dirs, data is kept in jackfield-data/broker.
 
@@ -131,161 +167,6 @@ pub(crate) struct BrokerArguments {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerOptions,
-}
-
-/// How a client finds its broker.
-#[derive(Debug, Args)]
-pub(crate) struct ClientOptions {
-    /// The broker to ask [environment: JACKFIELD_BOOTSTRAP_SERVERS; default: 127.0.0.1:9092]
-    #[arg(long, short = 'b', global = true, value_name = "HOST:PORT", alias = "broker")]
-    pub(crate) bootstrap_server: Option<String>,
-    /// A property of librdkafka, such as socket.timeout.ms=5000; may be repeated
-    #[arg(long = "property", short = 'X', global = true, value_name = "KEY=VALUE")]
-    pub(crate) properties: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  jackfield topics list
-  jackfield topics create orders --partitions 3 --config retention.ms=86400000
-  jackfield topics describe orders
-  jackfield topics delete orders")]
-pub(crate) struct TopicsArguments {
-    #[command(flatten)]
-    pub(crate) client: ClientOptions,
-    #[command(subcommand)]
-    pub(crate) action: TopicsAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TopicsAction {
-    /// Names of all topics, one per line
-    List {
-        /// Also the topics whose names start with two underscores
-        #[arg(long)]
-        internal: bool,
-    },
-    /// Create topics
-    Create {
-        #[arg(required = true, value_name = "TOPIC")]
-        topics: Vec<String>,
-        /// Number of partitions [default: the broker's num.partitions]
-        #[arg(long, short, value_parser = clap::value_parser!(i32).range(1..))]
-        partitions: Option<i32>,
-        /// A topic configuration such as cleanup.policy=compact; may be repeated
-        #[arg(long, value_name = "KEY=VALUE")]
-        config: Vec<String>,
-        /// A topic that exists is fine
-        #[arg(long)]
-        if_not_exists: bool,
-    },
-    /// Partitions of topics with their first and next offset
-    Describe {
-        /// All topics when none is named
-        #[arg(value_name = "TOPIC")]
-        topics: Vec<String>,
-    },
-    /// Delete topics with everything in them
-    Delete {
-        #[arg(required = true, value_name = "TOPIC")]
-        topics: Vec<String>,
-        /// A topic that does not exist is fine
-        #[arg(long)]
-        if_exists: bool,
-    },
-}
-
-/// Compression of what is produced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "Kafka's names")]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Every line of standard input becomes a record; end with Ctrl-D. The topic is created when it does
-not exist, if the broker allows it. The exit code is 0 only when every record was acknowledged.
-
-Examples:
-  echo hello | jackfield produce greetings
-  jackfield produce orders --key-separator : <<< 'order-1:{\"amount\":3}'
-  jackfield produce big --compression zstd < lines.txt")]
-pub(crate) struct ProduceArguments {
-    #[arg(value_name = "TOPIC")]
-    pub(crate) topic: String,
-    #[command(flatten)]
-    pub(crate) client: ClientOptions,
-    /// What stands between key and value of a line; without it a line is a value without key
-    #[arg(long, short = 'K', value_name = "TEXT")]
-    pub(crate) key_separator: Option<String>,
-    /// Send everything to this partition
-    #[arg(long, short, value_parser = clap::value_parser!(i32).range(0..))]
-    pub(crate) partition: Option<i32>,
-    /// A header for every record; may be repeated
-    #[arg(long, short = 'H', value_name = "NAME=VALUE")]
-    pub(crate) header: Vec<String>,
-    /// Compression
-    #[arg(long, short = 'z', value_enum, default_value_t = Compression::None)]
-    pub(crate) compression: Compression,
-    /// No report on standard error
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Prints the value of each record on a line of its own, and goes on until Ctrl-C.
-
-Examples:
-  jackfield consume connect-test --from-beginning
-  jackfield consume orders --from-beginning --exit-at-end --key --timestamp
-  jackfield consume orders --group billing -n 100
-        reads where the group stopped, and commits what was printed")]
-pub(crate) struct ConsumeArguments {
-    #[arg(value_name = "TOPIC")]
-    pub(crate) topic: String,
-    #[command(flatten)]
-    pub(crate) client: ClientOptions,
-    /// Start with the oldest record instead of the next one (with --group: only where nothing was committed)
-    #[arg(long)]
-    pub(crate) from_beginning: bool,
-    /// Read as a member of this consumer group
-    #[arg(long, short, value_name = "GROUP", conflicts_with_all = ["partition", "offset"])]
-    pub(crate) group: Option<String>,
-    /// Read this partition only
-    #[arg(long, short, value_parser = clap::value_parser!(i32).range(0..))]
-    pub(crate) partition: Option<i32>,
-    /// Start at this offset of the partition
-    #[arg(long, short, requires = "partition", conflicts_with = "from_beginning")]
-    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) offset: Option<i64>,
-    /// End after this many records
-    #[arg(long = "count", short = 'n', value_name = "COUNT")]
-    pub(crate) count: Option<u64>,
-    /// End when everything there is has been printed
-    #[arg(long, short)]
-    pub(crate) exit_at_end: bool,
-    /// Print the key before the value
-    #[arg(long, short)]
-    pub(crate) key: bool,
-    /// Print the timestamp (milliseconds since 1970) before the value
-    #[arg(long, short)]
-    pub(crate) timestamp: bool,
-    /// Print partition and offset before the value
-    #[arg(long)]
-    pub(crate) position: bool,
-    /// Print headers before the value
-    #[arg(long)]
-    pub(crate) headers: bool,
-    /// What stands between the printed parts of a record
-    #[arg(long, value_name = "TEXT", default_value = "\t")]
-    pub(crate) separator: String,
 }
 
 #[derive(Debug, Args)]
@@ -320,7 +201,8 @@ pub(crate) enum LogAction {
 #[command(after_help = "\
 A running broker need not be stopped: what it is just writing is passed over.
 
-Exit codes: 0 when everything is clean, 1 when damage was found, 2 when a directory cannot be read.
+Exit codes: 0 when everything is clean, 1 when damage was found, 2 when a
+directory cannot be read.
 
 Examples:
   jackfield log verify jackfield-data/broker
@@ -332,6 +214,19 @@ pub(crate) struct LogVerifyArguments {
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield completions bash \\
+      > ~/.local/share/bash-completion/completions/jackfield
+  jackfield completions zsh > ~/.zfunc/_jackfield
+  jackfield completions fish > ~/.config/fish/completions/jackfield.fish
+  jackfield completions powershell >> $PROFILE")]
+pub(crate) struct CompletionsArguments {
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[cfg(test)]
@@ -357,6 +252,9 @@ mod tests {
                 "{}",
                 command.get_name()
             );
+            // Lines broken by hand look torn where the terminal breaks them again.
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{}", command.get_name());
         }
     }
 
@@ -372,6 +270,16 @@ mod tests {
             "jackfield produce orders --key-separator : -z zstd",
             "jackfield consume orders --from-beginning --exit-at-end --key --timestamp",
             "jackfield consume orders --group billing -n 100",
+            "jackfield consume a b -o -100 --to -1h -p 0,2",
+            "jackfield topics delete-records orders --before -1h --yes",
+            "jackfield offsets orders --at -1h --json",
+            "jackfield groups reset billing --topic orders:0,2 --shift-by -10 --execute",
+            "jackfield groups seek billing --all-topics --by-duration 1h",
+            "jackfield configs set topic orders retention.ms=1",
+            "jackfield connectors -u http://localhost:1 patch x a=b c=",
+            "jackfield connectors restart x --only-failed --include-tasks",
+            "jackfield connectors offsets get x --json",
+            "jackfield completions zsh",
             "jackfield plugins --plugin-path /opt/plugins,/home/me/plugins",
             "jackfield log verify jackfield-data/broker",
             "jackfield log verify --json /var/lib/kafka/orders-0 /var/lib/kafka/orders-1",
@@ -384,7 +292,15 @@ mod tests {
             "jackfield",
             "jackfield nope",
             "jackfield standalone",
-            "jackfield consume t --offset 1",
+            "jackfield consume t --from soon",
+            "jackfield consume t --from 1 --from-beginning",
+            "jackfield consume t --json --key",
+            "jackfield produce t --json -K :",
+            "jackfield groups reset g --topic t",
+            "jackfield groups reset g --topic t --to-earliest --to-latest",
+            "jackfield groups reset g --topic t --all-topics --to-earliest",
+            "jackfield configs set topic orders",
+            "jackfield connectors restart x --task 1 --only-failed",
             "jackfield log verify",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");

@@ -18,7 +18,11 @@ const DEFAULT_LOG_DIRS: &str = "jackfield-data/broker";
 const SHUTDOWN: Duration = Duration::from_millis(1_500);
 
 /// Runs until a signal ends it.
-pub(crate) async fn run(arguments: BrokerArguments, environment: Environment) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    arguments: BrokerArguments,
+    environment: Environment,
+    env: Env,
+) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
     jackfield_env::raise_open_files();
     let mut signals = Signals::install().context("signals cannot be handled")?;
@@ -38,7 +42,7 @@ pub(crate) async fn run(arguments: BrokerArguments, environment: Environment) ->
     }
 
     let broker = tokio::select! {
-        broker = Broker::open(config, Env::real()) => broker.context("the broker cannot be started")?,
+        broker = Broker::open(config, env) => broker.context("the broker cannot be started")?,
         // Nothing is served yet, and opening can be repeated.
         _ = signals.next() => return Ok(()),
     };

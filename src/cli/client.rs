@@ -1,61 +1,82 @@
-//! What all client commands share: how they find the broker, and what they say when it is not there.
+//! What all clients of a broker share: where they connect, and with which properties.
 
 use std::{
-    net::{TcpStream, ToSocketAddrs as _},
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rdkafka::{
     ClientConfig, ClientContext,
-    client::Client,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
     error::{KafkaError, RDKafkaErrorCode},
-    metadata::Metadata,
+    types::RDKafkaConfRes,
 };
 
-use crate::{arguments::ClientOptions, configuration::Environment};
+use crate::{arguments::ClientOptions, configuration::Environment, properties};
 
 const DEFAULT_BOOTSTRAP_SERVER: &str = "127.0.0.1:9092";
+const BOOTSTRAP: &str = "bootstrap.servers";
 /// How long a broker may take to answer.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     bootstrap_server: String,
-    properties: Vec<(String, String)>,
+    timeout: Duration,
+    properties: BTreeMap<String, String>,
 }
 
 impl Connection {
-    /// Flags before environment before default.
+    /// Flags before the file of `--command-config` before environment before default.
     pub(crate) fn new(options: &ClientOptions, environment: &Environment) -> anyhow::Result<Self> {
-        let from_environment = || environment.get("bootstrap.servers").map(str::to_owned);
-        let bootstrap_server = options.bootstrap_server.clone().or_else(from_environment);
-        let bootstrap_server = bootstrap_server.unwrap_or_else(|| DEFAULT_BOOTSTRAP_SERVER.to_owned());
-        let properties: anyhow::Result<_> = options
-            .properties
-            .iter()
-            .map(|pair| key_value("--property", pair))
-            .collect();
+        let file = options.command_config.clone();
+        let file = file.or_else(|| environment.get("command.config").map(PathBuf::from));
+        let mut properties = file.as_deref().map_or_else(|| Ok(BTreeMap::new()), from_file)?;
+        for pair in &options.properties {
+            let (key, value) = key_value("--property", pair)?;
+            check_property(&key, &value).with_context(|| format!("--property {pair}"))?;
+            properties.insert(key, value);
+        }
+        let bootstrap_server = options
+            .bootstrap_server
+            .clone()
+            .or_else(|| properties.remove(BOOTSTRAP))
+            .or_else(|| environment.get(BOOTSTRAP).map(str::to_owned))
+            .unwrap_or_else(|| DEFAULT_BOOTSTRAP_SERVER.to_owned());
+        properties.remove(BOOTSTRAP);
         Ok(Self {
             bootstrap_server,
-            properties: properties?,
+            timeout: options.timeout.unwrap_or(ANSWER_TIMEOUT),
+            properties,
         })
     }
 
-    /// The broker's address for people.
+    /// The brokers' addresses for people.
     pub(crate) fn bootstrap_server(&self) -> &str {
         &self.bootstrap_server
+    }
+
+    /// How long a broker may take to answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Who asks.
+    pub(crate) fn client_id(&self) -> &str {
+        self.properties
+            .get("client.id")
+            .map_or("jackfield", String::as_str)
     }
 
     /// A client configuration; `settings` are the command's, which the user's properties may override.
     pub(crate) fn config(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
-            .set("bootstrap.servers", &self.bootstrap_server)
+            .set(BOOTSTRAP, &self.bootstrap_server)
             .set("client.id", "jackfield");
         for (key, value) in settings {
             config.set(*key, *value);
@@ -67,20 +88,6 @@ impl Connection {
         config
     }
 
-    /// Metadata of one topic or of all.
-    ///
-    /// # Errors
-    /// Says how to start a broker when there is none.
-    pub(crate) fn metadata<C: ClientContext>(
-        &self,
-        client: &Client<C>,
-        topic: Option<&str>,
-    ) -> anyhow::Result<Metadata> {
-        client
-            .fetch_metadata(topic, ANSWER_TIMEOUT)
-            .map_err(|error| self.explain(&error))
-    }
-
     /// Makes an error of the client library one that says what to do.
     pub(crate) fn explain(&self, error: &KafkaError) -> anyhow::Error {
         let unreachable = matches!(
@@ -88,32 +95,71 @@ impl Connection {
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)
                 | Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::Resolve)
         );
-        if !unreachable {
-            return anyhow!("{error}");
+        if unreachable {
+            return anyhow!(
+                "the broker at {} does not answer any more ({error})",
+                self.bootstrap_server
+            );
         }
-        anyhow!(
-            "no answer from a broker at {} ({}); is `jackfield standalone` or `jackfield broker` running? \
-             -b HOST:PORT names another address",
-            self.bootstrap_server,
-            self.reason()
-        )
+        anyhow!("{error}")
     }
+}
 
-    /// The library knows that nobody answered; connecting once more tells why.
-    fn reason(&self) -> String {
-        let first = self.bootstrap_server.split(',').next().unwrap_or_default();
-        let addresses = match first.to_socket_addrs() {
-            Ok(addresses) => addresses,
-            Err(error) => return error.to_string(),
-        };
-        let mut reason = "the name has no address".to_owned();
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
-                Ok(_) => return "somebody listens there, and does not answer as a Kafka broker".to_owned(),
-                Err(error) => reason = error.to_string(),
-            }
+/// The properties of a file that have an effect here; the others are named on standard error.
+fn from_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut properties = properties::read(path)?;
+    let mut unknown = Vec::new();
+    for (key, value) in &properties {
+        match check_property(key, value) {
+            Ok(()) => {}
+            Err(Bad::Unknown) => unknown.push(key.clone()),
+            Err(error) => return Err(error).with_context(|| format!("{}: {key}={value}", path.display())),
         }
-        reason
+    }
+    if !unknown.is_empty() {
+        eprintln!(
+            "jackfield: without effect here, in {}: {}",
+            path.display(),
+            unknown.join(", ")
+        );
+    }
+    properties.retain(|key, _| !unknown.contains(key));
+    Ok(properties)
+}
+
+/// What is wrong with a property.
+#[derive(Debug, PartialEq, Eq)]
+enum Bad {
+    Unknown,
+    Value(String),
+}
+
+impl std::fmt::Display for Bad {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => formatter.write_str("the client library knows no such property"),
+            Self::Value(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Bad {}
+
+/// The library itself says whether it understands a property.
+fn check_property(key: &str, value: &str) -> Result<(), Bad> {
+    // Connections are neither encrypted nor authenticated yet.
+    if key == "security.protocol" && !value.eq_ignore_ascii_case("PLAINTEXT") {
+        return Err(Bad::Value(
+            "only PLAINTEXT is supported yet; kcat can reach such a cluster".to_owned(),
+        ));
+    }
+    let mut config = ClientConfig::new();
+    config.set(key, value);
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Err(Bad::Unknown),
+        Err(KafkaError::ClientConfig(_, reason, ..)) => Err(Bad::Value(reason)),
+        Err(error) => Err(Bad::Value(error.to_string())),
     }
 }
 
@@ -126,22 +172,6 @@ pub(crate) fn key_value(flag: &str, pair: &str) -> anyhow::Result<(String, Strin
         bail!("{flag} {pair}: must be key=value");
     };
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-/// The topic's partitions.
-///
-/// # Errors
-/// When it does not exist, with the command that creates it.
-pub(crate) fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec<i32>> {
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) else {
-        bail!("topic '{topic}' does not exist; create it with: jackfield topics create {topic}");
-    };
-    Ok(found
-        .partitions()
-        .iter()
-        .map(rdkafka::metadata::MetadataPartition::id)
-        .collect())
 }
 
 /// What the library tells on the way goes to our log.
@@ -167,44 +197,61 @@ mod tests {
     fn options(server: Option<&str>) -> ClientOptions {
         ClientOptions {
             bootstrap_server: server.map(str::to_owned),
-            properties: vec!["a=b".to_owned()],
+            properties: vec!["client.id=b".to_owned()],
+            ..ClientOptions::default()
         }
     }
 
     #[test]
-    fn the_flag_wins_over_the_environment() {
-        let environment = Environment::new([("JACKFIELD_BOOTSTRAP_SERVERS".into(), "env:1".into())]);
+    fn the_flag_wins_over_file_and_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.properties");
+        std::fs::write(
+            &path,
+            "bootstrap.servers=file:1\nkey.serializer=x\nsocket.timeout.ms=7000\n",
+        )
+        .unwrap();
+        let variables = [("JACKFIELD_BOOTSTRAP_SERVERS".into(), "env:1".into())];
+        let environment = Environment::new(variables);
         let server = |options: &ClientOptions, environment: &Environment| {
             Connection::new(options, environment).unwrap().bootstrap_server
         };
+        let mut with_file = options(None);
+        with_file.command_config = Some(path);
         assert_eq!(server(&options(Some("flag:1")), &environment), "flag:1");
+        assert_eq!(server(&with_file, &environment), "file:1");
         assert_eq!(server(&options(None), &environment), "env:1");
         assert_eq!(server(&options(None), &Environment::default()), "127.0.0.1:9092");
-        let connection = Connection::new(&options(None), &environment).unwrap();
-        assert_eq!(connection.config(&[("a", "c")]).get("a"), Some("b"));
+        let connection = Connection::new(&with_file, &environment).unwrap();
+        let config = connection.config(&[("client.id", "c")]);
+        assert_eq!(
+            [
+                config.get("client.id"),
+                config.get("socket.timeout.ms"),
+                config.get("key.serializer")
+            ],
+            [Some("b"), Some("7000"), None]
+        );
+        assert_eq!(connection.client_id(), "b");
     }
 
     #[test]
-    fn a_missing_broker_is_explained() {
-        // Bound and not listening: nobody else can be there.
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap().to_string();
-        let explain = |code| {
-            let connection = Connection::new(&options(Some(&address)), &Environment::default()).unwrap();
-            connection.explain(&KafkaError::MetadataFetch(code)).to_string()
+    fn bad_properties_are_errors() {
+        let error = |pair: &str| {
+            let mut options = options(None);
+            options.properties = vec![pair.to_owned()];
+            let connection = Connection::new(&options, &Environment::default());
+            format!("{:#}", connection.unwrap_err())
         };
-        let silent = explain(RDKafkaErrorCode::OperationTimedOut);
-        assert!(
-            silent.starts_with(&format!("no answer from a broker at {address} (somebody listens")),
-            "{silent}"
+        assert_eq!(error("a"), "--property a: must be key=value");
+        assert_eq!(
+            error("a=b"),
+            "--property a=b: the client library knows no such property"
         );
-        drop(socket);
-        let refused = explain(RDKafkaErrorCode::BrokerTransportFailure);
-        assert!(
-            refused.contains("(Connection refused") && refused.contains("jackfield standalone"),
-            "{refused}"
+        assert!(error("socket.timeout.ms=x").starts_with("--property socket.timeout.ms=x: "));
+        assert_eq!(
+            error("security.protocol=ssl"),
+            "--property security.protocol=ssl: only PLAINTEXT is supported yet; kcat can reach such a cluster"
         );
-        let other = explain(RDKafkaErrorCode::InvalidTopic);
-        assert!(!other.contains("no answer"), "{other}");
     }
 }

@@ -18,6 +18,8 @@ const PREFIX: &str = "JACKFIELD_";
 const VARIABLE: &str = "environment variable";
 /// The one variable that is no configuration key: the log filter.
 const LOG: &str = "JACKFIELD_LOG";
+/// Keys that tell commands where to ask; servers have no such keys, and may be started in the same shell.
+const FOR_COMMANDS: [&str; 2] = ["command.config", "connect.url"];
 
 /// The `JACKFIELD_*` variables, read once at the start of the program.
 ///
@@ -25,18 +27,32 @@ const LOG: &str = "JACKFIELD_LOG";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
+    /// NO_COLOR is set, or the terminal is one that cannot do it.
+    no_colours: bool,
 }
 
 impl Environment {
     /// Keeps what is ours. Variables that are not text cannot be ours.
     pub(crate) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let text = |value: OsString| value.into_string().ok();
-        let variables = variables
+        let mut variables: BTreeMap<_, _> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-            .filter(|(name, _)| name.starts_with(PREFIX))
             .collect();
-        Self { variables }
+        let is = |name: &str, wanted: &dyn Fn(&str) -> bool| {
+            variables.get(name).is_some_and(|value| wanted(value))
+        };
+        let no_colours = is("NO_COLOR", &|value| !value.is_empty()) || is("TERM", &|value| value == "dumb");
+        variables.retain(|name, _| name.starts_with(PREFIX));
+        Self {
+            variables,
+            no_colours,
+        }
+    }
+
+    /// Whether a terminal may be sent colours (no-color.org).
+    pub(crate) fn allows_colours(&self) -> bool {
+        !self.no_colours
     }
 
     /// `JACKFIELD_LOG`.
@@ -71,7 +87,8 @@ impl Source for Environment {
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         let values = self.variables.iter().filter_map(|(name, value)| {
             let origin = format!("{VARIABLE} {name}");
-            Some((key_of(name)?, Value::new(Some(&origin), value.as_str())))
+            let key = key_of(name).filter(|key| !FOR_COMMANDS.contains(&key.as_str()))?;
+            Some((key, Value::new(Some(&origin), value.as_str())))
         });
         Ok(values.collect())
     }
@@ -291,6 +308,19 @@ mod tests {
         ] {
             assert_eq!(key_of(variable).as_deref(), key, "{variable}");
         }
+    }
+
+    #[test]
+    fn servers_know_nothing_of_what_is_for_commands() {
+        let environment = environment(&[
+            ("JACKFIELD_CONNECT_URL", "u"),
+            ("JACKFIELD_COMMAND_CONFIG", "c"),
+            ("NO_COLOR", "1"),
+        ]);
+        let merged = Configuration::read(None, &environment, &[]).unwrap();
+        assert!(merged.values().is_empty());
+        assert_eq!(environment.get("connect.url"), Some("u"));
+        assert!(!environment.allows_colours() && Environment::default().allows_colours());
     }
 
     #[test]

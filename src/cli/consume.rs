@@ -1,40 +1,58 @@
-//! `jackfield consume`: prints the records of a topic, alone or as a member of a group.
+//! `jackfield consume`: prints the records of topics, alone or as a member of a group.
+
+mod print;
 
 use std::{
-    collections::BTreeSet,
-    io::{BufWriter, StdoutLock, Write},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io::{BufWriter, IsTerminal as _, StdoutLock, Write as _},
 };
 
 use anyhow::bail;
 use futures::FutureExt as _;
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers as _},
+    message::BorrowedMessage,
 };
 
+use self::print::Printer;
 use crate::{
     arguments::ConsumeArguments,
-    client::{ANSWER_TIMEOUT, Connection, LibraryLog, partitions},
+    client::{Connection, LibraryLog},
     configuration::Environment,
+    kafka::{Kafka, Partition, Partitions},
+    position::Position,
+    progress::{self, Progress},
     signals::Signals,
 };
 
 /// Consumes until the count, the end or a signal.
 pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) -> anyhow::Result<()> {
+    let printer = Printer::new(&arguments.print)?;
     let connection = Connection::new(&arguments.client, environment)?;
+    let mut kafka = Kafka::connect(&connection)?;
+    let partitions = Partitions::of(&kafka.topics(&arguments.topics)?, &arguments.partition)?;
     let consumer = consumer(&connection, &arguments)?;
-    let metadata = connection.metadata(consumer.client(), Some(&arguments.topic))?;
-    let all = partitions(&metadata, &arguments.topic)?;
     let mut reading = Reading {
         connection: &connection,
         arguments: &arguments,
         consumer: &consumer,
+        printer,
+        bounds: BTreeMap::new(),
+        waiting: VecDeque::new(),
         unread: BTreeSet::new(),
+        at_end: BTreeSet::new(),
         printed: 0,
+        bytes: 0,
     };
-    reading.start(&all)?;
+    if arguments.group.is_some() {
+        let topics: Vec<_> = arguments.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics)?;
+    } else {
+        reading.assign(&mut kafka, &partitions)?;
+    }
+    drop(kafka);
     // Only from here on is there something to end in order.
     let mut signals = Signals::install()?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
@@ -53,21 +71,20 @@ fn consumer(
 ) -> anyhow::Result<StreamConsumer<LibraryLog>> {
     // The library wants a group name even where partitions are assigned by hand; nothing is committed under it.
     let group = arguments.group.as_deref().unwrap_or("jackfield-consume");
-    let reset = if arguments.from_beginning {
-        "earliest"
-    } else {
-        "latest"
-    };
+    let either = |condition: bool, yes, no| if condition { yes } else { no };
     let config = connection.config(&[
         ("group.id", group),
-        ("auto.offset.reset", reset),
+        (
+            "auto.offset.reset",
+            either(arguments.from_beginning, "earliest", "latest"),
+        ),
         (
             "enable.auto.commit",
-            if arguments.group.is_some() {
-                "true"
-            } else {
-                "false"
-            },
+            either(arguments.group.is_some(), "true", "false"),
+        ),
+        (
+            "isolation.level",
+            either(arguments.read_uncommitted, "read_uncommitted", "read_committed"),
         ),
         ("enable.auto.offset.store", "false"),
         ("enable.partition.eof", "true"),
@@ -85,57 +102,85 @@ fn commit(consumer: &StreamConsumer<LibraryLog>) -> anyhow::Result<()> {
     }
 }
 
+/// Where a partition is to end.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    /// The first offset that is not printed.
+    offset: i64,
+    /// Whether it was there already at the start: then the end of the log is as good, since transactions leave offsets
+    /// that are no records.
+    is_there: bool,
+}
+
 struct Reading<'a> {
     connection: &'a Connection,
     arguments: &'a ConsumeArguments,
     consumer: &'a StreamConsumer<LibraryLog>,
-    /// Partitions whose end was not reached yet.
-    unread: BTreeSet<i32>,
+    printer: Printer,
+    bounds: BTreeMap<Partition, Bound>,
+    /// Topics with an end are read one after the other: the library tells the end of a partition without its topic.
+    waiting: VecDeque<BTreeMap<Partition, i64>>,
+    /// Bounded partitions that are not at their bound yet.
+    unread: BTreeSet<Partition>,
+    /// Partitions of a group's member that have nothing more right now.
+    at_end: BTreeSet<Partition>,
     printed: u64,
+    bytes: u64,
 }
 
 impl Reading<'_> {
-    fn start(&mut self, all: &[i32]) -> anyhow::Result<()> {
-        let arguments = self.arguments;
-        if arguments.group.is_some() {
-            self.unread = all.iter().copied().collect();
-            self.consumer.subscribe(&[arguments.topic.as_str()])?;
-            return Ok(());
+    /// The ends are looked up before anything else happens, so that nothing produced after the start is missed.
+    fn assign(&mut self, kafka: &mut Kafka, partitions: &Partitions) -> anyhow::Result<()> {
+        let default = if self.arguments.from_beginning {
+            Position::Earliest
+        } else {
+            Position::Latest
+        };
+        let starts = kafka.resolve(partitions, self.arguments.from.unwrap_or(default))?;
+        if self.arguments.exit_at_end || self.arguments.to.is_some() {
+            self.bound(kafka, partitions)?;
         }
-        let chosen: Vec<_> = all
-            .iter()
-            .copied()
-            .filter(|id| arguments.partition.is_none_or(|only| only == *id))
-            .collect();
-        if chosen.is_empty() {
-            bail!(
-                "topic '{}' has no partition {}",
-                arguments.topic,
-                arguments.partition.unwrap_or_default()
-            );
+        if self.bounds.is_empty() {
+            return self.read(&starts);
         }
-        let mut assignment = TopicPartitionList::new();
-        for partition in &chosen {
-            assignment.add_partition_offset(&arguments.topic, *partition, self.first_offset(*partition)?)?;
+        let mut topics: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (partition, start) in starts {
+            if start < self.bounds[&partition].offset {
+                let topic = topics.entry(partition.0.clone()).or_default();
+                topic.insert(partition, start);
+            }
         }
-        self.unread = chosen.into_iter().collect();
-        self.consumer.assign(&assignment)?;
+        self.waiting = topics.into_values().collect();
         Ok(())
     }
 
-    /// The end is looked up before anything else happens, so that nothing produced after the start is missed.
-    fn first_offset(&self, partition: i32) -> anyhow::Result<Offset> {
-        if let Some(offset) = self.arguments.offset {
-            return Ok(Offset::Offset(offset));
+    fn read(&self, starts: &BTreeMap<Partition, i64>) -> anyhow::Result<()> {
+        let mut assignment = TopicPartitionList::new();
+        for (partition, start) in starts {
+            assignment.add_partition_offset(&partition.0, partition.1, Offset::Offset(*start))?;
         }
-        if self.arguments.from_beginning {
-            return Ok(Offset::Beginning);
+        Ok(self.consumer.assign(&assignment)?)
+    }
+
+    fn bound(&mut self, kafka: &mut Kafka, partitions: &Partitions) -> anyhow::Result<()> {
+        let ends = kafka.resolve(partitions, Position::Latest)?;
+        let wanted = match self.arguments.to {
+            // Behind the end there will be records some day.
+            Some(Position::Offset(offset)) => partitions.keys().map(|key| (key.clone(), offset)).collect(),
+            Some(position) => kafka.resolve(partitions, position)?,
+            None => ends.clone(),
+        };
+        for (partition, offset) in wanted {
+            let end = ends.get(&partition).copied().unwrap_or(offset);
+            let offset = if self.arguments.exit_at_end {
+                offset.min(end)
+            } else {
+                offset
+            };
+            let is_there = offset <= end;
+            self.bounds.insert(partition, Bound { offset, is_there });
         }
-        let watermarks = self
-            .consumer
-            .fetch_watermarks(&self.arguments.topic, partition, ANSWER_TIMEOUT);
-        let (_, next) = watermarks.map_err(|error| self.connection.explain(&error))?;
-        Ok(Offset::Offset(next))
+        Ok(())
     }
 
     async fn print_all(
@@ -143,7 +188,8 @@ impl Reading<'_> {
         out: &mut BufWriter<StdoutLock<'_>>,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
-        while !self.is_done() && signals.next().now_or_never().is_none() {
+        let mut progress = Progress::new(!self.arguments.quiet && !std::io::stdout().is_terminal());
+        while !self.is_done()? && signals.next().now_or_never().is_none() {
             // Output leaves as soon as there is nothing more to add to it.
             let next = match self.consumer.recv().now_or_never() {
                 Some(next) => next,
@@ -151,33 +197,117 @@ impl Reading<'_> {
                     out.flush()?;
                     tokio::select! {
                         next = self.consumer.recv() => next,
-                        _ = signals.next() => return Ok(()),
+                        _ = signals.next() => break,
                     }
                 }
             };
             match next {
-                Ok(message) => self.print(&message, out)?,
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    self.unread.remove(&partition);
-                }
+                Ok(message) => self.take(&message, out)?,
+                Err(KafkaError::PartitionEOF(partition)) => self.reached_end(partition),
                 Err(error) => self.tolerate(&error)?,
             }
+            progress.show(|| format!("{} records, {}", self.printed, progress::bytes(self.bytes)));
         }
+        progress.end();
         Ok(())
     }
 
-    fn is_done(&self) -> bool {
-        let counted = self.arguments.count.is_some_and(|count| self.printed >= count);
-        counted || (self.arguments.exit_at_end && self.unread.is_empty())
+    fn is_done(&mut self) -> anyhow::Result<bool> {
+        if self.arguments.count.is_some_and(|count| self.printed >= count) {
+            return Ok(true);
+        }
+        if self.arguments.group.is_none() {
+            if self.bounds.is_empty() || !self.unread.is_empty() {
+                return Ok(false);
+            }
+            let Some(next) = self.waiting.pop_front() else {
+                return Ok(true);
+            };
+            self.read(&next)?;
+            self.unread = next.into_keys().collect();
+            return Ok(false);
+        }
+        if !self.arguments.exit_at_end || self.at_end.is_empty() {
+            return Ok(false);
+        }
+        // Other members have the other partitions.
+        let mine = self.consumer.assignment()?;
+        Ok(mine.count() > 0
+            && mine.elements().iter().all(|element| {
+                self.at_end
+                    .contains(&(element.topic().to_owned(), element.partition()))
+            }))
     }
 
-    fn print(&mut self, message: &BorrowedMessage<'_>, out: &mut impl Write) -> anyhow::Result<()> {
-        write_record(self.arguments, message, out)?;
+    fn take(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        out: &mut BufWriter<StdoutLock<'_>>,
+    ) -> anyhow::Result<()> {
+        // Without bounds and groups there is nothing to look up for each record.
+        if !self.bounds.is_empty() || !self.at_end.is_empty() {
+            let partition = (message.topic().to_owned(), message.partition());
+            self.at_end.remove(&partition);
+            if let Some(bound) = self.bounds.get(&partition) {
+                if message.offset() + 1 >= bound.offset {
+                    self.unread.remove(&partition);
+                }
+                if message.offset() >= bound.offset {
+                    return Ok(());
+                }
+            }
+        }
+        let printed = self.printer.print(message, out);
+        if let Err(error) = printed {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            return match error.downcast::<std::io::Error>() {
+                Ok(error) => Err(error.into()),
+                Err(error) => Err(error.context(format!(
+                    "the record at offset {offset} of partition {partition} of {topic}"
+                ))),
+            };
+        }
         self.printed += 1;
+        self.bytes += u64::try_from(message.payload_len()).unwrap_or(0);
         if self.arguments.group.is_some() {
             self.consumer.store_offset_from_message(message)?;
         }
         Ok(())
+    }
+
+    /// The library tells the number alone, without the topic.
+    fn reached_end(&mut self, number: i32) {
+        let bounds = &self.bounds;
+        self.unread
+            .retain(|partition| partition.1 != number || !bounds[partition].is_there);
+        if self.arguments.group.is_some() {
+            let topics = self.arguments.topics.iter();
+            let partitions: Vec<_> = topics.map(|topic| (topic.clone(), number)).collect();
+            let reached: Vec<_> = partitions
+                .into_iter()
+                .filter(|partition| self.has_reached(partition))
+                .collect();
+            self.at_end.extend(reached);
+        }
+    }
+
+    /// Whether the library has handed out everything of a group member's partition.
+    fn has_reached(&self, partition: &Partition) -> bool {
+        if self.arguments.topics.len() == 1 {
+            return true;
+        }
+        let positions = self.consumer.position();
+        let position = positions.as_ref().ok().and_then(|list| {
+            let found = list.find_partition(&partition.0, partition.1)?;
+            found.offset().to_raw()
+        });
+        let end = self
+            .consumer
+            .fetch_watermarks(&partition.0, partition.1, self.connection.timeout());
+        match (position, end) {
+            (Some(position), Ok((start, end))) => position >= end || (position < 0 && start == end),
+            _ => false,
+        }
     }
 
     /// A broker that restarts is waited for; anything the broker refuses ends the command.
@@ -193,100 +323,5 @@ impl Reading<'_> {
             }
             _ => Err(self.connection.explain(error)),
         }
-    }
-}
-
-/// One record as one line: the parts asked for, then the value.
-fn write_record(
-    options: &ConsumeArguments,
-    message: &impl Message,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    let separator = options.separator.as_bytes();
-    if options.timestamp {
-        write!(out, "{}", message.timestamp().to_millis().unwrap_or(-1))?;
-        out.write_all(separator)?;
-    }
-    if options.position {
-        write!(out, "{}@{}", message.partition(), message.offset())?;
-        out.write_all(separator)?;
-    }
-    if options.headers {
-        write_headers(message, out)?;
-        out.write_all(separator)?;
-    }
-    if options.key {
-        out.write_all(message.key().unwrap_or(b"null"))?;
-        out.write_all(separator)?;
-    }
-    out.write_all(message.payload().unwrap_or(b"null"))?;
-    out.write_all(b"\n")
-}
-
-fn write_headers(message: &impl Message, out: &mut impl Write) -> std::io::Result<()> {
-    let Some(headers) = message.headers() else {
-        return Ok(());
-    };
-    for (index, header) in headers.iter().enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
-        }
-        out.write_all(header.key.as_bytes())?;
-        out.write_all(b"=")?;
-        out.write_all(header.value.unwrap_or(b"null"))?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-    use rdkafka::{
-        Timestamp,
-        message::{Header, OwnedHeaders, OwnedMessage},
-    };
-
-    use super::*;
-    use crate::arguments::{Arguments, Command};
-
-    fn check(flags: &str, key: Option<&[u8]>, value: Option<&[u8]>, expected: &str) {
-        let line = format!("jackfield consume t {flags}");
-        let arguments = Arguments::try_parse_from(line.split_whitespace()).unwrap();
-        let Command::Consume(options) = arguments.command else {
-            panic!("not consume")
-        };
-        let headers = OwnedHeaders::new()
-            .insert(Header {
-                key: "a",
-                value: Some("1"),
-            })
-            .insert(Header::<&str> {
-                key: "b",
-                value: None,
-            });
-        let message = OwnedMessage::new(
-            value.map(<[u8]>::to_vec),
-            key.map(<[u8]>::to_vec),
-            "t".to_owned(),
-            Timestamp::CreateTime(17),
-            2,
-            40,
-            Some(headers),
-        );
-        let mut out = Vec::new();
-        write_record(&options, &message, &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), expected, "{flags}");
-    }
-
-    #[test]
-    fn records_as_lines() {
-        check("", Some(b"k"), Some(b"v"), "v\n");
-        check("--key --timestamp", Some(b"k"), Some(b"v"), "17\tk\tv\n");
-        check(
-            "--key --position --headers --separator |",
-            None,
-            None,
-            "2@40|a=1,b=null|null|null\n",
-        );
     }
 }

@@ -1,23 +1,38 @@
-//! The commands: `standalone` and `broker` start the crates below, `topics`, `produce` and `consume` are clients of the
-//! Kafka protocol, `plugins` looks at `plugin.path`, `log` at log directories.
+//! The commands: `standalone` and `broker` start the crates below; `topics`, `produce`, `consume`, `groups`, `configs` and
+//! `offsets` are clients of any Kafka broker, `connectors` of any Connect worker; `plugins` looks at `plugin.path`, `log` at
+//! log directories.
 //!
 //! Everything that comes from outside the configuration files (command line, environment) enters through [`run`].
 
 mod arguments;
 mod broker;
 mod client;
+mod codec;
+mod completions;
+mod configs;
 mod configuration;
 mod connector_file;
+mod connectors;
 mod consume;
+mod envelope;
 mod exit;
+mod groups;
+mod kafka;
 mod listeners;
 mod logging;
+mod offsets;
+mod output;
 mod plugin_roots;
 mod plugins;
+mod position;
 mod produce;
+mod progress;
 mod properties;
+#[cfg(test)]
+mod reference_test;
 mod signals;
 mod standalone;
+mod times;
 mod topics;
 mod verify;
 mod worker_settings;
@@ -25,6 +40,7 @@ mod worker_settings;
 use std::{ffi::OsString, time::Duration};
 
 use clap::Parser as _;
+use jackfield_env::Env;
 
 use crate::{
     arguments::{Arguments, Command, LogAction, LogArguments},
@@ -55,17 +71,26 @@ pub fn run(
 }
 
 fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()> {
-    logging::start(arguments.log_level.as_deref().or(environment.log_filter()))?;
+    let log_levels = logging::start(arguments.log_level.as_deref().or(environment.log_filter()))?;
+    let env = Env {
+        log_levels,
+        ..Env::real()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("jackfield")
         .build()?;
     let result = match arguments.command {
-        Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment)),
-        Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment)),
-        Command::Topics(arguments) => runtime.block_on(topics::run(arguments, &environment)),
-        Command::Produce(arguments) => produce::run(arguments, &environment),
+        Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment, env)),
+        Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment, env)),
+        Command::Topics(arguments) => topics::run(arguments, &environment),
+        Command::Produce(arguments) => produce::run(&arguments, &environment),
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),
+        Command::Groups(arguments) => groups::run(arguments, &environment),
+        Command::Configs(arguments) => configs::run(arguments, &environment),
+        Command::Offsets(arguments) => offsets::run(&arguments, &environment),
+        Command::Connectors(arguments) => connectors::run(arguments, &environment),
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Log(LogArguments {
             action: LogAction::Verify(arguments),

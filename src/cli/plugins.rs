@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use jackfield_plugin::{BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins};
 
-use crate::{arguments::PluginsArguments, plugin_roots};
+use crate::{arguments::PluginsArguments, output, plugin_roots};
 
 /// Prints the table.
 pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
@@ -42,40 +42,18 @@ pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
 }
 
 fn table(plugins: &[PluginInfo]) -> String {
-    let mut rows = vec![["CLASS", "TYPE", "VERSION", "FORMS", "PACKAGE"].map(str::to_owned)];
-    rows.extend(plugins.iter().map(|plugin| {
+    let row = |plugin: &PluginInfo| {
         let forms: Vec<_> = plugin.forms.iter().map(form).collect();
-        [
+        vec![
             plugin.class.clone(),
             kind(plugin.kind).to_owned(),
             plugin.version.clone(),
             forms.join(","),
             plugin.location.display().to_string(),
         ]
-    }));
-    columns(&rows)
-}
-
-/// Left-aligned columns, two spaces apart.
-pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<_> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    let rows: Vec<_> = plugins.iter().map(row).collect();
+    output::table(&["CLASS", "TYPE", "VERSION", "FORMS", "PACKAGE"], &rows, None)
 }
 
 fn footer(path: &str, count: usize, bad: &[BadPackage]) -> String {

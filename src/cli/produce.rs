@@ -1,7 +1,11 @@
-//! `jackfield produce`: lines of standard input become records, and every one of them is accounted for.
+//! `jackfield produce`: what is read becomes records, and every one of them is accounted for.
+
+mod input;
 
 use std::{
-    io::{BufRead as _, IsTerminal as _, Read},
+    fs::File,
+    io::{BufReader, IsTerminal as _, Read},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -18,44 +22,46 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 
+use self::input::Format;
 use crate::{
-    arguments::{Compression, ProduceArguments},
+    arguments::{Acks, Compression, ProduceArguments},
     client::{Connection, LibraryLog, key_value},
     configuration::Environment,
+    envelope::Envelope,
+    exit::CannotRead,
+    kafka::{Kafka, Partitions},
+    progress::{self, Progress},
 };
 
 /// How long the last records may take once the input has ended.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// A rate says nothing about less.
+const WORTH_A_RATE: Duration = Duration::from_secs(1);
 
 /// Produces until the input ends.
-pub(crate) fn run(arguments: ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
     let connection = Connection::new(&arguments.client, environment)?;
-    let lines = Lines::start(&arguments)?;
-    let deliveries = Deliveries::default();
-    let config = connection.config(&[
-        ("acks", "all"),
-        ("enable.idempotence", "true"),
-        ("compression.type", compression(arguments.compression)),
-        ("linger.ms", "5"),
-        // The broker decides what is too large.
-        ("message.max.bytes", "1000000000"),
-    ]);
-    let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
-    connection.metadata(producer.client(), Some(&arguments.topic))?;
-    let mut sent = 0;
-    let read = lines.send(&producer, std::io::stdin().lock(), arguments.quiet, &mut sent);
-    // What was sent before a bad line is delivered, too.
-    let flushed = producer.flush(FLUSH_TIMEOUT);
-    if !arguments.quiet {
-        eprintln!(
-            "{} records acknowledged by {}",
-            deliveries.delivered(),
-            connection.bootstrap_server()
-        );
+    let format = Format::new(&arguments.input)?;
+    let mut kafka = Kafka::connect(&connection)?;
+    kafka.create_if_missing(&arguments.topic)?;
+    if let Some(partition) = arguments.partition {
+        Partitions::of(
+            &kafka.topics(std::slice::from_ref(&arguments.topic))?,
+            &[partition],
+        )?;
     }
-    read.and(deliveries.check(sent, flushed))
+    drop(kafka);
+    let mut sender = Sender::new(arguments, &connection)?;
+    let read = sender.send_all(&format, &arguments.files);
+    // What was sent before a bad line is delivered, too.
+    let flushed = sender.producer.flush(FLUSH_TIMEOUT);
+    sender.progress.end();
+    if !arguments.quiet {
+        eprintln!("{}", sender.report(connection.bootstrap_server()));
+    }
+    let delivered = sender.producer.context().check(sender.sent, flushed);
+    read.and(delivered)
 }
 
 fn compression(compression: Compression) -> &'static str {
@@ -68,139 +74,138 @@ fn compression(compression: Compression) -> &'static str {
     }
 }
 
-/// How a line becomes a record.
-#[derive(Debug)]
-struct Lines {
-    topic: String,
-    key_separator: Option<Vec<u8>>,
-    partition: Option<i32>,
-    headers: Option<OwnedHeaders>,
+/// Hands records to the client library.
+struct Sender<'a> {
+    arguments: &'a ProduceArguments,
+    producer: BaseProducer<Deliveries>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+    progress: Progress,
+    started: Instant,
+    sent: u64,
+    bytes: u64,
 }
 
-impl Lines {
-    fn start(arguments: &ProduceArguments) -> anyhow::Result<Self> {
-        let mut headers = None;
-        for pair in &arguments.header {
+impl<'a> Sender<'a> {
+    fn new(arguments: &'a ProduceArguments, connection: &Connection) -> anyhow::Result<Self> {
+        let (acks, idempotent) = match arguments.acks {
+            Acks::All => ("all", "true"),
+            Acks::Leader => ("1", "false"),
+            Acks::Nobody => ("0", "false"),
+        };
+        let config = connection.config(&[
+            ("acks", acks),
+            ("enable.idempotence", idempotent),
+            ("compression.type", compression(arguments.compression)),
+            ("linger.ms", "5"),
+            // The broker decides what is too large.
+            ("message.max.bytes", "1000000000"),
+        ]);
+        let header = |pair: &String| {
             let (key, value) = key_value("--header", pair)?;
-            let all: OwnedHeaders = headers.unwrap_or_default();
-            headers = Some(all.insert(Header {
-                key: &key,
-                value: Some(value.as_bytes()),
-            }));
-        }
-        let key_separator = arguments
-            .key_separator
-            .as_ref()
-            .map(|separator| separator.as_bytes().to_vec());
-        if key_separator.as_ref().is_some_and(Vec::is_empty) {
-            bail!("--key-separator: must not be empty");
-        }
+            Ok((key, Some(value.into_bytes())))
+        };
+        let headers: anyhow::Result<_> = arguments.header.iter().map(header).collect();
+        // Somebody who types sees what he types.
+        let types = arguments.files.is_empty() && std::io::stdin().is_terminal();
         Ok(Self {
-            topic: arguments.topic.clone(),
-            key_separator,
-            partition: arguments.partition,
-            headers,
+            arguments,
+            producer: config.create_with_context(Deliveries::default())?,
+            headers: headers?,
+            progress: Progress::new(!arguments.quiet && !types),
+            started: Instant::now(),
+            sent: 0,
+            bytes: 0,
         })
     }
 
-    /// Sends every line of `input` and counts them in `sent`.
-    fn send(
-        &self,
-        producer: &BaseProducer<Deliveries>,
-        input: impl Read,
-        quiet: bool,
-        sent: &mut u64,
-    ) -> anyhow::Result<()> {
-        let mut input = std::io::BufReader::with_capacity(1 << 16, input);
-        let mut line = Vec::new();
-        let mut progress = Progress::new(quiet);
-        while producer.context().is_fine() {
-            line.clear();
-            if input
-                .read_until(b'\n', &mut line)
-                .context("standard input cannot be read")?
-                == 0
-            {
-                break;
-            }
-            let content = without_line_end(&line);
-            let number = *sent + 1;
-            let (key, value) = self.split(content).with_context(|| format!("line {number}"))?;
-            self.send_one(producer, key, value)
-                .with_context(|| format!("line {number}"))?;
-            *sent = number;
-            producer.poll(Duration::ZERO);
-            progress.show(*sent, producer.context().delivered());
+    fn send_all(&mut self, format: &Format, files: &[impl AsRef<Path>]) -> anyhow::Result<()> {
+        if files.is_empty() {
+            self.send_input(format, std::io::stdin().lock())
+                .context("standard input")?;
         }
-        Ok(())
+        for file in files.iter().map(AsRef::as_ref) {
+            if file == Path::new("-") {
+                self.send_input(format, std::io::stdin().lock())
+                    .context("standard input")?;
+            } else {
+                let name = file.display();
+                let input =
+                    File::open(file).map_err(|error| CannotRead(format!("cannot read {name}: {error}")))?;
+                self.send_input(format, input).with_context(|| name.to_string())?;
+            }
+        }
+        match format.of_nothing().filter(|_| self.sent == 0) {
+            Some(record) => self.send(&record),
+            None => Ok(()),
+        }
     }
 
-    fn split<'a>(&self, line: &'a [u8]) -> anyhow::Result<(Option<&'a [u8]>, &'a [u8])> {
-        let Some(separator) = &self.key_separator else {
-            return Ok((None, line));
-        };
-        match line
-            .windows(separator.len())
-            .position(|window| window == separator)
-        {
-            Some(at) => Ok((Some(&line[..at]), &line[at + separator.len()..])),
-            None => bail!("has no key separator '{}'", String::from_utf8_lossy(separator)),
-        }
+    fn send_input(&mut self, format: &Format, input: impl Read) -> anyhow::Result<()> {
+        let input = BufReader::with_capacity(1 << 16, input);
+        format.read(input, &mut |record| {
+            self.send(&record)?;
+            Ok(self.producer.context().is_fine())
+        })
     }
 
     /// Waits while the client's queue is full.
-    fn send_one(
-        &self,
-        producer: &BaseProducer<Deliveries>,
-        key: Option<&[u8]>,
-        value: &[u8],
-    ) -> anyhow::Result<()> {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic).payload(value);
-        record.key = key;
-        record.partition = self.partition;
-        record.headers.clone_from(&self.headers);
+    fn send(&mut self, envelope: &Envelope) -> anyhow::Result<()> {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.arguments.topic);
+        record.key = envelope.key.as_deref();
+        record.payload = envelope.value.as_deref();
+        record.partition = envelope.partition.or(self.arguments.partition);
+        record.timestamp = self.arguments.timestamp.or(envelope.timestamp);
+        record.headers = headers(self.headers.iter().chain(&envelope.headers));
+        let bytes = record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len);
         loop {
-            match producer.send(record) {
-                Ok(()) => return Ok(()),
+            match self.producer.send(record) {
+                Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    producer.poll(BACK_OFF);
+                    self.producer.poll(BACK_OFF);
                 }
                 Err((error, _)) => return Err(error.into()),
             }
         }
+        self.sent += 1;
+        self.bytes += u64::try_from(bytes).unwrap_or(0);
+        self.producer.poll(Duration::ZERO);
+        let (sent, delivered) = (self.sent, self.producer.context().delivered());
+        self.progress
+            .show(|| format!("{sent} records read, {delivered} acknowledged"));
+        Ok(())
     }
-}
 
-/// The line as Java's `readLine` returns it.
-fn without_line_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// A running count on a terminal that nobody types into.
-#[derive(Debug)]
-struct Progress {
-    shown: Option<Instant>,
-}
-
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        let wanted = !quiet && std::io::stderr().is_terminal() && !std::io::stdin().is_terminal();
-        Self {
-            shown: wanted.then(Instant::now),
+    fn report(&self, server: &str) -> String {
+        let delivered = self.producer.context().delivered();
+        let how = match self.arguments.acks {
+            Acks::Nobody => "sent to",
+            Acks::All | Acks::Leader => "acknowledged by",
+        };
+        let records = if delivered == 1 { "record" } else { "records" };
+        let mut text = format!("{delivered} {records} {how} {server}");
+        let took = self.started.elapsed();
+        if took >= WORTH_A_RATE {
+            let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let size = progress::bytes(self.bytes);
+            let rate = delivered.saturating_mul(1000) / milliseconds;
+            text += &format!(
+                ", {size} in {}.{} s, {rate} records/s",
+                took.as_secs(),
+                took.subsec_millis() / 100
+            );
         }
+        text
     }
+}
 
-    fn show(&mut self, sent: u64, delivered: u64) {
-        if self
-            .shown
-            .is_some_and(|shown| shown.elapsed() >= PROGRESS_INTERVAL)
-        {
-            eprintln!("{sent} records read, {delivered} acknowledged");
-            self.shown = Some(Instant::now());
-        }
-    }
+fn headers<'a>(all: impl Iterator<Item = &'a (String, Option<Vec<u8>>)>) -> Option<OwnedHeaders> {
+    all.fold(None, |headers: Option<OwnedHeaders>, (key, value)| {
+        Some(headers.unwrap_or_default().insert(Header {
+            key,
+            value: value.as_ref(),
+        }))
+    })
 }
 
 /// Counts what became of the records.
@@ -281,44 +286,6 @@ impl ProducerContext for Deliveries {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(separator: Option<&str>) -> Lines {
-        let key_separator = separator.map(|separator| separator.as_bytes().to_vec());
-        Lines {
-            topic: "t".to_owned(),
-            key_separator,
-            partition: None,
-            headers: None,
-        }
-    }
-
-    #[test]
-    fn line_ends() {
-        for (line, content) in [
-            ("a\n", "a"),
-            ("a\r\n", "a"),
-            ("a", "a"),
-            ("\n", ""),
-            ("a\r\r\n", "a\r"),
-        ] {
-            assert_eq!(without_line_end(line.as_bytes()), content.as_bytes(), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn keys() {
-        assert_eq!(lines(None).split(b"k:v").unwrap(), (None, b"k:v".as_slice()));
-        assert_eq!(
-            lines(Some(":")).split(b"k:v:w").unwrap(),
-            (Some(b"k".as_slice()), b"v:w".as_slice())
-        );
-        assert_eq!(
-            lines(Some("->")).split(b"->v").unwrap(),
-            (Some(b"".as_slice()), b"v".as_slice())
-        );
-        let error = lines(Some(":")).split(b"v").unwrap_err();
-        assert_eq!(error.to_string(), "has no key separator ':'");
-    }
 
     #[test]
     fn every_record_is_accounted_for() {

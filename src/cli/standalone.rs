@@ -15,6 +15,7 @@ use jackfield_broker::Broker;
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
 use jackfield_plugin::{NativePolicy, PluginConfig, Plugins};
+use jackfield_rest::{ListenerError, Surface};
 use jackfield_tasks::TaskGroup;
 use jackfield_worker::{Herder, HerderError, WorkerConfig};
 use tokio::net::TcpSocket;
@@ -30,7 +31,11 @@ const BROKER_SHUTDOWN: Duration = Duration::from_millis(400);
 const REST_BACKLOG: u32 = 1_024;
 
 /// Runs until a signal ends it.
-pub(crate) async fn run(arguments: StandaloneArguments, environment: Environment) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    arguments: StandaloneArguments,
+    environment: Environment,
+    env: Env,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     jackfield_env::raise_open_files();
     let mut signals = Signals::install().context("signals cannot be handled")?;
@@ -45,7 +50,7 @@ pub(crate) async fn run(arguments: StandaloneArguments, environment: Environment
 
     let mut program = Program::default();
     let ended = tokio::select! {
-        result = program.start(settings, &connectors) => match result {
+        result = program.start(settings, &connectors, env) => match result {
             Ok(summary) => {
                 eprintln!("{}", summary.text(started.elapsed()));
                 let signal = signals.next().await;
@@ -77,22 +82,20 @@ impl Program {
         &mut self,
         settings: WorkerSettings,
         connectors: &[ConnectorFile],
+        env: Env,
     ) -> anyhow::Result<Summary> {
-        let sockets: Result<Vec<_>, _> = settings
-            .rest
-            .iter()
-            .map(|address| jackfield_rest::bind(*address))
-            .collect();
-        let sockets =
-            sockets.context("listeners (the REST API): set another port, or stop what uses this one")?;
+        let sockets = bind(&settings.rest)
+            .context("listeners (the REST API): set another port, or stop what uses this one")?;
         let rest = addresses(&sockets)?;
+        let admin = settings.admin.as_deref().unwrap_or_default();
+        let admin = bind(admin).context("admin.listeners: set another port, or stop what uses this one")?;
         for notice in settings.worker.notices() {
             tracing::info!(notice, "worker config");
         }
         for notice in settings.broker.notices() {
             tracing::info!(notice, "embedded broker config");
         }
-        let broker = Broker::open(settings.broker, Env::real())
+        let broker = Broker::open(settings.broker, env.clone())
             .await
             .context("the embedded broker cannot be started")?;
         let broker = self.broker.insert(broker).clone();
@@ -101,7 +104,7 @@ impl Program {
         let cluster: Arc<dyn Cluster> = Arc::new(EmbeddedCluster::new(broker.clone()));
         let worker_id = worker_id(&settings.worker, &rest);
         let plugin_path = settings.worker.plugin_path().to_vec();
-        let herder = Herder::start(settings.worker, cluster, plugins, Env::real(), worker_id)
+        let herder = Herder::start(settings.worker, cluster, plugins, env, worker_id)
             .await
             .context("the worker cannot be started")?;
         let herder = self.herder.insert(herder).clone();
@@ -109,7 +112,12 @@ impl Program {
         let brokers = broker.listen().await.context(
             "broker.listeners (the embedded broker): set another port, or stop what uses this one",
         )?;
-        self.serve(sockets, &herder)?;
+        let surface = match settings.admin {
+            Some(_) => Surface::WithoutAdmin,
+            None => Surface::Everything,
+        };
+        self.serve(sockets, &herder, surface)?;
+        self.serve(admin, &herder, Surface::AdminOnly)?;
         for connector in connectors {
             put(&herder, connector).await?;
         }
@@ -128,15 +136,16 @@ impl Program {
         })
     }
 
-    fn serve(&mut self, sockets: Vec<TcpSocket>, herder: &Herder) -> anyhow::Result<()> {
-        let group = self.rest.insert(TaskGroup::new("rest"));
+    fn serve(&mut self, sockets: Vec<TcpSocket>, herder: &Herder, surface: Surface) -> anyhow::Result<()> {
+        let group = self.rest.get_or_insert_with(|| TaskGroup::new("rest"));
         for socket in sockets {
             let listener = socket
                 .listen(REST_BACKLOG)
                 .context("the REST API cannot accept connections")?;
             let name = listener.local_addr()?.to_string();
             let cancelled = group.cancelled();
-            let server = jackfield_rest::serve(listener, herder.clone(), cancelled.cancelled_owned());
+            let server =
+                jackfield_rest::serve(listener, herder.clone(), surface, cancelled.cancelled_owned());
             group.spawn(name, async move {
                 if let Err(error) = server.await {
                     tracing::error!(%error, "the REST API stopped");
@@ -163,6 +172,11 @@ impl Program {
             broker.shutdown(BROKER_SHUTDOWN).await;
         }
     }
+}
+
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpSocket>, ListenerError> {
+    let sockets = addresses.iter();
+    sockets.map(|address| jackfield_rest::bind(*address)).collect()
 }
 
 /// Bound addresses, port 0 resolved.

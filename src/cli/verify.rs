@@ -1,28 +1,23 @@
 //! `jackfield log verify`: reads log directories and says whether everything in them is what was written.
 
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use anyhow::bail;
 use jackfield_env::RealFiles;
 use jackfield_log::{FileKind, Finding, Totals, Verification};
 use serde_json::{Value, json};
 
-use crate::{arguments::LogVerifyArguments, exit::CannotRead, plugins::columns};
-
-/// Silence that needs no explanation.
-const QUIET: Duration = Duration::from_secs(1);
+use crate::{arguments::LogVerifyArguments, exit::CannotRead, output, progress::Progress};
 
 /// Verifies every directory, prints what is found, and fails when that is damage.
 pub(crate) fn run(arguments: &LogVerifyArguments) -> anyhow::Result<()> {
     let mut verified = Vec::new();
     for dir in &arguments.dirs {
-        let mut progress = Progress::new(dir);
-        let found = jackfield_log::verify(&RealFiles, dir, &mut |done, total| progress.show(done, total));
+        let mut progress = Progress::new(true);
+        let found = jackfield_log::verify(&RealFiles, dir, &mut |done, total| {
+            let percent = (done * 100).checked_div(total).unwrap_or(100);
+            progress.show(|| format!("{}: {percent} % of {} MiB", dir.display(), total >> 20));
+        });
         progress.end();
         verified.push((dir, found.map_err(|error| CannotRead(error.to_string()))?));
     }
@@ -40,41 +35,6 @@ pub(crate) fn run(arguments: &LogVerifyArguments) -> anyhow::Result<()> {
         bail!("damage found, see above");
     }
     Ok(())
-}
-
-/// How far it is, for whoever sits in front of it.
-struct Progress<'a> {
-    dir: &'a Path,
-    shown: Option<Instant>,
-    is_wanted: bool,
-    has_shown: bool,
-}
-
-impl<'a> Progress<'a> {
-    fn new(dir: &'a PathBuf) -> Self {
-        Self {
-            dir,
-            shown: Some(Instant::now()),
-            is_wanted: std::io::stderr().is_terminal(),
-            has_shown: false,
-        }
-    }
-
-    fn show(&mut self, done: u64, total: u64) {
-        if !self.is_wanted || self.shown.is_some_and(|shown| shown.elapsed() < QUIET) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        self.has_shown = true;
-        let percent = (done * 100).checked_div(total).unwrap_or(100);
-        eprint!("\r{}: {percent} % of {} MiB", self.dir.display(), total >> 20);
-    }
-
-    fn end(&self) {
-        if self.has_shown {
-            eprintln!();
-        }
-    }
 }
 
 fn line(finding: &Finding) -> String {
@@ -112,8 +72,7 @@ fn report(dir: &Path, found: &Verification) -> String {
 }
 
 fn table(totals: &BTreeMap<FileKind, Totals>) -> String {
-    let mut rows = vec![["KIND", "FILES", "BYTES", "BATCHES", "RECORDS", "FINDINGS"].map(str::to_owned)];
-    for (kind, totals) in totals {
+    let row = |(kind, totals): (&FileKind, &Totals)| {
         let numbers = [
             totals.files,
             totals.bytes,
@@ -121,10 +80,16 @@ fn table(totals: &BTreeMap<FileKind, Totals>) -> String {
             totals.records,
             totals.findings,
         ];
-        let [files, bytes, batches, records, findings] = numbers.map(|number| number.to_string());
-        rows.push([kind.name().to_owned(), files, bytes, batches, records, findings]);
-    }
-    columns(&rows)
+        std::iter::once(kind.name().to_owned())
+            .chain(numbers.map(|number| number.to_string()))
+            .collect()
+    };
+    let rows: Vec<_> = totals.iter().map(row).collect();
+    output::table(
+        &["KIND", "FILES", "BYTES", "BATCHES", "RECORDS", "FINDINGS"],
+        &rows,
+        None,
+    )
 }
 
 fn document(dir: &Path, found: &Verification) -> Value {
@@ -199,7 +164,7 @@ mod tests {
                 restore it
             /data: 1 finding
             KIND     FILES  BYTES  BATCHES  RECORDS  FINDINGS
-            segment  2      1234   9        20       1
+            segment      2   1234        9       20         1
         "#]]
         .assert_eq(&report(Path::new("/data"), &found()));
     }

@@ -29,6 +29,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) data_dir: PathBuf,
     /// Addresses of the REST API.
     pub(crate) rest: Vec<SocketAddr>,
+    /// Addresses of `/admin` alone, where it has its own.
+    pub(crate) admin: Option<Vec<SocketAddr>>,
 }
 
 impl WorkerSettings {
@@ -59,15 +61,25 @@ impl WorkerSettings {
         check_bootstrap_servers(&all, broker_config.listeners())?;
         let worker = WorkerConfig::parse(all.values())
             .map_err(|error| anyhow!("{}: {}", file.display(), all.explain(&error.to_string())))?;
-        let parse = |listener: &String| jackfield_rest::parse_listener(listener);
-        let rest: Result<Vec<_>, _> = worker.listeners().iter().map(parse).collect();
-        let rest = rest.map_err(|error| anyhow!(all.explain(&error)))?;
-        check_loopback("listeners", &rest, options.insecure)?;
+        let parse = |key: &str, listeners: &[String]| {
+            let parsed = listeners
+                .iter()
+                .map(|listener| jackfield_rest::parse_listener(key, listener));
+            let parsed: Vec<_> = parsed
+                .collect::<Result<_, _>>()
+                .map_err(|error| anyhow!(all.explain(&error)))?;
+            check_loopback(key, &parsed, options.insecure)?;
+            anyhow::Ok(parsed)
+        };
+        let rest = parse("listeners", worker.listeners())?;
+        let admin = worker.admin_listeners();
+        let admin = admin.map(|admin| parse("admin.listeners", &admin)).transpose()?;
         Ok(Self {
             worker,
             broker: broker_config,
             data_dir,
             rest,
+            admin,
         })
     }
 }

@@ -69,6 +69,13 @@ pub struct ClusterError {
     pub retriable: bool,
 }
 
+impl ClusterError {
+    /// Whether a group still has members, who alone may change its positions.
+    pub fn is_group_in_use(&self) -> bool {
+        embedded::is_group_in_use(self.code)
+    }
+}
+
 /// Resolves when what was appended is durable (and its source offsets are stored, for `append_atomic`):
 /// the base offset of each batch, in order.
 pub type Acknowledgement = BoxFuture<'static, Result<Vec<i64>, ClusterError>>;
@@ -96,6 +103,16 @@ pub trait Cluster: Send + Sync + std::fmt::Debug {
     ) -> Result<Box<dyn GroupConsumer>, ClusterError>;
     /// Reads a topic from its start to the end it has now, in partition order.
     async fn read_to_end(&self, topic: &str) -> Result<Vec<(i32, Record)>, ClusterError>;
+    /// Every committed position of a group; none when there is no such group.
+    async fn group_offsets(&self, group_id: &str) -> Result<Vec<CommittedOffset>, ClusterError>;
+    /// Sets committed positions of a group without members; `None` removes one.
+    async fn alter_group_offsets(
+        &self,
+        group_id: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), ClusterError>;
+    /// Deletes a group without members, with its positions; there need not be one.
+    async fn delete_group(&self, group_id: &str) -> Result<(), ClusterError>;
 }
 
 /// The append side of one source task.

@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod faulty;
 mod limits;
+mod log_levels;
 mod manual_clock;
 mod real;
 mod sync;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use limits::raise_open_files;
+pub use log_levels::{LogLevel, LogLevels, LoggerLevel, NoLogLevels};
 pub use manual_clock::ManualClock;
 pub use real::{RealFiles, SystemClock, SystemRandom};
 
@@ -30,6 +32,8 @@ pub struct Env {
     pub random: Arc<dyn Random>,
     /// The file system.
     pub files: Arc<dyn Files>,
+    /// What the process logs.
+    pub log_levels: Arc<dyn LogLevels>,
 }
 
 impl Env {
@@ -39,6 +43,7 @@ impl Env {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             files: Arc::new(RealFiles),
+            log_levels: Arc::new(NoLogLevels),
         }
     }
 }

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use jackfield_protocol::records::{self, BatchError, BatchHeader};
 
 use crate::{
-    AppendError, LogConfig, partition_log::PartitionLog, producer_state::Check, segment, snapshots,
-    state::State,
+    AppendError, LogConfig, RecordError, partition_log::PartitionLog, producer_state::Check, segment,
+    snapshots, state::State,
 };
 
 /// Who appends.
@@ -66,7 +66,7 @@ fn validate(
     while position < data.len() {
         let header = records::verify(&data[position..])?;
         let size = header.size_bytes();
-        check_header(&header, origin, config, now_ms)?;
+        check_header(&header, origin, config)?;
         if origin == AppendOrigin::Client {
             check_records(&data[position..position + size], &header, config, now_ms)?;
         }
@@ -89,12 +89,7 @@ fn invalid<T>(message: String) -> Result<T, AppendError> {
     Err(AppendError::InvalidRecord(message))
 }
 
-fn check_header(
-    header: &BatchHeader,
-    origin: AppendOrigin,
-    config: &LogConfig,
-    now_ms: i64,
-) -> Result<(), AppendError> {
+fn check_header(header: &BatchHeader, origin: AppendOrigin, config: &LogConfig) -> Result<(), AppendError> {
     header.compression()?;
     if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
         return invalid(format!(
@@ -120,10 +115,6 @@ fn check_header(
             max: config.max_message_bytes,
         });
     }
-    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
-    if !config.log_append_time && header.max_timestamp > latest {
-        return Err(AppendError::InvalidTimestamp(header.max_timestamp));
-    }
     if header.is_log_append_time() {
         // Producers may not set the timestamp type.
         return Err(AppendError::InvalidTimestamp(header.max_timestamp));
@@ -138,23 +129,43 @@ fn check_records(
     config: &LogConfig,
     now_ms: i64,
 ) -> Result<(), AppendError> {
+    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
+    let is_late = !config.log_append_time && header.max_timestamp > latest;
     let bounded = !config.log_append_time && config.message_timestamp_before_max_ms != i64::MAX;
-    if !config.compact && !bounded {
+    if !config.compact && !bounded && !is_late {
         return Ok(());
     }
     let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
+    let mut errors = Vec::new();
     records::for_each(batch, MAX_DECOMPRESSED_BYTES, |record| {
-        if config.compact && record.key.is_none() {
-            let index = record.offset - header.base_offset;
-            return Err(AppendError::InvalidRecord(format!(
-                "record {index} has no key, which a compacted topic requires"
-            )));
-        }
-        if bounded && record.timestamp != NO_TIMESTAMP && record.timestamp < earliest {
-            return Err(AppendError::InvalidTimestamp(record.timestamp));
-        }
+        let is_timestamp = (bounded || is_late)
+            && record.timestamp != NO_TIMESTAMP
+            && !(earliest..=latest).contains(&record.timestamp);
+        let message = if config.compact && record.key.is_none() {
+            "no key, which a compacted topic requires".to_owned()
+        } else if is_timestamp {
+            format!(
+                "timestamp {} is not within [{earliest}, {latest}]",
+                record.timestamp
+            )
+        } else {
+            return Ok::<_, AppendError>(());
+        };
+        errors.push(RecordError {
+            index: i32::try_from(record.offset - header.base_offset).unwrap_or(i32::MAX),
+            message,
+            is_timestamp,
+        });
         Ok(())
-    })
+    })?;
+    if !errors.is_empty() {
+        return Err(AppendError::Records(errors));
+    }
+    if is_late {
+        // No record says so, the header lies.
+        return Err(AppendError::InvalidTimestamp(header.max_timestamp));
+    }
+    Ok(())
 }
 
 impl PartitionLog {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A topic id (KIP-516), 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub [u8; 16]);
 
 /// When an append is acknowledged.
@@ -22,6 +22,8 @@ pub enum Durability {
 pub struct LogConfig {
     pub segment_bytes: u64,
     pub segment_ms: i64,
+    /// Most by which `segment_ms` is shortened, other for each segment.
+    pub segment_jitter_ms: i64,
     pub segment_index_bytes: u64,
     pub index_interval_bytes: u64,
     /// -1 = unlimited.

@@ -215,6 +215,13 @@ impl LogManager {
         if ranked.is_empty() {
             return Err(AppendError::Storage("every log directory is offline".to_owned()));
         }
+        let cordoned = self.changing().cordoned;
+        ranked.retain(|(_, directory)| !cordoned.contains(&directory.path));
+        if ranked.is_empty() {
+            return Err(AppendError::Storage(
+                "every log directory that is online is in cordoned.log.dirs".to_owned(),
+            ));
+        }
         ranked.sort_by_key(|(count, _)| *count);
         ranked.truncate(wanted.max(1));
         Ok(ranked.into_iter().map(|(_, directory)| directory).collect())

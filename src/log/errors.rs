@@ -12,6 +12,8 @@ pub enum AppendError {
     TooLarge { size: usize, max: usize },
     #[error("timestamp {0} is out of bounds")]
     InvalidTimestamp(i64),
+    #[error("{}", rejected(.0))]
+    Records(Vec<RecordError>),
     #[error("unsupported compression codec {0}")]
     UnsupportedCompression(i16),
     #[error("out of order sequence for producer {producer_id}: expected {expected}, got {got}")]
@@ -26,6 +28,33 @@ pub enum AppendError {
     DuplicateSequence(i32),
     #[error("log storage failed: {0}")]
     Storage(String),
+}
+
+/// A record for which its batch was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Which record of the batch, from 0.
+    pub index: i32,
+    /// What is wrong with it.
+    pub message: String,
+    /// Whether it is its time.
+    pub is_timestamp: bool,
+}
+
+/// Message of a batch that was refused for some of its records.
+fn rejected(errors: &[RecordError]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<_> = errors
+        .iter()
+        .take(SHOWN)
+        .map(|error| format!("record {}: {}", error.index, error.message))
+        .collect();
+    let more = if errors.len() > SHOWN { ", …" } else { "" };
+    format!(
+        "the batch is refused for {} of its records: {}{more}",
+        errors.len(),
+        first.join(", ")
+    )
 }
 
 /// A read could not be served.

@@ -153,11 +153,10 @@ impl LogManager {
     /// is deleted by the next call after a commit round.
     pub fn apply_retention(&self) -> bool {
         let now_ms = self.env.clock.now_ms();
+        let producers_ms = self.changing().producer_id_expiration_ms;
         let mut any_rolled = false;
         for log in self.logs() {
-            log.lock()
-                .producers
-                .expire(now_ms, self.config.producer_id_expiration_ms);
+            log.lock().producers.expire(now_ms, producers_ms);
             if log.offline().is_some() {
                 continue;
             }

@@ -72,6 +72,15 @@ pub(crate) struct Checkpointed {
     pub(crate) copies: HashMap<PathBuf, Copies>,
 }
 
+/// Settings that change while the logs are open.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "Kafka's broker config keys")]
+pub struct Changing {
+    pub producer_id_expiration_ms: i64,
+    /// `cordoned.log.dirs`: directories that take no new partitions.
+    pub cordoned: Vec<PathBuf>,
+}
+
 pub(crate) type Logs = BTreeMap<(Arc<str>, i32), Arc<PartitionLog>>;
 
 /// All logs of a broker.
@@ -93,6 +102,8 @@ pub struct LogManager {
     /// Checkpoints as they are on disk.
     pub(crate) checkpointed: Mutex<Checkpointed>,
     pub(crate) maintenance: Arc<Maintenance>,
+    /// What of the settings changes while it runs.
+    changing: RwLock<Changing>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -120,6 +131,10 @@ impl LogManager {
             identity::read(&directory.path, &env, config.broker_id, &mut cluster_id).map(|_| ())
         })?;
         let cluster_id = cluster_id.unwrap_or_else(|| identity::random_id(&env).to_base64());
+        let changing = RwLock::new(Changing {
+            producer_id_expiration_ms: config.producer_id_expiration_ms,
+            cordoned: Vec::new(),
+        });
         let mut manager = Self {
             config,
             env,
@@ -132,6 +147,7 @@ impl LogManager {
             creating: Mutex::new(()),
             checkpointed: Mutex::default(),
             maintenance: Arc::default(),
+            changing,
             threads: Mutex::new(Vec::new()),
         };
         let mut found = Found::default();
@@ -149,6 +165,18 @@ impl LogManager {
         manager.strays = Mutex::new(found.strays);
         manager.unusable = found.unusable;
         Ok(manager)
+    }
+
+    pub(crate) fn changing(&self) -> Changing {
+        self.changing
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces what of the settings changes.
+    pub fn change(&self, changing: Changing) {
+        *self.changing.write().unwrap_or_else(PoisonError::into_inner) = changing;
     }
 
     /// Starts retention, checkpoints and the unlinking of what was deleted. Every log must have its own settings by now:

@@ -215,10 +215,19 @@ impl Segment {
         let (offsets, times) = self.indexes.lens();
         self.size > 0
             && (self.size + bytes as u64 > config.segment_bytes
-                || age > config.segment_ms
+                || age > config.segment_ms - self.jitter_ms(config)
                 || offsets >= index_entries
                 || times + 1 >= time_entries
                 || last_offset - self.base_offset > i64::from(i32::MAX))
+    }
+
+    /// By how much this segment is rolled earlier, so that the segments of many partitions are not rolled together.
+    fn jitter_ms(&self, config: &LogConfig) -> i64 {
+        let most = config.segment_jitter_ms.min(config.segment_ms);
+        if most <= 0 {
+            return 0;
+        }
+        i64::from(crc32c::crc32c(self.file.path().as_os_str().as_encoded_bytes())) % most
     }
 
     /// Accounts for a batch that lies at the end of the segment.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
+use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
 use tokio::sync::Notify;
 
 mod code_store;
@@ -31,12 +31,14 @@ mod receive;
 mod services;
 #[cfg(test)]
 mod testing;
+mod versions;
 mod wasm;
 mod watch;
 
 pub use jackfield_api::Lag;
 pub use lag::LagReport;
 pub use plugins::Plugins;
+pub use versions::is_version_in;
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]
@@ -191,6 +193,14 @@ pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
         config: &BTreeMap<String, String>,
         max_tasks: u32,
     ) -> Result<Vec<BTreeMap<String, String>>, ConnectError>;
+    /// Offsets are about to be changed while the connector is stopped: see [`jackfield_api::Connector::alter_offsets`].
+    async fn alter_offsets(
+        &self,
+        _config: &BTreeMap<String, String>,
+        _offsets: &[OffsetChange],
+    ) -> Result<bool, ConnectError> {
+        Ok(false)
+    }
     /// A new source task (kind source only).
     async fn start_source(
         &self,

@@ -14,6 +14,7 @@ use crate::{
     discover::{self, Found, FoundPackage},
     limits::Limits,
     native::{self, NativeHost},
+    versions::compare_versions,
     wasm::{self, Directories, WasmHost},
     watch::Watcher,
 };
@@ -89,6 +90,14 @@ impl Plugins {
                 .then_with(|| compare_versions(&other.version, &one.version))
         });
         list
+    }
+
+    /// Whether there is such a class, by any of its names; nothing is loaded.
+    pub fn knows(&self, class: &str) -> bool {
+        let own = |info: &PluginInfo| info.class == class || info.aliases.iter().any(|alias| alias == class);
+        self.registered.iter().any(|plugin| own(plugin.info()))
+            || find(&self.found(false), class).is_ok()
+            || find(&self.found(true), class).is_ok()
     }
 
     /// Packages that cannot be used.
@@ -320,23 +329,6 @@ fn has_alias(package: &FoundPackage, index: usize, name: &str) -> bool {
         let simple = known.rsplit(['.', '$']).next().unwrap_or(known);
         known == name || simple == name || simple.strip_suffix("Connector") == Some(name)
     })
-}
-
-/// Compares versions part by part, numbers as numbers; a pre-release (`-…`) comes before its release.
-fn compare_versions(one: &str, other: &str) -> std::cmp::Ordering {
-    let parts = |text: &str| -> Vec<(u64, String)> {
-        text.split('.')
-            .map(|part| (part.parse().unwrap_or(0), part.to_owned()))
-            .collect()
-    };
-    let split = |version: &str| {
-        let version = version.split('+').next().unwrap_or_default().to_owned();
-        match version.split_once('-') {
-            Some((release, pre)) => (parts(release), false, parts(pre)),
-            None => (parts(&version), true, Vec::new()),
-        }
-    };
-    split(one).cmp(&split(other))
 }
 
 /// What the manifest says of a class must be what the artifact says.

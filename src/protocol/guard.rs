@@ -233,6 +233,21 @@ const UPDATE_FEATURES: &[Field] = &[
 ];
 const DESCRIBE_CLUSTER: &[Field] = &[always(Fixed(1)), since(Fixed(1), 1), since(Fixed(1), 2)];
 
+const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
+    always(Text),
+    always(Text),
+    always(Fixed(4)),
+    always(Text),
+    always(Text),
+    always(Fixed(4)),
+    always(Values(&Text)),
+    since(Text, 1),
+    always(Text),
+    always(Structs(&[always(Fixed(16)), always(INTS)])),
+];
+const CONSUMER_GROUP_DESCRIBE: &[Field] = &[always(Values(&Text)), always(Fixed(1))];
+
+const LIST_CONFIG_RESOURCES: &[Field] = &[since(Values(&Fixed(1)), 1)];
 const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
     always(Structs(&[always(Text)])),
     always(Fixed(4)),
@@ -268,6 +283,9 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::CreateAcls | Api::DeleteAcls => ACLS,
         Api::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         Api::DescribeProducers => DESCRIBE_PRODUCERS,
+        Api::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
+        Api::ConsumerGroupDescribe => CONSUMER_GROUP_DESCRIBE,
+        Api::ListConfigResources => LIST_CONFIG_RESOURCES,
         Api::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
         Api::CreatePartitions => CREATE_PARTITIONS,
         Api::AlterConfigs => ALTER_CONFIGS,
@@ -362,7 +380,8 @@ mod tests {
             DescribeProducers => DescribeProducersRequest, DescribeTopicPartitions => DescribeTopicPartitionsRequest, DescribeGroups => DescribeGroupsRequest, ListGroups => ListGroupsRequest, DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest, ApiVersions => ApiVersionsRequest, CreateTopics => CreateTopicsRequest, DeleteTopics => DeleteTopicsRequest,
             InitProducerId => InitProducerIdRequest, DescribeConfigs => DescribeConfigsRequest,
-            ListPartitionReassignments => ListPartitionReassignmentsRequest, DescribeCluster => DescribeClusterRequest,
+            ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest, ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
+            ListPartitionReassignments => ListPartitionReassignmentsRequest, ListConfigResources => ListConfigResourcesRequest, DescribeCluster => DescribeClusterRequest,
             AlterReplicaLogDirs => AlterReplicaLogDirsRequest, DescribeQuorum => DescribeQuorumRequest, DescribeAcls => DescribeAclsRequest, CreateAcls => CreateAclsRequest, DeleteAcls => DeleteAclsRequest, UpdateFeatures => UpdateFeaturesRequest,
         )
     }

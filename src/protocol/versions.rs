@@ -41,6 +41,9 @@ pub enum Api {
     UpdateFeatures,
     DescribeCluster,
     DescribeProducers,
+    ConsumerGroupHeartbeat,
+    ConsumerGroupDescribe,
+    ListConfigResources,
     DescribeTopicPartitions,
 }
 
@@ -74,7 +77,7 @@ const fn support(api: Api, key: i16, min: i16, max: i16, flexible: i16) -> Suppo
 
 /// The version table, by API key. Produce is advertised from 0, as Kafka does, so that old librdkafka keeps compressing
 /// (KAFKA-18659); versions 0 to 2 are answered with UNSUPPORTED_VERSION.
-pub const SUPPORTED: [Support; 38] = [
+pub const SUPPORTED: [Support; 41] = [
     support(Api::Produce, 0, 0, 11, 9),
     support(Api::Fetch, 1, 4, 18, 12),
     support(Api::ListOffsets, 2, 1, 11, 6),
@@ -112,6 +115,9 @@ pub const SUPPORTED: [Support; 38] = [
     support(Api::UpdateFeatures, 57, 0, 2, 0),
     support(Api::DescribeCluster, 60, 0, 2, 0),
     support(Api::DescribeProducers, 61, 0, 0, 0),
+    support(Api::ConsumerGroupHeartbeat, 68, 0, 1, 0),
+    support(Api::ConsumerGroupDescribe, 69, 0, 1, 0),
+    support(Api::ListConfigResources, 74, 0, 1, 0),
     support(Api::DescribeTopicPartitions, 75, 0, 0, 0),
 ];
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -25,6 +25,8 @@ pub(crate) struct Access {
     advertised: Option<String>,
     /// `access.control.allow.origin`.
     origins: Vec<String>,
+    /// `access.control.allow.methods`.
+    methods: Vec<String>,
 }
 
 impl Access {
@@ -34,6 +36,7 @@ impl Access {
             loopback: listener.ip().to_canonical().is_loopback(),
             advertised: worker.advertised().0.map(str::to_owned),
             origins: worker.allowed_origins(),
+            methods: worker.allowed_methods(),
         }
     }
 
@@ -102,19 +105,35 @@ fn is_same(origin: &str, host: Option<&str>) -> bool {
     }
 }
 
+/// How long a browser may keep what it was told, in seconds.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("60");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type");
+
 /// The layer before all resources.
 pub(crate) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    match access.check(request.headers()) {
-        Err(refused) => refused.into_response(),
-        Ok(None) => next.run(request).await,
-        Ok(Some(origin)) => {
-            let mut response = next.run(request).await;
-            let headers = response.headers_mut();
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-            response
+    let asks_first = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let (mut response, origin) = match access.check(request.headers()) {
+        Err(refused) => (refused.into_response(), None),
+        Ok(origin) => (next.run(request).await, origin),
+    };
+    let headers = response.headers_mut();
+    if !access.origins.is_empty() {
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if asks_first {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+            if let Ok(methods) = HeaderValue::from_str(&access.methods.join(",")) {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            }
         }
     }
+    response
 }
 
 #[cfg(test)]

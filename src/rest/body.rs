@@ -6,8 +6,9 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use jackfield_worker::{ConfigMap, TargetState};
+use jackfield_worker::{GivenConfig, TargetState};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::reply::ApiError;
 
@@ -19,9 +20,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !declares_json(request.headers()) {
-            return Err(ApiError::UnsupportedMediaType);
-        }
+        check_kind(request.headers())?;
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|_| ApiError::BodyTooLarge)?;
@@ -34,22 +33,38 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// A body without a content type passes, as in Kafka.
-fn declares_json(headers: &HeaderMap) -> bool {
+/// The body must be declared as JSON; one without a content type passes, as in Kafka.
+fn check_kind(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else {
-        return true;
+        return Ok(());
     };
     let kind = kind.to_str().unwrap_or_default();
-    kind.split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else if kind.contains('/') {
+        Err(ApiError::UnsupportedMediaType)
+    } else {
+        Err(ApiError::BadRequest(format!("'{kind}' is no content type")))
+    }
+}
+
+/// Connect's `CreateConnectorRequest`: for the description alone.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes a body that is read field by field")]
+pub(crate) struct CreateConnectorRequest {
+    name: String,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    config: GivenConfig,
+    /// RUNNING, PAUSED or STOPPED.
+    initial_state: Option<String>,
 }
 
 /// `POST /connectors`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CreateConnector {
     pub(crate) name: String,
-    pub(crate) config: ConfigMap,
+    pub(crate) config: GivenConfig,
     pub(crate) initial_state: TargetState,
 }
 
@@ -82,28 +97,34 @@ impl CreateConnector {
 }
 
 /// A flat config of the connector `name`, with `name` in it.
-pub(crate) fn connector_config(name: &str, body: Value) -> Result<ConfigMap, ApiError> {
-    let Value::Object(fields) = body else {
-        return Err(malformed("the connector's config as an object", &body));
-    };
-    let mut config = ConfigMap::new();
-    for (key, value) in fields {
-        if value.is_null() {
+pub(crate) fn connector_config(name: &str, body: Value) -> Result<GivenConfig, ApiError> {
+    let mut config = texts(body)?;
+    let configured = config.entry("name".to_owned()).or_insert(None);
+    match configured {
+        Some(configured) if configured != name => {
             return Err(ApiError::BadRequest(format!(
-                "Connector configuration is invalid and contains the following 1 error(s):\n\
-                 Null value can not be supplied as the configuration value (key \"{key}\")"
+                "Connector name configuration ({configured}) doesn't match connector name in the URL ({name})"
             )));
         }
-        let value = text(&key, value)?;
-        config.insert(key, value);
-    }
-    let configured = config.entry("name".to_owned()).or_insert_with(|| name.to_owned());
-    if configured != name {
-        return Err(ApiError::BadRequest(format!(
-            "Connector name configuration ({configured}) doesn't match connector name in the URL ({name})"
-        )));
+        Some(_) => {}
+        None => *configured = Some(name.to_owned()),
     }
     Ok(config)
+}
+
+/// Texts by key; a number or a boolean is the text it is written with.
+pub(crate) fn texts(body: Value) -> Result<GivenConfig, ApiError> {
+    let Value::Object(fields) = body else {
+        return Err(malformed("keys and values as an object", &body));
+    };
+    let entry = |(key, value): (String, Value)| {
+        let value = match value {
+            Value::Null => None,
+            value => Some(text(&key, value)?),
+        };
+        Ok((key, value))
+    };
+    fields.into_iter().map(entry).collect()
 }
 
 fn text(field: &str, value: Value) -> Result<String, ApiError> {
@@ -126,7 +147,7 @@ fn target_state(name: &str) -> Result<TargetState, ApiError> {
     }
 }
 
-fn malformed(wanted: &str, found: &Value) -> ApiError {
+pub(crate) fn malformed(wanted: &str, found: &Value) -> ApiError {
     let found = match found {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
@@ -157,7 +178,7 @@ mod tests {
         check(
             r#"{"name":" z ","config":{"a":1,"b":true,"c":1.50},"initial_state":"stopped"}"#,
             &expect![[
-                r#"Ok(CreateConnector { name: "z", config: {"a": "1", "b": "true", "c": "1.50", "name": "z"}, initial_state: Stopped })"#
+                r#"Ok(CreateConnector { name: "z", config: {"a": Some("1"), "b": Some("true"), "c": Some("1.50"), "name": Some("z")}, initial_state: Stopped })"#
             ]],
         );
         check(
@@ -169,13 +190,13 @@ mod tests {
         check(
             r#"{"name":"z","config":{"x":null}}"#,
             &expect![[
-                r#"Err(BadRequest("Connector configuration is invalid and contains the following 1 error(s):\nNull value can not be supplied as the configuration value (key \"x\")"))"#
+                r#"Ok(CreateConnector { name: "z", config: {"x": None, "name": Some("z")}, initial_state: Started })"#
             ]],
         );
         check(
             r#"{"name":"z"}"#,
             &expect![[
-                r#"Err(MalformedBody("the body must hold the connector's config as an object, not nothing"))"#
+                r#"Err(MalformedBody("the body must hold keys and values as an object, not nothing"))"#
             ]],
         );
         check(
@@ -204,16 +225,17 @@ mod tests {
 
     #[test]
     fn content_types() {
-        for (kind, passes) in [
-            ("application/json", true),
-            ("Application/JSON; charset=utf-8", true),
-            ("text/plain", false),
-            ("application/x-www-form-urlencoded", false),
+        for (kind, expected) in [
+            ("application/json", "Ok(())"),
+            ("Application/JSON; charset=utf-8", "Ok(())"),
+            ("text/plain", "Err(UnsupportedMediaType)"),
+            ("application/x-www-form-urlencoded", "Err(UnsupportedMediaType)"),
+            ("nonsense", r#"Err(BadRequest("'nonsense' is no content type"))"#),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            assert_eq!(declares_json(&headers), passes, "{kind}");
+            assert_eq!(format!("{:?}", check_kind(&headers)), expected, "{kind}");
         }
-        assert!(declares_json(&HeaderMap::new()));
+        assert!(check_kind(&HeaderMap::new()).is_ok());
     }
 }

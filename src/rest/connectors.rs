@@ -1,4 +1,6 @@
-//! `/connectors` and `/connectors/{name}`: the list, and a connector as a whole.
+//! `/connectors` and `/connectors/{connector}`: the list, and a connector as a whole.
+
+use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, State},
@@ -8,23 +10,38 @@ use axum::{
 use jackfield_worker::{ConnectorInfo, ConnectorStatus, Herder, HerderError};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
-    body::{CreateConnector, JsonBody},
+    body::{CreateConnector, CreateConnectorRequest, JsonBody},
     query::Parameters,
     reply::{self, ApiError},
 };
 
+/// The list of connectors: for the description alone.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes answers that are made otherwise")]
+pub(crate) enum Listed {
+    Names(Vec<String>),
+    Expanded(BTreeMap<String, Expanded>),
+}
+
 /// What `expand` adds to a row of the list.
-#[derive(Debug, Default, Serialize)]
-struct Expanded {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Expanded {
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<ConnectorInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<ConnectorStatus>,
 }
 
-/// `GET /connectors`: names, or with `expand` an object by name. Unknown expansions are ignored, as in Kafka.
+/// The names of all connectors, or with expand what is known of each
+///
+/// Unknown expansions are ignored.
+#[utoipa::path(get, path = "/connectors", tag = "connectors", operation_id = "listConnectors",
+    params(("expand" = Option<Vec<String>>, Query, description = "info, status, or both")),
+    responses((status = 200, description = "names; with expand an object by name", body = Listed)))]
 pub(crate) async fn list(State(herder): State<Herder>, query: Parameters) -> Result<Response, ApiError> {
     let names = herder.connectors().await?;
     let wanted: Vec<_> = query.all("expand").collect();
@@ -54,7 +71,10 @@ async fn expand(herder: &Herder, name: &str, wanted: &[&str]) -> Result<Expanded
     Ok(row)
 }
 
-/// `POST /connectors`.
+/// Creates a connector
+#[utoipa::path(post, path = "/connectors", tag = "connectors", operation_id = "createConnector",
+    request_body = CreateConnectorRequest,
+    responses((status = 201, description = "created", body = ConnectorInfo)))]
 pub(crate) async fn create(
     State(herder): State<Herder>,
     headers: HeaderMap,
@@ -65,11 +85,15 @@ pub(crate) async fn create(
         config,
         initial_state,
     } = CreateConnector::parse(body)?;
+    let config = herder.without_nulls(config).await?;
     let info = herder.create(&name, config, initial_state).await?;
     Ok(reply::created(&headers, &name, &info))
 }
 
-/// `GET /connectors/{name}`.
+/// A connector
+#[utoipa::path(get, path = "/connectors/{connector}", tag = "connectors", operation_id = "getConnector",
+    params(("connector" = String, Path)),
+    responses((status = 200, description = "config, tasks and type", body = ConnectorInfo)))]
 pub(crate) async fn get(
     State(herder): State<Herder>,
     Path(name): Path<String>,
@@ -77,7 +101,10 @@ pub(crate) async fn get(
     Ok(reply::ok(&herder.connector(&name).await?))
 }
 
-/// `DELETE /connectors/{name}`; offsets stay.
+/// Deletes a connector; its offsets stay
+#[utoipa::path(delete, path = "/connectors/{connector}", tag = "connectors", operation_id = "destroyConnector",
+    params(("connector" = String, Path)),
+    responses((status = 204, description = "deleted")))]
 pub(crate) async fn delete(
     State(herder): State<Herder>,
     Path(name): Path<String>,

@@ -1,20 +1,29 @@
 //! Kafka Connect's REST API; the only crate that knows HTTP.
 //!
 //! One file per resource. Handlers translate between HTTP and the [`Herder`]; they decide nothing about connectors.
-//! Every status code is assigned in `reply.rs`, and paths, codes and bodies are Kafka Connect's.
+//! Every status code is assigned in `reply.rs`, and paths, codes and bodies are Kafka Connect's. A handler's annotation
+//! is both its route and its part of the OpenAPI document, so neither can be without the other.
 
+mod accept;
 mod access;
 mod body;
 mod connector_config;
 mod connectors;
+mod headers;
 mod lifecycle;
 mod listener;
+mod loggers;
+mod methods;
+mod offsets;
+mod openapi;
+mod paths;
 mod plugins;
 mod query;
 mod reply;
 mod root;
 mod status;
 mod tasks;
+mod topics;
 
 use std::time::Duration;
 
@@ -23,9 +32,9 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post, put},
 };
 use jackfield_worker::Herder;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use crate::listener::{ListenerError, bind, parse_listener};
 use crate::{access::Access, reply::ApiError};
@@ -37,6 +46,17 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 /// What a client may still do with an open connection once `shutdown` resolved.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// Which part of the API a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// All of it.
+    Everything,
+    /// Everything but `/admin`, which has listeners of its own or is served nowhere.
+    WithoutAdmin,
+    /// `/admin` alone.
+    AdminOnly,
+}
+
 /// Serves the API on a listening socket until `shutdown` resolves and the requests in flight are answered, which they
 /// have 300 ms for.
 ///
@@ -45,11 +65,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 pub async fn serve(
     listener: tokio::net::TcpListener,
     herder: Herder,
+    surface: Surface,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let access = Access::new(listener.local_addr()?, herder.config());
-    let server = axum::serve(listener, router(herder, access)).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, router(herder, access, surface)).with_graceful_shutdown(async move {
         shutdown.await;
         // Whoever waits for it may be gone already.
         stopping.send(()).ok();
@@ -66,51 +87,65 @@ pub async fn serve(
     }
 }
 
-fn router(herder: Herder, access: Access) -> Router {
-    resources()
+fn router(herder: Herder, access: Access, surface: Surface) -> Router {
+    let resources = match surface {
+        Surface::Everything => resources().merge(admin_resources()),
+        Surface::WithoutAdmin => resources(),
+        Surface::AdminOnly => admin_resources(),
+    };
+    let rules = headers::Rules::new(herder.config());
+    let (resources, _) = resources.split_for_parts();
+    let routed = resources
+        .route_layer(middleware::from_fn(accept::check))
         .fallback(|| async { ApiError::NoSuchPath })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn(within_timeout))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(access, access::guard))
-        .with_state(herder)
-}
-
-/// Every path of the API.
-fn resources() -> Router<Herder> {
+        .with_state(herder);
+    // A router of its own: what changes the path has to come before the routes are looked at, and what the routes allow is
+    // known behind them.
     Router::new()
-        .route("/", get(root::server_info))
-        .resource("/health", get(root::health))
-        .resource("/connectors", get(connectors::list).post(connectors::create))
-        .resource(
-            "/connectors/{name}",
-            get(connectors::get).delete(connectors::delete),
-        )
-        .resource(
-            "/connectors/{name}/config",
-            get(connector_config::get).put(connector_config::put),
-        )
-        .resource("/connectors/{name}/status", get(status::get))
-        .resource("/connectors/{name}/tasks", get(tasks::list))
-        .resource("/connectors/{name}/tasks/{task}/status", get(tasks::status))
-        .resource("/connectors/{name}/tasks/{task}/restart", post(tasks::restart))
-        .resource("/connectors/{name}/pause", put(lifecycle::pause))
-        .resource("/connectors/{name}/resume", put(lifecycle::resume))
-        .resource("/connectors/{name}/stop", put(lifecycle::stop))
-        .resource("/connectors/{name}/restart", post(lifecycle::restart))
-        .resource("/connector-plugins", get(plugins::list))
+        .fallback_service(routed)
+        .layer(middleware::from_fn(methods::answer_options))
+        .layer(middleware::from_fn(paths::normalize))
+        .layer(middleware::from_fn_with_state(access, access::guard))
+        .layer(middleware::from_fn_with_state(rules, headers::apply))
 }
 
-/// Kafka's server answers with and without a slash at the end.
-trait Resource {
-    fn resource(self, path: &str, methods: MethodRouter<Herder>) -> Self;
+/// Every path of the API but those of `/admin`.
+fn resources() -> OpenApiRouter<Herder> {
+    OpenApiRouter::new()
+        .routes(routes!(root::server_info))
+        .routes(routes!(root::health))
+        .routes(routes!(connectors::list, connectors::create))
+        .routes(routes!(connectors::get, connectors::delete))
+        .routes(routes!(
+            connector_config::get,
+            connector_config::put,
+            connector_config::patch
+        ))
+        .routes(routes!(status::get))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::status))
+        .routes(routes!(tasks::restart))
+        .routes(routes!(lifecycle::pause))
+        .routes(routes!(lifecycle::resume))
+        .routes(routes!(lifecycle::stop))
+        .routes(routes!(lifecycle::restart))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::reset))
+        .routes(routes!(offsets::list, offsets::alter, offsets::reset))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::config))
+        .routes(routes!(plugins::validate))
+        .routes(routes!(openapi::get))
 }
 
-impl Resource for Router<Herder> {
-    fn resource(self, path: &str, methods: MethodRouter<Herder>) -> Self {
-        self.route(path, methods.clone())
-            .route(&format!("{path}/"), methods)
-    }
+/// The paths of `/admin`.
+fn admin_resources() -> OpenApiRouter<Herder> {
+    OpenApiRouter::new()
+        .routes(routes!(loggers::list))
+        .routes(routes!(loggers::get, loggers::set))
 }
 
 async fn within_timeout(request: Request, next: Next) -> Response {

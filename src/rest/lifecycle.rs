@@ -1,4 +1,4 @@
-//! `/connectors/{name}/pause`, `/resume`, `/stop` and `/restart`.
+//! `/connectors/{connector}/pause`, `/resume`, `/stop` and `/restart`.
 
 use axum::{
     extract::{Path, State},
@@ -11,27 +11,34 @@ use crate::{
     reply::{self, ApiError},
 };
 
-const NO_BODY: Option<&ConnectorStatus> = None;
-
-/// `PUT /connectors/{name}/pause`.
+/// Pauses a connector and its tasks
+#[utoipa::path(put, path = "/connectors/{connector}/pause", tag = "connectors", operation_id = "pauseConnector",
+    params(("connector" = String, Path)),
+    responses((status = 202, description = "done")))]
 pub(crate) async fn pause(
     State(herder): State<Herder>,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     herder.set_target_state(&name, TargetState::Paused).await?;
-    Ok(reply::accepted(NO_BODY))
+    Ok(reply::accepted(reply::NO_BODY))
 }
 
-/// `PUT /connectors/{name}/resume`.
+/// Resumes a connector that is paused or stopped
+#[utoipa::path(put, path = "/connectors/{connector}/resume", tag = "connectors", operation_id = "resumeConnector",
+    params(("connector" = String, Path)),
+    responses((status = 202, description = "done")))]
 pub(crate) async fn resume(
     State(herder): State<Herder>,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     herder.set_target_state(&name, TargetState::Started).await?;
-    Ok(reply::accepted(NO_BODY))
+    Ok(reply::accepted(reply::NO_BODY))
 }
 
-/// `PUT /connectors/{name}/stop`.
+/// Stops a connector and ends its tasks
+#[utoipa::path(put, path = "/connectors/{connector}/stop", tag = "connectors", operation_id = "stopConnector",
+    params(("connector" = String, Path)),
+    responses((status = 204, description = "done")))]
 pub(crate) async fn stop(
     State(herder): State<Herder>,
     Path(name): Path<String>,
@@ -40,7 +47,19 @@ pub(crate) async fn stop(
     Ok(reply::no_content())
 }
 
-/// `POST /connectors/{name}/restart`: with `includeTasks` or `onlyFailed`, the answer shows what restarts.
+/// Restarts a connector, and as asked its tasks
+///
+/// With includeTasks or onlyFailed the answer shows what restarts.
+#[utoipa::path(post, path = "/connectors/{connector}/restart", tag = "connectors", operation_id = "restartConnector",
+    params(
+        ("connector" = String, Path),
+        ("includeTasks" = Option<bool>, Query, description = "restart the tasks, too"),
+        ("onlyFailed" = Option<bool>, Query, description = "restart only what has failed")
+    ),
+    responses(
+        (status = 202, description = "what restarts", body = ConnectorStatus),
+        (status = 204, description = "done")
+    ))]
 pub(crate) async fn restart(
     State(herder): State<Herder>,
     Path(name): Path<String>,

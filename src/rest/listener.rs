@@ -31,13 +31,13 @@ impl std::error::Error for ListenerError {
     }
 }
 
-/// Parses `http://host:port` of `listeners`. An empty host is loopback: Kafka's default `http://:8083` means every
+/// Parses `http://host:port` of `listeners` or another key. An empty host is loopback: Kafka's default `http://:8083` means every
 /// interface there, which is never opened here without being asked for.
 ///
 /// # Errors
 /// A sentence that names the value and what is wrong with it.
-pub fn parse_listener(listener: &str) -> Result<SocketAddr, String> {
-    let bad = |reason: &str| format!("listeners: '{listener}' {reason}");
+pub fn parse_listener(key: &str, listener: &str) -> Result<SocketAddr, String> {
+    let bad = |reason: &str| format!("{key}: '{listener}' {reason}");
     let lower = listener.to_ascii_lowercase();
     if lower.starts_with("https://") {
         return Err(bad(
@@ -99,7 +99,7 @@ mod tests {
             ("http://[::1]", "[::1]:8083"),
         ] {
             assert_eq!(
-                parse_listener(listener),
+                parse_listener("listeners", listener),
                 Ok(address.parse().unwrap()),
                 "{listener}"
             );
@@ -109,7 +109,7 @@ mod tests {
             (":8083", "http://host:port"),
             ("http://127.0.0.1:70000", "port"),
         ] {
-            let error = parse_listener(listener).unwrap_err();
+            let error = parse_listener("listeners", listener).unwrap_err();
             assert!(error.contains(part) && error.contains(listener), "{error}");
         }
     }

@@ -7,6 +7,7 @@ use axum::{
 };
 use jackfield_worker::HerderError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What a request can fail with.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub(crate) enum ApiError {
     MethodNotAllowed,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
+    /// The client takes no JSON.
+    NotAcceptable,
+    /// What the path names is not there.
+    NotFound(String),
     /// The body is larger than the limit, or was cut.
     BodyTooLarge,
     /// The body is no JSON, or JSON of another shape. Kafka answers 500.
@@ -32,8 +37,8 @@ pub(crate) enum ApiError {
 }
 
 /// Connect's error body.
-#[derive(Debug, Serialize)]
-struct ErrorMessage {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorMessage {
     error_code: u16,
     message: String,
 }
@@ -41,9 +46,14 @@ struct ErrorMessage {
 impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Herder(HerderError::NotFound(_)) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::Herder(HerderError::NotFound(_)) | Self::NotFound(_) | Self::NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             Self::Herder(HerderError::AlreadyExists(_) | HerderError::Conflict(_)) => StatusCode::CONFLICT,
-            Self::Herder(HerderError::BadConfig(_)) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Herder(HerderError::BadConfig(_) | HerderError::BadRequest(_)) | Self::BadRequest(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -57,11 +67,16 @@ impl ApiError {
     fn message(&self) -> String {
         match self {
             Self::Herder(error) => error.to_string(),
-            Self::MalformedBody(message) | Self::BadRequest(message) | Self::Forbidden(message) => {
-                message.clone()
-            }
+            Self::MalformedBody(message)
+            | Self::BadRequest(message)
+            | Self::NotFound(message)
+            | Self::Forbidden(message) => message.clone(),
             Self::TimedOut => "Request timed out".to_owned(),
-            Self::NoSuchPath | Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::BodyTooLarge => {
+            Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable
+            | Self::UnsupportedMediaType
+            | Self::BodyTooLarge => {
                 // Jersey's words for errors without a message.
                 format!("HTTP {}", self.status())
             }
@@ -103,6 +118,9 @@ pub(crate) fn created(headers: &HeaderMap, connector: &str, body: &impl Serializ
     response
 }
 
+/// For answers without a body.
+pub(crate) const NO_BODY: Option<&()> = None;
+
 /// 202, with a body where Connect has one.
 pub(crate) fn accepted(body: Option<&impl Serialize>) -> Response {
     match body {
@@ -128,12 +146,13 @@ fn location(headers: &HeaderMap, connector: &str) -> String {
     format!("{base}/connectors/{}", path_segment(connector))
 }
 
-/// Percent-encodes everything but the characters that need no encoding anywhere.
+/// Percent-encodes what cannot stand in a path segment, and the `;` that would cut it.
 fn path_segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => segment.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => segment.push(byte.into()),
+            _ if b"-._~:@!$&'()*+,=".contains(&byte) => segment.push(byte.into()),
             _ => segment.push_str(&format!("%{byte:02X}")),
         }
     }

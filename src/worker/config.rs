@@ -4,10 +4,12 @@
 //! suggestion. Where the values come from (file, environment, flags) is the caller's business.
 
 pub(crate) mod clients;
+mod header_rules;
 mod keys;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+pub use header_rules::{HeaderAction, HeaderRule};
 pub(crate) use keys::CLIENT_OPTIONS;
 use keys::{FAMILIES, KEYS};
 
@@ -24,6 +26,7 @@ pub struct WorkerConfig {
     listeners: Vec<String>,
     plugin_path: Vec<PathBuf>,
     wasm_directories: Vec<PathBuf>,
+    response_headers: Vec<HeaderRule>,
 }
 
 /// A worker config that cannot be used; the message lists every problem.
@@ -87,12 +90,17 @@ impl WorkerConfig {
             listeners: Vec::new(),
             plugin_path: Vec::new(),
             wasm_directories: Vec::new(),
+            response_headers: Vec::new(),
         };
         config.listeners = list(config.text("listeners")).map(str::to_owned).collect();
         config.plugin_path = list(config.text("plugin.path")).map(PathBuf::from).collect();
         config.wasm_directories = list(config.text("plugin.wasm.directories"))
             .map(PathBuf::from)
             .collect();
+        match header_rules::parse(config.text("response.http.headers.config")) {
+            Ok(rules) => config.response_headers = rules,
+            Err(problem) => problems.push(problem),
+        }
         for which in CONVERTERS {
             let spec = config.converter(which);
             if let Err(error) = Converter::build(&spec.class, &spec.options) {
@@ -128,6 +136,12 @@ impl WorkerConfig {
         &self.listeners
     }
 
+    /// `admin.listeners`: URIs that `/admin` alone is served on; `None` = it is part of the REST API, empty = nowhere.
+    pub fn admin_listeners(&self) -> Option<Vec<String>> {
+        let given = self.given.get("admin.listeners")?;
+        Some(list(given).map(str::to_owned).collect())
+    }
+
     /// `plugin.path`.
     pub fn plugin_path(&self) -> &[PathBuf] {
         &self.plugin_path
@@ -148,6 +162,11 @@ impl WorkerConfig {
     /// `topic.tracking.enable`.
     pub fn topic_tracking_enable(&self) -> bool {
         boolean(self.text("topic.tracking.enable")).unwrap_or(true)
+    }
+
+    /// `topic.tracking.allow.reset`.
+    pub fn topic_tracking_allow_reset(&self) -> bool {
+        boolean(self.text("topic.tracking.allow.reset")).unwrap_or(true)
     }
 
     /// `bootstrap.servers`, when given.
@@ -176,6 +195,18 @@ impl WorkerConfig {
         list(self.text("access.control.allow.origin"))
             .map(str::to_owned)
             .collect()
+    }
+
+    /// `access.control.allow.methods`.
+    pub fn allowed_methods(&self) -> Vec<String> {
+        list(self.text("access.control.allow.methods"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// `response.http.headers.config`.
+    pub fn response_headers(&self) -> &[HeaderRule] {
+        &self.response_headers
     }
 
     /// `task.shutdown.graceful.timeout.ms`: what all tasks together have to stop.

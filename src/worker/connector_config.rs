@@ -3,6 +3,7 @@
 //! Every problem is listed at once, in Kafka's words. Unknown keys are errors with a suggestion
 //! (`config.unknown.keys=ignore` opts out), and what this worker cannot do yet is an error instead of being ignored.
 
+mod infos;
 mod keys;
 pub(crate) mod topic_creation;
 
@@ -12,11 +13,12 @@ use jackfield_api::ConfigDef;
 use jackfield_cluster::{Compression, TopicSelection};
 use jackfield_plugin::{Form, Kind};
 
+pub(crate) use self::infos::{Looked, infos, key_infos, option_infos};
 use self::topic_creation::{TopicCreation, full_match};
 use crate::{
     ConfigMap,
     config::{CLIENT_OPTIONS, CONVERTERS, ConverterSpec, NO_CLIENT, WorkerConfig, clients},
-    converters::{Converter, OPTIONS},
+    converters::{self, Converter, OPTIONS},
     definition::{Effect, Key, boolean, list, unknown},
 };
 
@@ -57,6 +59,43 @@ pub(crate) struct ConnectorConfig {
     pub(crate) notices: Vec<String>,
 }
 
+/// What is wrong with a config, and with which of its keys.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    /// With this key.
+    pub(crate) key: String,
+    /// Kafka's words, where it has some.
+    pub(crate) message: String,
+}
+
+impl Problems {
+    /// Notes one.
+    pub(crate) fn add(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(Problem {
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Whether all is well.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn has(&self, message: &str) -> bool {
+        self.0.iter().any(|problem| problem.message == message)
+    }
+
+    /// All of them, in the order in which they were found.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+}
+
 const OVERRIDES: [(&str, &str); 3] = [
     ("producer.override.", "producer."),
     ("consumer.override.", "consumer."),
@@ -70,8 +109,8 @@ impl ConnectorConfig {
         kind: Kind,
         own: &ConfigDef,
         worker: &WorkerConfig,
-    ) -> Result<Self, Vec<String>> {
-        let mut problems = Vec::new();
+    ) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
         let mut notices = Vec::new();
         check_keys(config, kind, own, &mut problems, &mut notices);
         let topics = match kind {
@@ -85,8 +124,8 @@ impl ConnectorConfig {
         let [key_converter, value_converter, header_converter] =
             CONVERTERS.map(|which| converter(config, which, worker, &mut problems));
         for issue in own.check(&sorted(config)) {
-            if !problems.contains(&issue.message) {
-                problems.push(issue.message);
+            if !problems.has(&issue.message) {
+                problems.add(&issue.name, issue.message);
             }
         }
         if !problems.is_empty() {
@@ -149,19 +188,16 @@ fn check_keys(
     config: &ConfigMap,
     kind: Kind,
     own: &ConfigDef,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
     notices: &mut Vec<String>,
 ) {
-    let of_kind = match kind {
-        Kind::Source => keys::SOURCE,
-        Kind::Sink => keys::SINK,
-    };
-    let known = || keys::COMMON.iter().chain(of_kind);
+    let known = || keys::of(kind);
     for required in ["name", "connector.class"] {
         if !config.contains_key(required) {
-            problems.push(format!(
-                "Missing required configuration \"{required}\" which has no default value."
-            ));
+            problems.add(
+                required,
+                format!("Missing required configuration \"{required}\" which has no default value."),
+            );
         }
     }
     let ignore = config
@@ -176,7 +212,7 @@ fn check_keys(
             if clients::is_known(client, option) {
                 notices.push(format!("{name} has no effect: {NO_CLIENT}"));
             } else if !ignore {
-                problems.push(unknown_client_key(name, prefix, client));
+                problems.add(name, unknown_client_key(name, prefix, client));
             }
         } else if own.keys.iter().any(|key| key.name == *name) || passes(name, kind) {
             // The connector's own definition, the converter or the group checks it.
@@ -184,14 +220,14 @@ fn check_keys(
             let candidates = known()
                 .map(|key| key.name)
                 .chain(own.keys.iter().map(|key| key.name.as_str()));
-            problems.push(unknown(name, candidates));
+            problems.add(name, unknown(name, candidates));
         }
     }
 }
 
-fn check(key: &Key, name: &str, value: &str, problems: &mut Vec<String>, notices: &mut Vec<String>) {
+fn check(key: &Key, name: &str, value: &str, problems: &mut Problems, notices: &mut Vec<String>) {
     match key.check(value) {
-        Err(problem) => problems.push(problem.replace(key.name, name)),
+        Err(problem) => problems.add(name, problem.replace(key.name, name)),
         Ok(()) => {
             if let Effect::None(why) = key.effect {
                 notices.push(format!("{name} has no effect: {why}"));
@@ -234,7 +270,7 @@ fn passes(name: &str, kind: Kind) -> bool {
             .any(|prefix| name.starts_with(prefix))
 }
 
-fn check_topics(config: &ConfigMap, problems: &mut Vec<String>) -> Option<TopicSelection> {
+fn check_topics(config: &ConfigMap, problems: &mut Problems) -> Option<TopicSelection> {
     let given = |name: &str| {
         config
             .get(name)
@@ -246,19 +282,18 @@ fn check_topics(config: &ConfigMap, problems: &mut Vec<String>) -> Option<TopicS
         (None, Some(pattern)) => match full_match(pattern) {
             Ok(_) => Some(TopicSelection::Pattern(pattern.to_owned())),
             Err(error) => {
-                problems.push(format!(
-                    "Invalid value {pattern} for configuration topics.regex: {error}"
-                ));
+                let message = format!("Invalid value {pattern} for configuration topics.regex: {error}");
+                problems.add("topics.regex", message);
                 None
             }
         },
-        (Some(_), Some(_)) => {
-            problems
-                .push("topics and topics.regex are mutually exclusive options, but both are set.".to_owned());
-            None
-        }
-        (None, None) => {
-            problems.push("Must configure one of topics or topics.regex".to_owned());
+        (both, _) => {
+            let message = match both {
+                Some(_) => "topics and topics.regex are mutually exclusive options, but both are set.",
+                None => "Must configure one of topics or topics.regex",
+            };
+            problems.add("topics", message);
+            problems.add("topics.regex", message);
             None
         }
     }
@@ -270,7 +305,7 @@ fn converter(
     config: &ConfigMap,
     which: &str,
     worker: &WorkerConfig,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) -> ConverterSpec {
     let mut spec = match config.get(which) {
         Some(class) => ConverterSpec {
@@ -280,16 +315,24 @@ fn converter(
         None => worker.converter(which),
     };
     let prefix = format!("{which}.");
+    let known = converters::options(&spec.class).unwrap_or_default();
+    let mut options_are_fine = true;
     for (key, value) in config {
-        if let Some(option) = key.strip_prefix(&prefix) {
-            spec.options.insert(option.to_owned(), value.clone());
+        let Some(option) = key.strip_prefix(&prefix) else {
+            continue;
+        };
+        let definition = known.iter().find(|known| known.name == option);
+        if let Some(Err(problem)) = definition.map(|definition| definition.check(value)) {
+            problems.add(key, problem);
+            options_are_fine = false;
         }
+        spec.options.insert(option.to_owned(), value.clone());
     }
-    if let Err(error) = Converter::build(&spec.class, &spec.options) {
-        problems.push(format!(
-            "Invalid value {} for configuration {which}: {error}",
-            spec.class
-        ));
+    if options_are_fine && let Err(error) = Converter::build(&spec.class, &spec.options) {
+        problems.add(
+            which,
+            format!("Invalid value {} for configuration {which}: {error}", spec.class),
+        );
     }
     spec
 }

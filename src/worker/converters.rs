@@ -9,6 +9,7 @@ mod byte_array;
 mod header;
 mod java;
 mod json;
+mod options;
 mod schemas;
 mod string;
 
@@ -17,6 +18,7 @@ mod golden_test;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+pub(crate) use self::options::options;
 pub use self::schemas::{KnownSchema, SchemaCache};
 pub(crate) use json::canonical::{object as canonical_object, string as json_string};
 
@@ -117,10 +119,7 @@ impl Converter {
     /// # Errors
     /// What is wrong with the class or with an option.
     pub fn build(class: &str, options: &BTreeMap<String, String>) -> Result<Self, ConversionError> {
-        let position = CLASSES
-            .iter()
-            .position(|(full, short)| *full == class || short.contains(&class));
-        match position {
+        match position(class) {
             Some(0) => Ok(Self::Json(json::JsonConverter::configure(options)?)),
             Some(1) => {
                 string::check_options(options)?;
@@ -181,6 +180,18 @@ impl Converter {
             Self::SimpleHeader => Ok(header::to_connect(bytes)),
         }
     }
+}
+
+/// Place of a class, by full or short name, among all.
+fn position(class: &str) -> Option<usize> {
+    CLASSES
+        .iter()
+        .position(|(full, short)| *full == class || short.contains(&class))
+}
+
+/// Full name of a class given by any of its names.
+pub(crate) fn full_name(class: &str) -> Option<&'static str> {
+    position(class).map(|position| CLASSES[position].0)
 }
 
 /// Kafka's message for a class it cannot find, with what is there.

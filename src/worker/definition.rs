@@ -2,6 +2,8 @@
 //!
 //! Messages are those of Kafka's `ConfigDef`.
 
+use jackfield_api::{ConfigType, Importance};
+
 /// Type and validator of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -47,6 +49,37 @@ pub(crate) struct Key {
     pub(crate) effect: Effect,
     /// What it is for.
     pub(crate) doc: &'static str,
+    /// How lists of keys and forms show it; `None` = they do not.
+    pub(crate) shown: Option<Shown>,
+}
+
+/// How a key is shown, as Kafka's lists have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Kafka's type.
+    pub(crate) kind: ConfigType,
+    /// How much it matters.
+    pub(crate) importance: Importance,
+    /// Heading that it stands under.
+    pub(crate) group: Option<&'static str>,
+    /// Place under the heading; -1 = any.
+    pub(crate) order: i32,
+    /// Width of the field.
+    pub(crate) width: Width,
+    /// Label of the field.
+    pub(crate) title: &'static str,
+    /// It has no default and must be given.
+    pub(crate) required: bool,
+}
+
+/// Width of a field of a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Width {
+    None,
+    Short,
+    Medium,
+    Long,
 }
 
 /// A key that works.
@@ -62,6 +95,7 @@ pub(crate) const fn works(
         default,
         effect: Effect::Works,
         doc,
+        shown: None,
     }
 }
 
@@ -73,6 +107,7 @@ pub(crate) const fn no_effect(name: &'static str, kind: Kind, why: &'static str)
         default: None,
         effect: Effect::None(why),
         doc: why,
+        shown: None,
     }
 }
 
@@ -89,10 +124,57 @@ pub(crate) const fn unsupported(
         default,
         effect: Effect::Unsupported,
         doc,
+        shown: None,
     }
 }
 
 impl Key {
+    /// The same key, shown under a heading.
+    pub(crate) const fn shown(
+        self,
+        kind: ConfigType,
+        importance: Importance,
+        (group, order): (&'static str, i32),
+        width: Width,
+        title: &'static str,
+    ) -> Self {
+        let shown = Shown {
+            kind,
+            importance,
+            group: if group.is_empty() { None } else { Some(group) },
+            order,
+            width,
+            title,
+            required: false,
+        };
+        Self {
+            shown: Some(shown),
+            ..self
+        }
+    }
+
+    /// The same key, to be given always.
+    pub(crate) const fn required(self) -> Self {
+        match self.shown {
+            Some(shown) => Self {
+                shown: Some(Shown {
+                    required: true,
+                    ..shown
+                }),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// The same key with a default.
+    pub(crate) const fn default(self, value: &'static str) -> Self {
+        Self {
+            default: Some(value),
+            ..self
+        }
+    }
+
     /// What is wrong with a value, in Kafka's words.
     pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let wrong = |why: &str| {

@@ -7,6 +7,8 @@
 
 mod info;
 mod lifecycle;
+mod offsets;
+mod plugins;
 mod start_stop;
 mod status;
 mod validate;
@@ -21,12 +23,12 @@ use std::{
 };
 
 use jackfield_cluster::Cluster;
-use jackfield_env::Env;
+use jackfield_env::{Env, LogLevel, LoggerLevel};
 use jackfield_plugin::{Kind, Plugins};
 use jackfield_tasks::TaskGroup;
 
 pub use self::info::{
-    ConnectorInfo, ConnectorStatus, HerderError, PluginRow, StateInfo, TargetState, TaskId,
+    ConnectorInfo, ConnectorOffset, ConnectorStatus, HerderError, PluginRow, StateInfo, TargetState, TaskId,
 };
 use crate::{
     ConfigMap,
@@ -39,6 +41,8 @@ use crate::{
     },
     task::{RunningTask, Shared},
 };
+
+const STOPPING: &str = "Worker is shutting down";
 
 /// The worker: starts and stops connectors and their tasks, and answers REST. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -208,6 +212,29 @@ impl Herder {
             .collect())
     }
 
+    /// A sign of life: names can be taken and given back.
+    ///
+    /// # Errors
+    /// The worker is shutting down.
+    pub async fn ping(&self) -> Result<(), HerderError> {
+        drop(self.inner.naming.lock().await);
+        if self.inner.stopping.load(Ordering::SeqCst) {
+            return Err(HerderError::Internal(STOPPING.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The loggers of the process.
+    pub fn loggers(&self) -> BTreeMap<String, LoggerLevel> {
+        self.inner.shared.env.log_levels.all()
+    }
+
+    /// Sets the level of a logger and of all below it; returns those whose level is another now.
+    pub fn set_logger(&self, logger: &str, level: LogLevel) -> Vec<String> {
+        let env = &self.inner.shared.env;
+        env.log_levels.set(logger, level, env.clock.now_ms())
+    }
+
     /// Cluster id.
     pub fn cluster_id(&self) -> String {
         self.inner.shared.cluster.cluster_id()
@@ -231,7 +258,7 @@ impl Herder {
         F: Future<Output = Result<T, HerderError>> + Send + 'static,
     {
         if self.inner.stopping.load(Ordering::SeqCst) {
-            return Err(HerderError::Internal("Worker is shutting down".to_owned()));
+            return Err(HerderError::Internal(STOPPING.to_owned()));
         }
         let mut handle = self.inner.group.spawn(name, operation);
         handle

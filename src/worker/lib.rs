@@ -6,6 +6,7 @@
 //! (`task`): whatever happens to it, no other notices.
 
 pub mod config;
+mod config_infos;
 mod connector_config;
 pub mod converters;
 mod definition;
@@ -18,10 +19,16 @@ mod source_task;
 mod stores;
 mod task;
 
-pub use config::{WorkerConfig, WorkerConfigError};
+pub use config::{HeaderAction, HeaderRule, WorkerConfig, WorkerConfigError};
+pub use config_infos::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo};
 pub use herder::{
-    ConnectorInfo, ConnectorStatus, Herder, HerderError, PluginRow, StateInfo, TargetState, TaskId,
+    ConnectorInfo, ConnectorOffset, ConnectorStatus, Herder, HerderError, PluginRow, StateInfo, TargetState,
+    TaskId,
 };
+pub use jackfield_env::{LogLevel, LoggerLevel};
 
 /// A flat connector config, in the order it was given.
 pub type ConfigMap = indexmap::IndexMap<String, String>;
+
+/// A config as it comes in: a null value is an error, or takes the key out where a config is patched.
+pub type GivenConfig = indexmap::IndexMap<String, Option<String>>;

@@ -98,6 +98,12 @@ impl KeyedTopic {
 
     /// All records, in the order of each partition.
     pub(crate) async fn read(&self) -> Result<Vec<(Bytes, Option<Bytes>)>, StoreError> {
+        let records = self.read_with_times().await?.into_iter();
+        Ok(records.map(|(_, key, value)| (key, value)).collect())
+    }
+
+    /// All records with their timestamps, in the order of each partition.
+    pub(crate) async fn read_with_times(&self) -> Result<Vec<(i64, Bytes, Option<Bytes>)>, StoreError> {
         let failed = |source| StoreError::Cluster {
             topic: self.name.to_string(),
             source,
@@ -105,7 +111,7 @@ impl KeyedTopic {
         let records = self.cluster.read_to_end(&self.name).await.map_err(failed)?;
         Ok(records
             .into_iter()
-            .filter_map(|(_, record)| Some((record.key?, record.value)))
+            .filter_map(|(_, record)| Some((record.timestamp, record.key?, record.value)))
             .collect())
     }
 

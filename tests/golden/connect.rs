@@ -202,7 +202,7 @@ fn connect_records_equal_kafkas() {
     let scratch = Scratch::new("golden-connect");
     let files = if updating() {
         let kafka = RealKafka::start(&scratch, &[ONE_PARTITION]);
-        let mut connect = RealConnect::start(&scratch, &kafka);
+        let mut connect = RealConnect::start(&scratch, kafka.port, &[""; 0]);
         drive(&connect.rest, &scratch, || text_arrived(kafka.port));
         connect.process.stop(Signal::TERM);
         collect(&mut Wire::connect(kafka.port))

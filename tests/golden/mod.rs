@@ -8,4 +8,3 @@ mod expected;
 mod groups;
 mod log_files;
 mod mask;
-mod rest;

@@ -7,7 +7,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
 use super::{
@@ -17,7 +17,8 @@ use super::{
     wait,
 };
 
-const VERSION: &str = "4.3.1";
+/// Version of Apache Kafka that the tests use.
+pub(crate) const VERSION: &str = "4.3.1";
 
 const LOG4J: &str = "\
 rootLogger.level = WARN
@@ -29,50 +30,96 @@ appender.e.layout.type = PatternLayout
 appender.e.layout.pattern = [%d] %p %m (%c)%n
 ";
 
-/// Directory with Kafka's jars; fetched on first use.
+/// Where what the tests fetch is kept from run to run.
 #[allow(
     clippy::disallowed_methods,
     reason = "the tests' cache directory is found through the environment"
 )]
+pub(crate) fn cache() -> PathBuf {
+    let cache = std::env::var("XDG_CACHE_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
+        .expect("HOME is set");
+    PathBuf::from(cache).join("jackfield-tests")
+}
+
+/// A directory of the cache; `fill` makes it on first use.
+pub(crate) fn cached(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _lock = ONE_AT_A_TIME.lock();
+    let directory = cache().join(name);
+    if !directory.exists() {
+        let part = cache().join(format!("{name}.{}.part", std::process::id()));
+        fs::create_dir_all(&part).unwrap();
+        fill(&part);
+        // Another process may have been faster; its result is as good.
+        fs::rename(&part, &directory)
+            .or_else(|_| fs::remove_dir_all(&part))
+            .unwrap();
+    }
+    directory
+}
+
+/// Maven with the tests' `pom.xml`.
+fn maven() -> Command {
+    let mut command = Command::new("mvn");
+    command
+        .args(["-q", "-B", "-f"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml"))
+        .arg(format!("-Dkafka.version={VERSION}"));
+    command
+}
+
+/// Directory with Kafka's jars; fetched on first use.
 pub(crate) fn jars() -> &'static Path {
     static JARS: OnceLock<PathBuf> = OnceLock::new();
     JARS.get_or_init(|| {
-        let cache = std::env::var("XDG_CACHE_HOME")
-            .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")))
-            .expect("HOME is set");
-        let jars = PathBuf::from(cache)
-            .join("jackfield-tests")
-            .join(format!("kafka-{VERSION}"));
-        if !jars.exists() {
-            let part = jars.with_extension(format!("{}.part", std::process::id()));
-            let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/pom.xml");
+        cached(&format!("kafka-{VERSION}"), |part| {
             println!("fetching Apache Kafka {VERSION} from Maven Central");
             process::run(
-                Command::new("mvn")
-                    .args(["-q", "-B", "-f"])
-                    .arg(pom)
-                    .arg(format!("-Dkafka.version={VERSION}"))
+                maven()
                     .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
                     .arg(format!("-DoutputDirectory={}", part.display())),
             );
             fs::write(part.join("log4j2.properties"), LOG4J).unwrap();
-            // Another process may have been faster; its result is as good.
-            fs::rename(&part, &jars)
-                .or_else(|_| fs::remove_dir_all(&part))
-                .unwrap();
-        }
-        jars
+        })
     })
+}
+
+/// The jar of a single client of another version; fetched on first use.
+pub(crate) fn client_jar(version: &str) -> PathBuf {
+    let name = format!("kafka-clients-{version}");
+    cached(&name, |part| {
+        process::run(
+            maven()
+                .arg("dependency:copy")
+                .arg(format!("-Dartifact=org.apache.kafka:kafka-clients:{version}"))
+                .arg(format!("-DoutputDirectory={}", part.display())),
+        );
+    })
+    .join(format!("{name}.jar"))
 }
 
 /// `java` with Kafka's class path and options for a short life on a small machine.
 pub(crate) fn java(main_class: &str) -> Command {
-    java_with(&jars().join("log4j2.properties"), main_class)
+    java_with(&class_path(), main_class)
+}
+
+/// As [`java`], with the class path given.
+pub(crate) fn java_with(class_path: &str, main_class: &str) -> Command {
+    launch(&jars().join("log4j2.properties"), class_path, main_class)
 }
 
 /// As [`java`], logging as a file says.
-pub(crate) fn java_with(log4j: &Path, main_class: &str) -> Command {
-    let jars = jars();
+pub(crate) fn java_logging(log4j: &Path, main_class: &str) -> Command {
+    launch(log4j, &class_path(), main_class)
+}
+
+/// All of Kafka's jars.
+pub(crate) fn class_path() -> String {
+    format!("{}/*", jars().display())
+}
+
+fn launch(log4j: &Path, class_path: &str, main_class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .args([
@@ -82,8 +129,7 @@ pub(crate) fn java_with(log4j: &Path, main_class: &str) -> Command {
             "-Xshare:auto",
         ])
         .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
-        .arg("-cp")
-        .arg(format!("{}/*", jars.display()))
+        .args(["-cp", class_path])
         .arg(main_class);
     command
 }

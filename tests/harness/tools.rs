@@ -32,7 +32,7 @@ impl Tools {
     pub(crate) fn start(scratch: &Scratch) -> Self {
         let log4j = scratch.write("tools-log4j2.properties", LOG4J);
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/Tools.java");
-        let mut command = kafka::java_with(&log4j, &source.display().to_string());
+        let mut command = kafka::java_logging(&log4j, &source.display().to_string());
         let mut child = process::outside(&mut command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -14,6 +14,7 @@ use crate::harness::{
     process::{self, Process},
     program::Broker,
     scratch::Scratch,
+    shown::shown,
     wait,
     wire::Wire,
 };
@@ -48,6 +49,7 @@ fn topics_creates_lists_describes_and_deletes() {
     assert_eq!(described.matches("Isr: ").count(), 3, "{described}");
     topics(&["--delete", "--topic", "made"]);
     assert_eq!(topics(&["--list"]).trim(), "");
+    shown("Kafka's command-line tools", kafka::VERSION, "kafka-topics");
 }
 
 #[test]
@@ -71,6 +73,11 @@ fn console_producer_and_consumer_exchange_lines() {
         "500",
     ]));
     assert!(received == sent, "received: {received}");
+    shown(
+        "Kafka's command-line tools",
+        kafka::VERSION,
+        "kafka-console-producer and -consumer",
+    );
 }
 
 /// Which partitions a console consumer has seen records of, by round.
@@ -140,6 +147,11 @@ fn two_console_consumers_of_a_group_split_three_partitions() {
     });
     assert!(split.0.is_disjoint(&split.1), "{split:?}");
     assert!(!split.0.is_empty() && !split.1.is_empty(), "{split:?}");
+    shown(
+        "Kafka's command-line tools",
+        kafka::VERSION,
+        "two kafka-console-consumers of a group share the partitions",
+    );
 }
 
 /// What `kafka-dump-log` says when it finds nothing wrong does not contain any of these.
@@ -228,5 +240,10 @@ fn dump_log_has_no_complaint_about_our_segments() {
     assert!(
         !dump(&[segment.display().to_string()]).is_empty(),
         "the flipped byte was not seen"
+    );
+    shown(
+        "Kafka's command-line tools",
+        kafka::VERSION,
+        "kafka-dump-log reads our segments and indexes",
     );
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use crate::harness::{batches, process, program::Broker, scratch::Scratch, wire::Wire};
+use crate::harness::{batches, process, program::Broker, scratch::Scratch, shown::shown, wire::Wire};
 
 fn kcat(port: u16, arguments: &[&str]) -> String {
     process::run(
@@ -65,6 +65,7 @@ fn every_codec_goes_in_and_comes_out() {
             received.len()
         );
     }
+    shown("kcat", "as installed", "produces and consumes with every codec");
 }
 
 #[test]
@@ -115,6 +116,11 @@ fn keys_headers_and_positions_come_back() {
     assert_eq!(last, "2\n");
     let listed = kcat(broker.port, &["-L", "-t", "format"]);
     assert!(listed.contains("topic \"format\" with 1 partitions"), "{listed}");
+    shown(
+        "kcat",
+        "as installed",
+        "keys, headers, tombstones, positions from the end, metadata",
+    );
 }
 
 #[test]
@@ -157,4 +163,9 @@ fn a_group_goes_on_where_it_stopped() {
         &["-P", "-t", "grouped", "-l", file.to_str().unwrap()],
     );
     assert_eq!(sorted(&consume()), sorted(&second), "only what is new");
+    shown(
+        "kcat",
+        "as installed",
+        "a balanced group that goes on where it stopped",
+    );
 }

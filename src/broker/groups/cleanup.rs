@@ -91,14 +91,11 @@ fn remove_if_unused(
         .get(group_id)
         .is_some_and(|entry| entry.group.is_empty() && entry.offsets.is_empty());
     if unused {
-        shard.append(
-            group_id,
-            &[GroupRecord::Group {
-                group: group_id.to_owned(),
-                value: None,
-            }],
-            now,
-        )?;
+        let end = shard
+            .groups
+            .get(group_id)
+            .map_or_else(Vec::new, |entry| entry.group.end(group_id));
+        shard.append(group_id, &end, now)?;
         shard.remove(group_id, now);
         tracing::info!(group = group_id, "unused group removed");
     }

@@ -1,9 +1,12 @@
 //! Committed offsets: commit, fetch, delete.
 
+use jackfield_log::TopicId;
+
 use super::{
     classic::{effects::Effects, group::ClassicGroup},
     coordinator::Groups,
     error::GroupError,
+    group::Group,
     offsets,
     records::{GroupRecord, OffsetValue},
     shard::Entry,
@@ -39,8 +42,10 @@ pub struct CommitRequest {
     pub member_id: String,
     /// Static membership.
     pub group_instance_id: Option<String>,
-    /// -1 for a consumer that assigns itself.
+    /// Generation or member epoch; -1 for a consumer that assigns itself.
     pub generation: i32,
+    /// Version of the request.
+    pub version: i16,
     /// Kept this long after now instead of by the broker's retention (OffsetCommit 2 to 4).
     pub retention_time_ms: Option<i64>,
     /// Offsets.
@@ -90,16 +95,25 @@ impl Groups {
             if request.generation >= 0 {
                 return Err(GroupError::GroupIdNotFound);
             }
-            shard
-                .groups
-                .insert(group_id.to_owned(), Entry::new(ClassicGroup::new(group_id, now)));
+            let group = Group::Classic(ClassicGroup::new(group_id, now));
+            shard.groups.insert(group_id.to_owned(), Entry::new(group));
         }
         let instance = request.group_instance_id.as_deref();
-        let validated = shard.step(group_id, now, |group, _| {
-            let validated = group.validate_commit(&request.member_id, instance, request.generation, now);
-            (validated, Effects::default())
-        });
-        validated.unwrap_or(Err(GroupError::UnknownMemberId))?;
+        if let Ok(group) = shard.consumer_group(group_id) {
+            let check = group.validate_commit(&request.member_id, request.generation, request.version)?;
+            for (offset, topic_id) in request.offsets.iter().zip(&checked) {
+                // As in Kafka, one that is refused takes all others along.
+                if let Ok(topic_id) = topic_id {
+                    check.check(TopicId(*topic_id), offset.partition.partition)?;
+                }
+            }
+        } else {
+            let validated = shard.step(group_id, now, |group, _| {
+                let validated = group.validate_commit(&request.member_id, instance, request.generation, now);
+                (validated, Effects::default())
+            });
+            validated.unwrap_or(Err(GroupError::UnknownMemberId))?;
+        }
         let expire_timestamp = request
             .retention_time_ms
             .map(|retention| now.wall_ms.saturating_add(retention));
@@ -153,6 +167,23 @@ impl Groups {
         let (offsets, after_offset) = self.read_offsets(group_id, partitions)?;
         self.durable(group_id, after_offset).await?;
         Ok(offsets)
+    }
+
+    /// Checks that whoever fetches offsets is a current member; who does not say who it is is not asked.
+    ///
+    /// # Errors
+    /// `UnknownMemberId`, or what tells a member that its epoch is not the current one.
+    pub fn check_fetch(
+        &self,
+        group_id: &str,
+        member_id: Option<&str>,
+        member_epoch: i32,
+    ) -> Result<(), GroupError> {
+        let shard = self.open_shard(group_id)?;
+        match shard.consumer_group(group_id) {
+            Ok(group) => group.validate_fetch(member_id, member_epoch),
+            Err(_) => Ok(()),
+        }
     }
 
     fn read_offsets(
@@ -246,10 +277,7 @@ impl Groups {
                 .iter()
                 .map(|(topic, partition, _)| offsets::tombstone(group_id, topic, partition))
                 .collect();
-            records.push(GroupRecord::Group {
-                group: group_id.to_owned(),
-                value: None,
-            });
+            records.extend(entry.group.end(group_id));
             let after_offset = shard.append(group_id, &records, now)?;
             shard.remove(group_id, now);
             after_offset

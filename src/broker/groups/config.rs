@@ -1,5 +1,23 @@
 //! Settings of the group coordinator under Kafka's broker keys.
 
+use std::sync::Arc;
+
+use super::consumer::settings::ConsumerSettings;
+
+/// A group's own value of a numeric option, such as `consumer.session.timeout.ms`, by group id and option; `None` where
+/// the broker's counts.
+#[derive(Clone)]
+pub struct GroupConfigs(pub Arc<LookUp>);
+
+/// See [`GroupConfigs`].
+pub type LookUp = dyn Fn(&str, &str) -> Option<i64> + Send + Sync;
+
+impl std::fmt::Debug for GroupConfigs {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("GroupConfigs")
+    }
+}
+
 /// Settings of the group coordinator; the fields are Kafka's `group.*` and `offsets.*` keys in their units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupsConfig {
@@ -11,6 +29,8 @@ pub struct GroupsConfig {
     pub max_session_timeout_ms: i32,
     /// `group.max.size`.
     pub max_size: usize,
+    /// `group.consumer.*`.
+    pub consumer: ConsumerSettings,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -30,6 +50,7 @@ impl Default for GroupsConfig {
             min_session_timeout_ms: 6_000,
             max_session_timeout_ms: 1_800_000,
             max_size: usize::MAX,
+            consumer: ConsumerSettings::default(),
             offset_metadata_max_bytes: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,

@@ -89,11 +89,21 @@ impl Subscription {
     }
 }
 
+/// The version of a subscription or an assignment.
+pub(crate) fn version(data: &[u8]) -> Option<i16> {
+    Reader::new(data).i16().ok()
+}
+
 impl Assignment {
     /// The bytes of an assignment.
     pub fn encode(&self) -> Bytes {
+        self.encode_in(ASSIGNMENT_VERSION)
+    }
+
+    /// The bytes of an assignment for a member that speaks this version; all versions have the same fields.
+    pub(crate) fn encode_in(&self, version: i16) -> Bytes {
         let mut out = Writer::default();
-        out.i16(ASSIGNMENT_VERSION);
+        out.i16(version.clamp(0, ASSIGNMENT_VERSION));
         write_partitions(&mut out, &self.partitions);
         write_user_data(&mut out, self.user_data.as_ref());
         out.finish().into()

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use jackfield_env::Env;
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     classic::effects::{Now, Settings},
-    config::GroupsConfig,
+    config::{GroupConfigs, GroupsConfig},
     error::GroupError,
     loader::{self, LoadError},
     placement::partition_for_group,
@@ -42,6 +42,7 @@ pub(super) struct Inner {
     pub(super) topics: Arc<Topics>,
     shards: Vec<Mutex<Shard>>,
     offsets_topic: OnceCell<()>,
+    pub(super) group_configs: OnceLock<GroupConfigs>,
     started: Instant,
     /// Woken when a deadline comes closer.
     earlier_deadline: Notify,
@@ -76,6 +77,7 @@ impl Groups {
                 topics,
                 shards: (0..count).map(|_| Mutex::new(Shard::new(settings))).collect(),
                 offsets_topic: OnceCell::new(),
+                group_configs: OnceLock::new(),
                 started: Instant::now(),
                 earlier_deadline: Notify::new(),
             }),
@@ -92,7 +94,7 @@ impl Groups {
                     groups.lock(index).close();
                     continue;
                 }
-                loader::load(&mut groups.lock(index), log, now)?;
+                loader::load(&mut groups.lock(index), log, &groups.inner.config.consumer, now)?;
             }
             let _first = groups.inner.offsets_topic.set(());
         }
@@ -119,6 +121,8 @@ impl Groups {
             for index in 0..self.inner.shards.len() {
                 let mut shard = self.lock(index);
                 for group_id in shard.due(now) {
+                    let settings = self.consumer_settings(&group_id);
+                    shard.expire_consumers(&group_id, self.world(&settings, now));
                     shard.step(&group_id, now, |group, settings| {
                         ((), group.on_timer(now, settings))
                     });

@@ -1,10 +1,12 @@
 //! Questions of administrators about groups.
 
-use super::{coordinator::Groups, error::GroupError};
+use super::{consumer::outcome::Refusal, coordinator::Groups, error::GroupError};
 use bytes::Bytes;
 
 /// Type of groups with the classic protocol, as administrators see it.
 pub const CLASSIC: &str = "classic";
+/// Type of groups with the consumer protocol.
+pub const CONSUMER: &str = "consumer";
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// Kafka's name of its state.
     pub state: &'static str,
+    /// [`CLASSIC`] or [`CONSUMER`].
+    pub group_type: &'static str,
 }
 
 /// Everything there is to say about a group.
@@ -58,9 +62,6 @@ impl Groups {
                     .any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
         };
         let mut listed = Vec::new();
-        if !wanted(types, CLASSIC) {
-            return Ok(listed);
-        }
         for index in 0..self.shard_count() {
             let (groups, newest) = {
                 let shard = self.lock(index);
@@ -75,21 +76,31 @@ impl Groups {
             if let Some((group_id, offset)) = newest {
                 self.durable(&group_id, offset).await?;
             }
-            listed.extend(groups.into_iter().filter(|group| wanted(states, group.state)));
+            let is_wanted =
+                |group: &ListedGroup| wanted(types, group.group_type) && wanted(states, group.state);
+            listed.extend(groups.into_iter().filter(is_wanted));
         }
         listed.sort_unstable_by(|one, other| one.group_id.cmp(&other.group_id));
         Ok(listed)
     }
 
-    /// Describes a group.
+    /// Describes a group of the classic protocol.
     ///
     /// # Errors
-    /// `GroupIdNotFound`; when the group is not served here or now.
-    pub async fn describe(&self, group_id: &str) -> Result<DescribedGroup, GroupError> {
+    /// `GroupIdNotFound`, also for a group of the consumer protocol; when the group is not served here or now.
+    pub async fn describe(&self, group_id: &str) -> Result<DescribedGroup, Refusal> {
         let (described, after_offset) = {
             let shard = self.open_shard(group_id)?;
-            let entry = shard.groups.get(group_id).ok_or(GroupError::GroupIdNotFound)?;
-            (entry.group.described(), entry.newest_record)
+            let not_found = |why: &str| {
+                let message = format!("Group {group_id} {why}.");
+                Refusal::new(GroupError::GroupIdNotFound, message)
+            };
+            let entry = shard.groups.get(group_id).ok_or_else(|| not_found("not found"))?;
+            let group = entry
+                .group
+                .as_classic()
+                .ok_or_else(|| not_found("is not a classic group"))?;
+            (group.described(), entry.newest_record)
         };
         self.durable(group_id, after_offset).await?;
         Ok(described)

@@ -22,6 +22,22 @@ pub enum GroupError {
     InvalidSessionTimeout,
     #[error("the group id is invalid")]
     InvalidGroupId,
+    #[error("the request is invalid")]
+    InvalidRequest,
+    #[error(
+        "the member epoch is not the one the coordinator knows: the member must give up its partitions and rejoin"
+    )]
+    FencedMemberEpoch,
+    #[error("the member epoch is not the current one")]
+    StaleMemberEpoch,
+    #[error("the group instance id is in use by another member")]
+    UnreleasedInstanceId,
+    #[error("the assignor is not supported")]
+    UnsupportedAssignor,
+    #[error("the regular expression is invalid")]
+    InvalidRegularExpression,
+    #[error("members of this group must use a newer version of the request")]
+    UnsupportedVersion,
     #[error("the group does not exist")]
     GroupIdNotFound,
     #[error("the group is not empty")]

@@ -9,6 +9,8 @@ use jackfield_protocol::records::{BATCH_HEADER_BYTES, BatchError, BatchHeader, R
 
 use super::{
     classic::{effects::Now, group::ClassicGroup},
+    consumer::{records::ConsumerRecord, settings::ConsumerSettings},
+    group::Group,
     records::{GroupValue, OffsetValue, RecordError, RecordKey},
     shard::{Entry, Shard},
 };
@@ -46,19 +48,28 @@ enum Found {
 }
 
 /// Replays one partition. Blocking.
-pub(crate) fn load(shard: &mut Shard, log: &Arc<PartitionLog>, now: Now) -> Result<(), LoadError> {
+pub(crate) fn load(
+    shard: &mut Shard,
+    log: &Arc<PartitionLog>,
+    consumer_settings: &ConsumerSettings,
+    now: Now,
+) -> Result<(), LoadError> {
     replay(shard, log, now).map_err(|source| LoadError {
         partition: log.partition(),
         source,
     })?;
     let ids: Vec<String> = shard.groups.keys().cloned().collect();
     for id in &ids {
+        shard.start_sessions(id, consumer_settings, now);
         shard.reschedule(id);
     }
     if !ids.is_empty() {
         tracing::info!(partition = log.partition(), groups = ids.len(), "groups loaded");
     }
     shard.log = Some(Arc::clone(log));
+    for id in &ids {
+        shard.shrink_classic_group(id, now);
+    }
     Ok(())
 }
 
@@ -197,14 +208,18 @@ fn replay_record(shard: &mut Shard, record: &Record, now: Now) -> Result<(), Rec
             Some(value) => {
                 let restored = ClassicGroup::restored(&group, value, now);
                 match shard.groups.get_mut(&group) {
-                    Some(entry) => entry.group = restored,
+                    Some(entry) => entry.group = Group::Classic(restored),
                     None => {
-                        shard.groups.insert(group, Entry::new(restored));
+                        shard.groups.insert(group, Entry::new(Group::Classic(restored)));
                     }
                 }
             }
-            None => shard.remove(&group, now),
+            None => shard.restore_end(&group, now),
         },
+        RecordKey::Consumer { group, key } => {
+            let record = ConsumerRecord::decode(key, record.value.as_deref())?;
+            shard.restore_consumer(group, record, now);
+        }
         RecordKey::Other(kind) => tracing::debug!(kind, "record of another group protocol skipped"),
     }
     Ok(())

@@ -3,15 +3,12 @@
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    classic::{
-        effects::{
-            Effects, JoinRefused, JoinRequest, Joined, LeavingMember, Now, SyncRequest, Synced, Ticket,
-        },
-        group::ClassicGroup,
+    classic::effects::{
+        Effects, JoinRefused, JoinRequest, Joined, LeavingMember, SyncRequest, Synced, Ticket,
     },
     coordinator::Groups,
     error::GroupError,
-    shard::{Entry, Gated, Shard, Waiter},
+    shard::{Gated, Waiter},
 };
 
 impl Groups {
@@ -51,39 +48,39 @@ impl Groups {
         let group_id = request.group_id.clone();
         let now = self.now();
         let mut shard = self.open_shard(&group_id)?;
-        if !shard.groups.contains_key(&group_id) {
-            if !request.member_id.is_empty() {
-                return Err(GroupError::UnknownMemberId);
-            }
-            Self::add_group(&mut shard, &group_id, now)?;
-        }
-        let ticket = shard.park(Waiter::Join(sender));
         let fresh_id = self.random_uuid().to_string();
+        let settings = self.consumer_settings(&group_id);
+        let is_consumer_group = shard
+            .consumer_group(&group_id)
+            .is_ok_and(|group| !group.is_empty());
+        if is_consumer_group {
+            let world = self.world(&settings, now);
+            let value = shard.classic_join_of_consumer_group(&request, &fresh_id, world);
+            let ticket = shard.park(Waiter::Join(sender));
+            shard.answer_join(ticket, &group_id, value);
+            drop(shard);
+            self.deadlines_changed();
+            return Ok(self.parked(&group_id, ticket));
+        }
+        shard.prepare_classic_group(&request, now)?;
+        let ticket = shard.park(Waiter::Join(sender));
         shard.step(&group_id, now, |group, settings| {
             ((), group.join(request, &fresh_id, ticket, now, settings))
         });
         drop(shard);
         self.deadlines_changed();
-        Ok(Parked {
+        Ok(self.parked(&group_id, ticket))
+    }
+
+    fn parked(&self, group_id: &str, ticket: Ticket) -> Parked<'_> {
+        Parked {
             groups: self,
-            shard: self.shard_of(&group_id),
+            shard: self.shard_of(group_id),
             ticket,
-        })
-    }
-
-    /// A group exists from its first record on, as in Kafka.
-    fn add_group(shard: &mut Shard, group_id: &str, now: Now) -> Result<(), GroupError> {
-        let group = ClassicGroup::new(group_id, now);
-        let record = group.record_of_new_group();
-        shard.groups.insert(group_id.to_owned(), Entry::new(group));
-        let written = shard.append(group_id, &[record], now);
-        if written.is_err() {
-            shard.remove(group_id, now);
         }
-        written.map(|_| ())
     }
 
-    fn random_uuid(&self) -> uuid::Uuid {
+    pub(super) fn random_uuid(&self) -> uuid::Uuid {
         let mut bytes = [0; 16];
         self.inner.env.random.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -115,14 +112,17 @@ impl Groups {
         let now = self.now();
         let mut shard = self.open_shard(&group_id)?;
         let ticket = shard.park(Waiter::Sync(sender));
-        let stepped = shard.step(&group_id, now, |group, _| ((), group.sync(request, ticket, now)));
+        let stepped = if shard.consumer_group(&group_id).is_ok() {
+            let settings = self.consumer_settings(&group_id);
+            let value = shard.classic_sync_of_consumer_group(&request, self.world(&settings, now));
+            shard.answer_sync(ticket, &group_id, value);
+            Some(())
+        } else {
+            shard.step(&group_id, now, |group, _| ((), group.sync(request, ticket, now)))
+        };
         // Its drop takes the lock.
         drop(shard);
-        let parked = Parked {
-            groups: self,
-            shard: self.shard_of(&group_id),
-            ticket,
-        };
+        let parked = self.parked(&group_id, ticket);
         self.deadlines_changed();
         stepped.map(|()| parked).ok_or(GroupError::UnknownMemberId)
     }
@@ -142,7 +142,17 @@ impl Groups {
             return Err(GroupError::InvalidGroupId);
         }
         let now = self.now();
-        let stepped = self.open_shard(group_id)?.step(group_id, now, |group, _| {
+        let mut shard = self.open_shard(group_id)?;
+        if shard.consumer_group(group_id).is_ok() {
+            return shard.classic_heartbeat_of_consumer_group(
+                group_id,
+                member_id,
+                group_instance_id,
+                generation,
+                now,
+            );
+        }
+        let stepped = shard.step(group_id, now, |group, _| {
             (
                 group.heartbeat(member_id, group_instance_id, generation, now),
                 Effects::default(),
@@ -179,10 +189,15 @@ impl Groups {
     ) -> Result<(Result<Vec<Result<(), GroupError>>, GroupError>, i64), GroupError> {
         let now = self.now();
         let mut shard = self.open_shard(group_id)?;
-        let left = shard.step(group_id, now, |group, settings| {
-            group.leave(members, now, settings)
-        });
-        let after_offset = shard.groups.get(group_id).map_or(-1, |entry| entry.newest_record);
+        let left = if shard.consumer_group(group_id).is_ok() {
+            let settings = self.consumer_settings(group_id);
+            Some(shard.leave_consumer_group(group_id, members, self.world(&settings, now)))
+        } else {
+            shard.step(group_id, now, |group, settings| {
+                group.leave(members, now, settings)
+            })
+        };
+        let after_offset = shard.newest_record(group_id);
         drop(shard);
         self.deadlines_changed();
         let nobody = || Ok(members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect());

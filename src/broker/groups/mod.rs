@@ -1,6 +1,6 @@
-//! The group coordinator: classic groups and their offsets, event-sourced over `__consumer_offsets`.
+//! The group coordinator: groups and their offsets, event-sourced over `__consumer_offsets`.
 //!
-//! `classic` holds the protocol as a pure state machine. `shard` appends what it decides and hands out its answers,
+//! `classic` and `consumer` hold the two protocols as pure state machines. `shard` appends what it decides and hands out its answers,
 //! `coordinator` is the async face of both; answers leave when the records before them are durable. `records`,
 //! `consumer_protocol` and `placement` are Java's formats. Wire structs of requests are unknown here.
 
@@ -8,10 +8,14 @@ mod classic;
 mod cleanup;
 mod commits;
 mod config;
+mod consumer;
+mod consumer_members;
 pub mod consumer_protocol;
+mod consumer_steps;
 mod coordinator;
 mod describe;
 mod error;
+mod group;
 mod loader;
 mod members;
 mod offsets;
@@ -27,8 +31,14 @@ pub use classic::{
     member::Protocol,
 };
 pub use commits::{CommitRequest, FetchedOffset, GroupPartition, OffsetToCommit};
-pub use config::GroupsConfig;
+pub use config::{GroupConfigs, GroupsConfig, LookUp};
+pub use consumer::{
+    describe::{DescribedConsumerGroup, DescribedConsumerMember, DescribedTopic},
+    heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
+    outcome::Refusal,
+    settings::{Assignor, ConsumerSettings, MigrationPolicy},
+};
 pub use coordinator::{Groups, OFFSETS_TOPIC};
-pub use describe::{CLASSIC, DescribedGroup, DescribedMember, ListedGroup};
+pub use describe::{CLASSIC, CONSUMER, DescribedGroup, DescribedMember, ListedGroup};
 pub use error::GroupError;
 pub use loader::LoadError;

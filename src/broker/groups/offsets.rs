@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    classic::group::ClassicGroup,
+    group::Group,
     records::{GroupRecord, OffsetValue},
 };
 
@@ -56,7 +56,7 @@ impl Offsets {
     pub(crate) fn expired(
         &self,
         group_id: &str,
-        group: &ClassicGroup,
+        group: &Group,
         retention_ms: i64,
         now_ms: i64,
     ) -> Vec<GroupRecord> {
@@ -68,7 +68,7 @@ impl Offsets {
     }
 }
 
-fn is_expired(group: &ClassicGroup, value: &OffsetValue, retention_ms: i64, now_ms: i64) -> bool {
+fn is_expired(group: &Group, value: &OffsetValue, retention_ms: i64, now_ms: i64) -> bool {
     let Some(base_ms) = group.offsets_age_from(value.commit_timestamp) else {
         return false;
     };

@@ -1,10 +1,14 @@
 //! Keys and values of `__consumer_offsets` in Kafka's byte format.
 //!
 //! Written versions are those of Apache Kafka 4.3: offset commit key 1, value 4 (the first flexible one, with the
-//! topic id as tag 0); group metadata key 2, value 3. All older versions are read.
+//! topic id as tag 0); group metadata key 2, value 3. All older versions are read. Those of consumer groups are in
+//! `consumer::records`.
 use bytes::Bytes;
 
-use super::wire_format::{Reader, Writer};
+use super::{
+    consumer::records::{ConsumerKey, ConsumerRecord},
+    wire_format::{Reader, Writer},
+};
 
 const OFFSET_COMMIT_KEY_LEGACY: i16 = 0;
 const OFFSET_COMMIT_KEY: i16 = 1;
@@ -37,7 +41,9 @@ pub(crate) enum RecordKey {
     },
     /// A group with its members.
     Group { group: String },
-    /// A kind this coordinator does not keep (new-protocol consumer, share and streams groups).
+    /// Something of a consumer group.
+    Consumer { group: String, key: ConsumerKey },
+    /// A kind this coordinator does not keep (share and streams groups).
     Other(i16),
 }
 
@@ -95,9 +101,20 @@ pub(crate) enum GroupRecord {
         group: String,
         value: Option<GroupValue>,
     },
+    /// A record of a consumer group.
+    Consumer { group: String, record: ConsumerRecord },
 }
 
 impl GroupRecord {
+    /// Records of a consumer group.
+    pub(crate) fn of_consumer_group(group: &str, records: Vec<ConsumerRecord>) -> Vec<Self> {
+        let of = |record| Self::Consumer {
+            group: group.to_owned(),
+            record,
+        };
+        records.into_iter().map(of).collect()
+    }
+
     /// Key and value as they are written.
     pub(crate) fn encode(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         match self {
@@ -120,6 +137,7 @@ impl GroupRecord {
                 key.string(group);
                 (key.finish(), value.as_ref().map(GroupValue::encode))
             }
+            Self::Consumer { group, record } => record.encode(group),
         }
     }
 }
@@ -137,7 +155,10 @@ impl RecordKey {
             GROUP_METADATA_KEY => Ok(Self::Group {
                 group: reader.string()?,
             }),
-            other => Ok(Self::Other(other)),
+            other => Ok(match ConsumerKey::decode(other, &mut reader)? {
+                Some((group, key)) => Self::Consumer { group, key },
+                None => Self::Other(other),
+            }),
         }
     }
 }
@@ -417,7 +438,7 @@ mod tests {
         value.bytes(b"");
         let decoded = GroupValue::decode(&value.finish()).expect("version 0");
         assert_eq!(decoded.members[0].rebalance_timeout_ms, 10_000);
-        assert_eq!(RecordKey::decode(&[0, 5, 1]), Ok(RecordKey::Other(5)));
+        assert_eq!(RecordKey::decode(&[0, 9, 1]), Ok(RecordKey::Other(9)));
         assert_eq!(
             OffsetValue::decode(&[0, 9]),
             Err(RecordError::UnsupportedVersion(9))

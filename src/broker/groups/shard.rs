@@ -15,7 +15,9 @@ use super::{
         effects::{Effects, JoinRefused, Joined, Now, Reply, Settings, Synced, Ticket},
         group::ClassicGroup,
     },
+    consumer::{group::ConsumerGroup, records::ConsumerRecord},
     error::GroupError,
+    group::Group,
     offsets::Offsets,
     records::{GroupRecord, OffsetValue},
 };
@@ -40,7 +42,7 @@ pub(crate) enum Waiter {
 /// A group with its offsets.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) group: ClassicGroup,
+    pub(crate) group: Group,
     pub(crate) offsets: Offsets,
     /// Offset of the group's newest record: nothing is answered before it is durable.
     pub(crate) newest_record: i64,
@@ -48,7 +50,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(group: ClassicGroup) -> Self {
+    pub(crate) fn new(group: Group) -> Self {
         Self {
             group,
             offsets: Offsets::default(),
@@ -135,7 +137,30 @@ impl Shard {
             .subscribe()
     }
 
-    /// Runs a step of a group that exists, then whatever it causes.
+    /// Tells whoever follows the group's rebalances.
+    pub(crate) fn rebalanced(&self, group_id: &str) {
+        if let Some(watcher) = self.watchers.get(group_id) {
+            watcher.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Offset of the group's newest record; -1 = none.
+    pub(crate) fn newest_record(&self, group_id: &str) -> i64 {
+        self.groups.get(group_id).map_or(-1, |entry| entry.newest_record)
+    }
+
+    fn classic_group(&mut self, group_id: &str) -> Option<&mut ClassicGroup> {
+        match &mut self.groups.get_mut(group_id)?.group {
+            Group::Classic(group) => Some(group),
+            Group::Consumer(_) => None,
+        }
+    }
+
+    /// Runs a step of a classic group that exists, then whatever it causes.
     pub(crate) fn step<T>(
         &mut self,
         group_id: &str,
@@ -143,34 +168,32 @@ impl Shard {
         step: impl FnOnce(&mut ClassicGroup, &Settings) -> (T, Effects),
     ) -> Option<T> {
         let settings = self.settings;
-        let entry = self.groups.get_mut(group_id)?;
-        let state_before = entry.group.state();
-        let (value, effects) = step(&mut entry.group, &settings);
+        let group = self.classic_group(group_id)?;
+        let state_before = group.state();
+        let (value, effects) = step(group, &settings);
         self.perform(group_id, effects, now);
         self.run_due_timers(group_id, now);
         self.reschedule(group_id);
-        let state_after = self.groups.get(group_id).map(|entry| entry.group.state());
-        if state_after != Some(state_before)
-            && let Some(watcher) = self.watchers.get(group_id)
-        {
-            watcher.send_modify(|changes| *changes += 1);
+        let state_after = self.classic_group(group_id).map(|group| group.state());
+        if state_after != Some(state_before) {
+            self.rebalanced(group_id);
         }
         Some(value)
     }
 
     fn run_due_timers(&mut self, group_id: &str, now: Now) {
         for _ in 0..IMMEDIATE_TIMERS_MAX {
-            let Some(entry) = self.groups.get_mut(group_id) else {
+            let settings = self.settings;
+            let Some(group) = self.classic_group(group_id) else {
                 return;
             };
-            if entry
-                .group
+            if group
                 .next_deadline()
                 .is_none_or(|deadline| deadline > now.monotonic_ms)
             {
                 return;
             }
-            let effects = entry.group.on_timer(now, &self.settings);
+            let effects = group.on_timer(now, &settings);
             self.perform(group_id, effects, now);
         }
     }
@@ -195,7 +218,9 @@ impl Shard {
     /// Removes a group.
     pub(crate) fn remove(&mut self, group_id: &str, now: Now) {
         if let Some(mut entry) = self.groups.remove(group_id) {
-            entry.group.die(now);
+            if let Group::Classic(group) = &mut entry.group {
+                group.die(now);
+            }
             if let Some(deadline) = entry.scheduled {
                 self.deadlines.remove(&(deadline, group_id.to_owned()));
             }
@@ -211,17 +236,33 @@ impl Shard {
             } else {
                 self.append(group_id, &effects.records, now).map(|_| ())
             };
-            let Some(entry) = self.groups.get_mut(group_id) else {
+            let settings = self.settings;
+            let Some(group) = self.classic_group(group_id) else {
                 return;
             };
             if let Some(on_appended) = effects.on_appended {
-                next = Some(entry.group.appended(on_appended, result, now, &self.settings));
+                next = Some(group.appended(on_appended, result, now, &settings));
             }
-            let after_offset = entry.newest_record;
-            for reply in effects.replies {
-                self.answer(reply, after_offset);
-            }
+            self.deliver(group_id, effects.replies);
         }
+    }
+
+    /// Hands out answers; they are told when all records of the group are durable.
+    pub(crate) fn deliver(&mut self, group_id: &str, replies: Vec<Reply>) {
+        let after_offset = self.newest_record(group_id);
+        for reply in replies {
+            self.answer(reply, after_offset);
+        }
+    }
+
+    /// Answers a join that needed no waiting.
+    pub(crate) fn answer_join(&mut self, ticket: Ticket, group_id: &str, value: Result<Joined, JoinRefused>) {
+        self.deliver(group_id, vec![Reply::Join(ticket, value)]);
+    }
+
+    /// Answers a sync that needed no waiting.
+    pub(crate) fn answer_sync(&mut self, ticket: Ticket, group_id: &str, value: Result<Synced, GroupError>) {
+        self.deliver(group_id, vec![Reply::Sync(ticket, value)]);
     }
 
     fn answer(&mut self, reply: Reply, after_offset: i64) {
@@ -240,8 +281,8 @@ impl Shard {
         }
     }
 
-    /// Appends records of a group as one batch and returns the offset of the last. Offsets and tombstones among
-    /// them take effect in memory; a group record already did, or is its group's own matter.
+    /// Appends records of a group as one batch and returns the offset of the last. Offsets and their tombstones, and
+    /// records of a consumer group, take effect in memory; a classic group's record already did.
     pub(crate) fn append(
         &mut self,
         group_id: &str,
@@ -271,21 +312,80 @@ impl Shard {
     }
 
     fn apply(&mut self, record: &GroupRecord) {
-        let GroupRecord::Offset {
-            group,
-            topic,
-            partition,
-            value,
-        } = record
-        else {
+        match record {
+            GroupRecord::Offset {
+                group,
+                topic,
+                partition,
+                value,
+            } => {
+                let Some(entry) = self.groups.get_mut(group) else {
+                    return;
+                };
+                match value {
+                    Some(value) => entry.offsets.put(topic, *partition, value.clone()),
+                    None => entry.offsets.remove(topic, *partition),
+                }
+            }
+            GroupRecord::Consumer { group, record } => {
+                if let Some(Group::Consumer(group)) = self.groups.get_mut(group).map(|entry| &mut entry.group)
+                {
+                    group.apply(record.clone());
+                }
+            }
+            GroupRecord::Group { .. } => {}
+        }
+    }
+
+    /// Takes over a record of a consumer group read from the log. A group that was a classic one becomes one, as when it was
+    /// written.
+    pub(crate) fn restore_consumer(&mut self, group_id: String, record: ConsumerRecord, now: Now) {
+        if record == ConsumerRecord::Epoch(None) {
+            return self.restore_end(&group_id, now);
+        }
+        if !self.groups.contains_key(&group_id) {
+            if record.is_tombstone() {
+                return;
+            }
+            let group = Group::Consumer(ConsumerGroup::new(&group_id));
+            self.groups.insert(group_id.clone(), Entry::new(group));
+        }
+        let Some(entry) = self.groups.get_mut(&group_id) else {
             return;
         };
-        let Some(entry) = self.groups.get_mut(group) else {
-            return;
-        };
-        match value {
-            Some(value) => entry.offsets.put(topic, *partition, value.clone()),
-            None => entry.offsets.remove(topic, *partition),
+        if entry.group.as_consumer().is_none() && !record.is_tombstone() {
+            entry.group = Group::Consumer(ConsumerGroup::new(&group_id));
+        }
+        if let Group::Consumer(group) = &mut entry.group {
+            group.apply(record);
+        }
+    }
+
+    /// Lets a group that was loaded with more members than are allowed any more find out who stays.
+    pub(crate) fn shrink_classic_group(&mut self, group_id: &str, now: Now) {
+        let max_size = self.settings.max_size;
+        let is_too_large = self
+            .classic_group(group_id)
+            .is_some_and(|group| group.members().count() > max_size);
+        if is_too_large {
+            tracing::info!(
+                group = group_id,
+                max_size,
+                "the group has more members than group.max.size: it rebalances"
+            );
+            self.step(group_id, now, |group, settings| {
+                ((), group.rebalance(now, settings))
+            });
+        }
+    }
+
+    /// Forgets a group whose end was read from the log; its offsets, if it has any, remain.
+    pub(crate) fn restore_end(&mut self, group_id: &str, now: Now) {
+        match self.groups.get_mut(group_id) {
+            Some(entry) if !entry.offsets.is_empty() => {
+                entry.group = Group::Classic(ClassicGroup::new(group_id, now));
+            }
+            _ => self.remove(group_id, now),
         }
     }
 
@@ -301,7 +401,8 @@ impl Shard {
         match value {
             Some(value) => {
                 let entry = self.groups.entry(group_id);
-                let entry = entry.or_insert_with_key(|id| Entry::new(ClassicGroup::new(id, now)));
+                let entry =
+                    entry.or_insert_with_key(|id| Entry::new(Group::Classic(ClassicGroup::new(id, now))));
                 entry.offsets.put(topic, partition, value);
             }
             None => {

@@ -10,8 +10,8 @@ use jackfield_env::{
 use jackfield_protocol::records::BatchHeader;
 
 use super::{
-    CommitRequest, GroupError, GroupPartition, Groups, JoinRequest, Joined, LeavingMember, OFFSETS_TOPIC,
-    OffsetToCommit, Protocol, SyncRequest, consumer_protocol::Subscription,
+    CommitRequest, ConsumerHeartbeat, GroupConfigs, GroupError, GroupPartition, Groups, JoinRequest, Joined,
+    LeavingMember, OFFSETS_TOPIC, OffsetToCommit, Protocol, SyncRequest, consumer_protocol::Subscription,
 };
 use crate::{Broker, BrokerConfig};
 
@@ -593,4 +593,64 @@ async fn members_in_this_process_hear_of_a_rebalance_at_once() {
         .await
         .unwrap();
     assert_eq!((newcomer.unwrap().generation, member.generation), (2, 2));
+}
+
+fn consumer_heartbeat(member: &str, epoch: i32) -> ConsumerHeartbeat {
+    let joins = epoch == 0;
+    ConsumerHeartbeat {
+        group_id: "g".into(),
+        member_id: member.into(),
+        member_epoch: epoch,
+        rebalance_timeout_ms: joins.then_some(60_000),
+        subscribed_topics: joins.then(|| ["t".to_owned()].into()),
+        owned: joins.then(BTreeMap::new),
+        client_host: "/127.0.0.1".into(),
+        has_own_id: true,
+        ..ConsumerHeartbeat::default()
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_group_has_configs_of_its_own() {
+    let rig = rig().await;
+    let own = |group: &str, option: &str| {
+        let value = [("consumer.heartbeat.interval.ms", 7_000)]
+            .into_iter()
+            .find(|(name, _)| *name == option);
+        value.filter(|_| group == "g").map(|(_, value)| value)
+    };
+    rig.groups().use_group_configs(GroupConfigs(Arc::new(own)));
+    let answer = rig
+        .groups()
+        .consumer_heartbeat(consumer_heartbeat("m", 0))
+        .await
+        .unwrap();
+    assert_eq!(answer.heartbeat_interval_ms, 7_000);
+    let other = ConsumerHeartbeat {
+        group_id: "other".into(),
+        ..consumer_heartbeat("m", 0)
+    };
+    assert_eq!(
+        rig.groups()
+            .consumer_heartbeat(other)
+            .await
+            .unwrap()
+            .heartbeat_interval_ms,
+        5_000
+    );
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_cannot_be_written_changes_nothing() {
+    let rig = rig().await;
+    rig.groups().ensure_offsets_topic().await.unwrap();
+    rig.faults.fail_writes(true);
+    assert!(
+        rig.groups()
+            .consumer_heartbeat(consumer_heartbeat("m", 0))
+            .await
+            .is_err()
+    );
+    let found = rig.groups().describe_consumer_group("g").await;
+    assert_eq!(found.unwrap_err().error, GroupError::GroupIdNotFound);
 }

@@ -49,8 +49,31 @@ impl Writer {
         self.out.push((value & 0x7f) as u8);
     }
     pub(crate) fn compact_string(&mut self, text: &str) {
-        self.varint(u32::try_from(text.len() + 1).expect("bounded by offset.metadata.max.bytes"));
-        self.raw(text.as_bytes());
+        self.compact_bytes(text.as_bytes());
+    }
+    pub(crate) fn compact_nullable_string(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.compact_string(text),
+            None => self.varint(0),
+        }
+    }
+    /// Array or bytes length in the compact form.
+    pub(crate) fn compact_count(&mut self, count: usize) {
+        self.varint(u32::try_from(count + 1).expect("requests are bounded by the frame size"));
+    }
+    pub(crate) fn compact_bytes(&mut self, data: &[u8]) {
+        self.compact_count(data.len());
+        self.raw(data);
+    }
+    /// The only tagged field of a struct.
+    pub(crate) fn only_tag(&mut self, tag: u32, field: &[u8]) {
+        self.varint(1);
+        self.varint(tag);
+        self.varint(u32::try_from(field.len()).expect("requests are bounded by the frame size"));
+        self.raw(field);
+    }
+    pub(crate) fn no_tags(&mut self) {
+        self.varint(0);
     }
     pub(crate) fn finish(self) -> Vec<u8> {
         self.out
@@ -81,7 +104,10 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    pub(crate) fn i8(&mut self) -> Result<i8, RecordError> {
+        self.array().map(i8::from_be_bytes)
+    }
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         Ok(self.take(N)?.try_into().expect("took N bytes"))
     }
 

@@ -23,17 +23,21 @@ fn group(id: &str) -> GroupId {
     GroupId(text(id))
 }
 
-async fn join(client: &mut Client, id: &str, protocol_type: &str) -> JoinGroupResponse {
+fn join_request(id: &str, protocol_type: &str, instance: &str) -> JoinGroupRequest {
     let protocol = JoinGroupRequestProtocol::default()
         .with_name(text("range"))
         .with_metadata(Bytes::from_static(SUBSCRIPTION));
-    let request = JoinGroupRequest::default()
+    JoinGroupRequest::default()
         .with_group_id(group(id))
         .with_session_timeout_ms(10_000)
         .with_rebalance_timeout_ms(10_000)
-        .with_group_instance_id(Some(text("instance")))
+        .with_group_instance_id(Some(text(instance)))
         .with_protocol_type(text(protocol_type))
-        .with_protocols(vec![protocol]);
+        .with_protocols(vec![protocol])
+}
+
+async fn join(client: &mut Client, id: &str, protocol_type: &str) -> JoinGroupResponse {
+    let request = join_request(id, protocol_type, "instance");
     let joined = client.call(9, &request).await;
     assert_eq!(joined.error_code, 0);
     joined
@@ -218,4 +222,32 @@ async fn offsets_of_topics_without_subscription_are_deleted() {
     join(&mut client, "workers", "connect").await;
     let answer = client.call(0, &request("workers", &["t"])).await;
     assert_eq!(answer.error_code, ResponseError::NonEmptyGroup.code());
+}
+
+#[tokio::test]
+async fn a_group_that_is_too_large_after_a_restart_finds_out_who_stays() {
+    let (server, mut client) = start().await;
+    let first = join(&mut client, "g", "consumer").await;
+    sync(&mut client, "g", &first).await;
+    let mut other = server.client().await;
+    let waiting = other.send(9, &join_request("g", "consumer", "other")).await;
+    let mut administrator = server.client().await;
+    while describe(&mut administrator, "g", 6).await.group_state != text("PreparingRebalance") {
+        tokio::task::yield_now().await;
+    }
+    let again = join_request("g", "consumer", "instance").with_member_id(first.member_id.clone());
+    let again = client.call(9, &again).await;
+    let second = other.receive::<JoinGroupRequest>(9, waiting).await;
+    assert_eq!(
+        (again.error_code, second.error_code, again.members.len()),
+        (0, 0, 2)
+    );
+    sync(&mut client, "g", &again).await;
+    let server = server.restart_with("group.max.size", "1").await;
+    let mut client = server.client().await;
+    let described = describe(&mut client, "g", 6).await;
+    assert_eq!(
+        (described.group_state, described.members.len()),
+        (text("PreparingRebalance"), 2)
+    );
 }

@@ -169,12 +169,11 @@ async fn a_frame_that_trickles_is_given_up() {
     let (mut reader, _writer) = tokio::io::split(accepted);
     let limits = crate::config::Limits {
         request_max_bytes: 1_000,
-        max_connections: 1,
-        max_connections_per_ip: 1,
         connections_max_idle: Duration::from_hours(1),
         listen_backlog: 1,
         fetch_max_bytes: 1,
         fetch_sessions: 1,
+        request_partitions_max: 1,
     };
     let started = tokio::time::Instant::now();
     let read = crate::connection::read_frame(&mut reader, &limits, 100, || 0).await;

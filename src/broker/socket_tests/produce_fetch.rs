@@ -252,6 +252,11 @@ async fn produce_errors() {
             .await,
         (87, -1)
     );
+    let keyless = produce_request("c", 0, -1, sequenced(&["a", "b"], -1, -1, -1));
+    let response = client.call(11, &keyless).await;
+    let errors = &response.responses[0].partition_responses[0].record_errors;
+    let indexes: Vec<_> = errors.iter().map(|error| error.batch_index).collect();
+    assert_eq!(indexes, [0, 1], "which records are to blame");
     let two = [batch(&["a"]), batch(&["b"])].concat();
     assert_eq!(client.produce("t", 0, two.into()).await, (87, -1), "two batches");
     let zstd = produce_request("t", 0, -1, compressed(&["a"], Compression::Zstd));

@@ -145,7 +145,7 @@ async fn bad_changes_of_configs_say_what_is_wrong_and_change_nothing() {
         assert!(message.contains(said), "{changes:?}: {message}");
     }
     assert_eq!(configs(&server), BTreeMap::new());
-    let set = [("log.segment.bytes", SET, Some("1048576"))];
+    let set = [("num.partitions", SET, Some("3"))];
     let resources = vec![
         resource(TOPIC, "x", &[]),
         resource(BROKER, "1", &set),

@@ -27,6 +27,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
 
+use super::consumer_groups;
 use super::harness::{
     Client, Server, batch, create_request, fetch_request, produce_request, produced, text, topic_name, values,
 };
@@ -98,6 +99,9 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         }
         Api::DescribeGroups | Api::ListGroups | Api::DeleteGroups | Api::OffsetDelete => {
             groups(client, api, version).await
+        }
+        Api::ConsumerGroupHeartbeat | Api::ConsumerGroupDescribe => {
+            consumer_groups::exercise(client, api, version).await
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,

@@ -14,12 +14,12 @@ use jackfield_tasks::TaskGroup;
 use super::{
     append::Appends,
     group_consumer::EmbeddedGroupConsumer,
-    read,
+    group_offsets, read,
     source_producer::{EmbeddedSourceProducer, ProducerState},
 };
 use crate::{
-    Acknowledgement, Cluster, ClusterError, GroupConsumer, GroupSubscription, NewTopic, PartitionRecords,
-    Record, SourceProducer, TopicDescription, TopicPartition,
+    Acknowledgement, Cluster, ClusterError, CommittedOffset, GroupConsumer, GroupSubscription, NewTopic,
+    PartitionRecords, Record, SourceProducer, TopicDescription, TopicPartition,
 };
 
 /// A cluster that is the broker core in this process.
@@ -155,5 +155,21 @@ impl Cluster for EmbeddedCluster {
                 retriable: false,
             })
         })
+    }
+
+    async fn group_offsets(&self, group_id: &str) -> Result<Vec<CommittedOffset>, ClusterError> {
+        group_offsets::read(self.broker.groups(), group_id).await
+    }
+
+    async fn alter_group_offsets(
+        &self,
+        group_id: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), ClusterError> {
+        group_offsets::alter(self.broker.groups(), group_id, offsets).await
+    }
+
+    async fn delete_group(&self, group_id: &str) -> Result<(), ClusterError> {
+        group_offsets::delete(self.broker.groups(), group_id).await
     }
 }

@@ -5,6 +5,16 @@ use jackfield_protocol::records::BatchError;
 
 use crate::{ClusterError, TopicPartition};
 
+/// Whether a refusal is about the members that a group has.
+pub(crate) fn is_group_in_use(code: i16) -> bool {
+    let refusals = [
+        GroupError::UnknownMemberId,
+        GroupError::NonEmptyGroup,
+        GroupError::GroupSubscribedToTopic,
+    ];
+    refusals.iter().any(|refusal| refusal.code() == code)
+}
+
 impl ClusterError {
     /// A partition that is not there.
     pub(crate) fn unknown_partition(partition: &TopicPartition) -> Self {

@@ -7,6 +7,7 @@ mod cluster;
 mod errors;
 mod fetcher;
 mod group_consumer;
+mod group_offsets;
 mod membership;
 mod read;
 mod source_producer;
@@ -15,3 +16,4 @@ mod subscription;
 mod tests;
 
 pub use cluster::EmbeddedCluster;
+pub(crate) use errors::is_group_in_use;

@@ -38,6 +38,7 @@ pub(super) fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
+        segment_jitter_ms: 0,
         segment_index_bytes: 10 << 20,
         index_interval_bytes: 4096,
         retention_bytes: -1,
@@ -89,6 +90,7 @@ impl Rig {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(SystemRandom),
             files: Arc::new(FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&self.faults))),
+            ..Env::real()
         };
         let manager_config = LogManagerConfig {
             log_dirs: self.log_dirs(),

@@ -15,7 +15,7 @@ mod task;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, abi};
+use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange, abi};
 use jackfield_tasks::TaskGroup;
 
 use self::{
@@ -123,6 +123,23 @@ fn task_configs(class: &NativeClass, config: &Config, max_tasks: u32) -> Result<
     })
 }
 
+fn alter_offsets(
+    class: &NativeClass,
+    config: &Config,
+    offsets: &[OffsetChange],
+) -> Result<bool, ConnectError> {
+    let config = key_values(config);
+    let offsets = serde_json::to_string(offsets).map_err(|cause| ConnectError::fatal(cause.to_string()))?;
+    let offsets = abi::Slice::of(&offsets);
+    let (first, count) = (config.as_ptr(), config.len());
+    call_for_json("alterOffsets", |out, error| {
+        // SAFETY: the descriptor is the plugin's own; config, offsets and places are valid during the call.
+        unsafe {
+            (class.connector.alter_offsets)(class.descriptor, first, count, &raw const offsets, out, error)
+        }
+    })
+}
+
 /// Starts a task: `function` is `start` of the task's table.
 fn start(
     class: NativeClass,
@@ -201,6 +218,12 @@ impl ConnectorPlugin for NativeConnector {
         let work = move || task_configs(&class, &config, max_tasks);
         let configs = call_once(&self.host.group, "taskConfigs", self.host.limits.start, work).await?;
         crate::receive::task_configs(configs, max_tasks)
+    }
+
+    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        let (class, config, offsets) = (self.class, config.clone(), offsets.to_vec());
+        let work = move || alter_offsets(&class, &config, &offsets);
+        call_once(&self.host.group, "alterOffsets", self.host.limits.start, work).await
     }
 
     async fn start_source(

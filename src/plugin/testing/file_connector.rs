@@ -2,7 +2,10 @@
 
 use std::{fs, io::Write};
 
-use jackfield_api::batch::{BatchBuilder, Record};
+use jackfield_api::{
+    OffsetChange,
+    batch::{BatchBuilder, Record},
+};
 
 use super::*;
 use crate::{HostedSink, SinkPosition};
@@ -64,6 +67,19 @@ async fn drive_source(form: Form) {
     );
     let configs = plugin.task_configs(&config, 3).await.unwrap();
     assert_eq!(configs.len(), 1, "{form}");
+    let change = |offset: &str| {
+        [OffsetChange {
+            partition: r#"{"filename":"a"}"#.to_owned(),
+            offset: Some(offset.to_owned()),
+        }]
+    };
+    let altered = plugin.alter_offsets(&config, &change(r#"{"position":1}"#)).await;
+    assert!(altered.unwrap(), "{form}");
+    let refused = plugin.alter_offsets(&config, &change("{}")).await.unwrap_err();
+    assert!(
+        refused.message.contains("contain the key 'position'"),
+        "{form}: {refused}"
+    );
 
     let mut services = Services::default();
     let mut source = plugin.start_source(&configs[0], services.task()).await.unwrap();

@@ -32,7 +32,7 @@ const Desc *ENTRY(uint16_t major, const void *host) { return RESULT; }
 const RIGHT: [(&str, &str); 12] = [
     ("MAGIC", "0x4e4947554c50464aull"),
     ("MAJOR", "0"),
-    ("MINOR", "2"),
+    ("MINOR", "3"),
     ("DESC_SIZE", "sizeof(Desc)"),
     ("TABLE_SIZE", "sizeof(Table)"),
     ("SECOND_LAST", "f"),
@@ -99,7 +99,7 @@ async fn a_foreign_library_is_refused() {
     .await;
     check(
         &[("RESULT", "NULL")],
-        &["the library refuses this program", "supports plugin ABI 0.2"],
+        &["the library refuses this program", "supports plugin ABI 0.3"],
     )
     .await;
     check(
@@ -110,7 +110,7 @@ async fn a_foreign_library_is_refused() {
     check(
         &[("MAJOR", "3")],
         &[
-            "speaks plugin ABI 3.2, this program supports plugin ABI 0.2",
+            "speaks plugin ABI 3.3, this program supports plugin ABI 0.3",
             "install a package",
         ],
     )
@@ -158,7 +158,7 @@ async fn the_manifests_abi_is_looked_at_before_the_library_is_loaded() {
     )
     .await;
     assert!(
-        error.contains("built for plugin ABI 2.0, this program supports plugin ABI 0.2"),
+        error.contains("built for plugin ABI 2.0, this program supports plugin ABI 0.3"),
         "{error}"
     );
 }

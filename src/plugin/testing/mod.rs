@@ -138,8 +138,8 @@ impl Default for TestPackage<'_> {
             class: "jackfield.test.MisbehavingConnector",
             native: None,
             wasm: None,
-            abi: "0.2",
-            contract: "jackfield:plugin@0.0.2",
+            abi: "0.3",
+            contract: "jackfield:plugin@0.0.3",
             directories: "read-write",
         }
     }

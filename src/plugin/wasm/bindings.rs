@@ -13,4 +13,4 @@ wasmtime::component::bindgen!({
 });
 
 /// The WIT package this host speaks; 0.0.x versions must agree exactly.
-pub(crate) const CONTRACT: &str = "jackfield:plugin@0.0.2";
+pub(crate) const CONTRACT: &str = "jackfield:plugin@0.0.3";

@@ -22,7 +22,7 @@ use std::{
 pub(crate) use self::state::Directories;
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError};
+use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
 use jackfield_tasks::TaskGroup;
 use wasmtime::{
     Engine, InstanceAllocationStrategy, OptLevel, Strategy,
@@ -290,6 +290,20 @@ impl ConnectorPlugin for WasmConnector {
             .map(|config| config.into_iter().collect())
             .collect();
         receive::task_configs(configs, max_tasks)
+    }
+
+    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+        let (mut instance, guest) = self.questions(self.access).await?;
+        let (class, config) = (self.info.class.clone(), pairs(config));
+        let change = |change: &OffsetChange| connector::OffsetChange {
+            partition: change.partition.clone(),
+            offset: change.offset.clone(),
+        };
+        let offsets: Vec<_> = offsets.iter().map(change).collect();
+        let call = instance.call(&self.host, "alterOffsets", self.host.limits.start, |store| {
+            Box::pin(async move { guest.call_alter_offsets(store, &class, &config, &offsets).await })
+        });
+        call.await
     }
 
     async fn start_source(

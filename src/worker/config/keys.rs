@@ -78,10 +78,11 @@ pub(super) const KEYS: &[Key] = &[
         Some("true"),
         "Whether the topics that connectors use are noted in the status topic",
     ),
-    no_effect(
+    works(
         "topic.tracking.allow.reset",
         Boolean,
-        "there is no endpoint that resets them",
+        Some("true"),
+        "Whether the noted topics may be forgotten through the REST API",
     ),
     works(
         "topic.creation.enable",
@@ -184,10 +185,11 @@ pub(super) const KEYS: &[Key] = &[
     no_effect("metrics.recording.level", Text, METRICS),
     no_effect("metric.reporters", List, METRICS),
     no_effect("auto.include.jmx.reporter", Boolean, METRICS),
-    no_effect(
+    works(
         "admin.listeners",
         List,
-        "there are no separate listeners for /admin",
+        None,
+        "Addresses of /admin alone, which the REST API then leaves to them; empty = none; unset = those of the REST API",
     ),
     no_effect("rest.advertised.listener", Text, ONE_WORKER),
     works(
@@ -196,15 +198,17 @@ pub(super) const KEYS: &[Key] = &[
         Some(""),
         "Origins of web pages whose requests the REST API answers; * = all",
     ),
-    no_effect(
+    works(
         "access.control.allow.methods",
-        Text,
-        "preflight requests of web pages are not answered",
+        List,
+        Some("GET,POST,HEAD"),
+        "Methods that web pages of access.control.allow.origin may use",
     ),
-    no_effect(
+    works(
         "response.http.headers.config",
         Text,
-        "no headers are added to REST answers",
+        Some(""),
+        "Headers of all REST answers, as rules like: add X-Frame-Options: DENY",
     ),
     no_effect(
         "internal.key.converter",

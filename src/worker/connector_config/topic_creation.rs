@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
+use super::Problems;
 use crate::{ConfigMap, definition::list};
 
 /// Topic settings in the order in which they are tried; the last is the default group.
@@ -32,7 +33,7 @@ const DEFAULT: &str = "default";
 
 impl TopicCreation {
     /// Reads the groups; problems are added to `problems`.
-    pub(crate) fn parse(config: &ConfigMap, problems: &mut Vec<String>) -> Self {
+    pub(crate) fn parse(config: &ConfigMap, problems: &mut Problems) -> Self {
         let names: Vec<&str> = list(config.get("topic.creation.groups").map_or("", String::as_str)).collect();
         for key in config
             .keys()
@@ -40,9 +41,12 @@ impl TopicCreation {
         {
             let group = key.split('.').next().unwrap_or_default();
             if key != "groups" && group != DEFAULT && !names.contains(&group) {
-                problems.push(format!(
-                    "topic.creation.{key} belongs to group '{group}', which topic.creation.groups does not name"
-                ));
+                problems.add(
+                    &format!("topic.creation.{key}"),
+                    format!(
+                        "topic.creation.{key} belongs to group '{group}', which topic.creation.groups does not name"
+                    ),
+                );
             }
         }
         let mut default = group(config, DEFAULT, &TopicSettings::default(), problems);
@@ -67,7 +71,7 @@ impl TopicCreation {
     }
 }
 
-fn group(config: &ConfigMap, name: &str, inherited: &TopicSettings, problems: &mut Vec<String>) -> Group {
+fn group(config: &ConfigMap, name: &str, inherited: &TopicSettings, problems: &mut Problems) -> Group {
     let prefix = format!("topic.creation.{name}.");
     let mut group = Group {
         include: Vec::new(),
@@ -87,7 +91,7 @@ fn group(config: &ConfigMap, name: &str, inherited: &TopicSettings, problems: &m
             "partitions" => match value.trim().parse::<i32>() {
                 Ok(-1) => group.settings.partitions = None,
                 Ok(count) if count > 0 => group.settings.partitions = Some(count),
-                _ => problems.push(format!(
+                _ => problems.add(key, format!(
                     "Invalid value {value} for configuration {key}: Must be a positive number, or -1 for the broker's default"
                 )),
             },
@@ -100,12 +104,15 @@ fn group(config: &ConfigMap, name: &str, inherited: &TopicSettings, problems: &m
     group
 }
 
-fn patterns(key: &str, value: &str, problems: &mut Vec<String>) -> Vec<Regex> {
+fn patterns(key: &str, value: &str, problems: &mut Problems) -> Vec<Regex> {
     let mut compiled = Vec::new();
     for pattern in list(value) {
         match full_match(pattern) {
             Ok(pattern) => compiled.push(pattern),
-            Err(error) => problems.push(format!("Invalid value {value} for configuration {key}: {error}")),
+            Err(error) => problems.add(
+                key,
+                format!("Invalid value {value} for configuration {key}: {error}"),
+            ),
         }
     }
     compiled
@@ -139,9 +146,9 @@ mod tests {
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         let creation = TopicCreation::parse(&config, &mut problems);
-        assert_eq!(problems, Vec::<String>::new());
+        assert!(problems.is_empty(), "{problems:?}");
         let compacted = creation.settings("state-a");
         assert_eq!(compacted.partitions, Some(3));
         assert_eq!(compacted.configs["cleanup.policy"], "compact");
@@ -161,8 +168,8 @@ mod tests {
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         TopicCreation::parse(&config, &mut problems);
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.0.len(), 3, "{problems:?}");
     }
 }

@@ -16,6 +16,9 @@ pub enum HerderError {
     /// The config is invalid; every problem is in the message.
     #[error("{0}")]
     BadConfig(String),
+    /// The request does not fit what is there.
+    #[error("{0}")]
+    BadRequest(String),
     /// Not in this state.
     #[error("{0}")]
     Conflict(String),
@@ -25,10 +28,11 @@ pub enum HerderError {
 }
 
 /// `ConnectorInfo`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct ConnectorInfo {
     pub name: String,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub config: ConfigMap,
     pub tasks: Vec<TaskId>,
     #[serde(rename = "type")]
@@ -36,7 +40,7 @@ pub struct ConnectorInfo {
 }
 
 /// `ConnectorTaskId`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct TaskId {
     pub connector: String,
@@ -45,7 +49,7 @@ pub struct TaskId {
 
 /// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` is not Connect's: how
 /// far a source task is behind, when it says so.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct StateInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,7 @@ pub struct StateInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub lag: Option<Lag>,
 }
 
@@ -74,7 +79,7 @@ impl StateInfo {
 }
 
 /// `ConnectorStateInfo`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct ConnectorStatus {
     pub name: String,
@@ -94,7 +99,7 @@ pub enum TargetState {
 }
 
 /// A row of `GET /connector-plugins`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct PluginRow {
     pub class: String,
@@ -102,4 +107,14 @@ pub struct PluginRow {
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+/// `ConnectorOffset`: where a connector is in one of its partitions, both as JSON objects. A null offset takes it out.
+#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
+#[allow(missing_docs, reason = "Connect's fields")]
+pub struct ConnectorOffset {
+    #[schema(value_type = Option<Object>)]
+    pub partition: serde_json::Value,
+    #[schema(value_type = Option<Object>)]
+    pub offset: serde_json::Value,
 }

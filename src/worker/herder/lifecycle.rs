@@ -9,7 +9,7 @@ use super::{
     not_found, unknown, unknown_to_restart,
 };
 use crate::{
-    ConfigMap,
+    ConfigMap, GivenConfig,
     stores::status::{State, Status},
     task::Control,
 };
@@ -61,10 +61,45 @@ impl Herder {
                         created => return created.map(|info| (true, info)),
                     }
                 };
-                if inner.replace(&slot, config.clone(), kind).await? {
+                let mut live = slot.live.lock().await;
+                if !live.deleted {
+                    inner.replace(&slot, &mut live, config, kind).await?;
                     return Ok((false, info(&slot)));
                 }
             }
+        })
+        .await
+    }
+
+    /// Changes single keys of a config; a null takes its key out.
+    ///
+    /// # Errors
+    /// No such connector, the new config is invalid, or the config topic cannot be written.
+    pub async fn patch_config(&self, name: &str, patch: GivenConfig) -> Result<ConnectorInfo, HerderError> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        self.finish(format!("configure-{name}"), async move {
+            let slot = inner.slot(&name, not_found)?;
+            let mut live = slot.live.lock().await;
+            if live.deleted {
+                return Err(not_found(&name));
+            }
+            let mut config = slot.view().config.clone();
+            for (key, value) in patch {
+                match value {
+                    Some(value) => drop(config.insert(key, value)),
+                    None => drop(config.shift_remove(&key)),
+                }
+            }
+            if let Some(other) = config.get("name").filter(|other| **other != name) {
+                return Err(HerderError::BadRequest(format!(
+                    "Connector name configuration ({other}) doesn't match connector name in the URL ({name})"
+                )));
+            }
+            let (plugin, _) = inner.validate(&config).await?;
+            inner
+                .replace(&slot, &mut live, config, plugin.info().kind)
+                .await?;
+            Ok(info(&slot))
         })
         .await
     }
@@ -239,20 +274,17 @@ impl Inner {
         Ok(created)
     }
 
-    /// Replaces a config; `false` when the connector was deleted meanwhile.
+    /// Replaces a config.
     async fn replace(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
+        live: &mut Live,
         config: ConfigMap,
         kind: Kind,
-    ) -> Result<bool, HerderError> {
-        let mut live = slot.live.lock().await;
-        if live.deleted {
-            return Ok(false);
-        }
+    ) -> Result<(), HerderError> {
         let changed = slot.view().config != config;
-        if !changed && self.is_as_it_should_be(slot, &live) {
-            return Ok(true);
+        if !changed && self.is_as_it_should_be(slot, live) {
+            return Ok(());
         }
         if changed {
             self.configs.put_connector(&slot.name, &config, None).await?;
@@ -261,9 +293,9 @@ impl Inner {
             view.kind = Some(kind);
         }
         tracing::info!(connector = slot.name, changed, "connector configured");
-        self.stop_tasks(&mut live).await;
-        self.start_connector(slot, &mut live, changed).await;
-        Ok(true)
+        self.stop_tasks(live).await;
+        self.start_connector(slot, live, changed).await;
+        Ok(())
     }
 
     /// Whether a connector that is to run does so, with all its tasks; one that is not to run always is.

@@ -1,10 +1,7 @@
-//! What runs and how it is: states and plugins, all from memory.
+//! What runs and how it is: states, and topics in use, all from memory.
 
-use super::{ConnectorStatus, Herder, HerderError, Inner, PluginRow, Slot, StateInfo, kind_name};
-use crate::{
-    converters,
-    stores::status::{State, Status},
-};
+use super::{ConnectorStatus, Herder, HerderError, Inner, Slot, StateInfo, kind_name};
+use crate::stores::status::{State, Status};
 
 impl Herder {
     /// `GET …/status`.
@@ -36,32 +33,14 @@ impl Herder {
         found.ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
     }
 
-    /// `GET /connector-plugins`.
-    pub fn plugins(&self, connectors_only: bool) -> Vec<PluginRow> {
-        let mut rows: Vec<PluginRow> = self
-            .inner
-            .plugins
-            .list()
-            .into_iter()
-            .map(|info| PluginRow {
-                class: info.class,
-                kind: kind_name(Some(info.kind)),
-                version: Some(info.version),
-            })
-            .collect();
-        rows.sort_by(|one, other| (one.kind, &one.class).cmp(&(other.kind, &other.class)));
-        if !connectors_only {
-            rows.extend(converters::classes().map(|(class, header_only)| PluginRow {
-                class: class.to_owned(),
-                kind: if header_only {
-                    "header_converter"
-                } else {
-                    "converter"
-                },
-                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            }));
-        }
-        rows
+    /// `GET …/topics`: the topics that the connector's tasks have used; none for a connector that is not there.
+    pub fn topics(&self, name: &str) -> Vec<String> {
+        self.inner.shared.status.topics(name)
+    }
+
+    /// `PUT …/topics/reset`: forgets them.
+    pub async fn reset_topics(&self, name: &str) {
+        self.inner.shared.status.remove_topics(name).await;
     }
 }
 

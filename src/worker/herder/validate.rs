@@ -5,11 +5,44 @@ use std::sync::Arc;
 use jackfield_api::ErrorKind;
 use jackfield_plugin::ConnectorPlugin;
 
-use super::{HerderError, Inner};
+use super::{Herder, HerderError, Inner};
 use crate::{
-    ConfigMap,
-    connector_config::{ConnectorConfig, form, sorted},
+    ConfigMap, GivenConfig,
+    config_infos::ConfigInfos,
+    connector_config::{ConnectorConfig, Looked, Problems, form, infos, sorted},
 };
+
+impl Herder {
+    /// `PUT /connector-plugins/{class}/config/validate`: every key with its value and what is wrong with it.
+    ///
+    /// # Errors
+    /// The class is not named or not known, or its check failed.
+    pub async fn validate(&self, given: GivenConfig) -> Result<ConfigInfos, HerderError> {
+        let inner = Arc::clone(&self.inner);
+        self.finish("validate".to_owned(), async move {
+            let (config, nulls) = split(&given);
+            let plugin = inner.load(&config).await?;
+            let problems = match inner.parse(&plugin, &config) {
+                Ok(_) => inner.ask(&plugin, &config).await?,
+                Err(problems) => problems,
+            };
+            Ok(inner.infos(&plugin, &given, with_nulls(problems, &nulls)))
+        })
+        .await
+    }
+
+    /// The config, when no value is null.
+    ///
+    /// # Errors
+    /// A null, together with everything else that is wrong.
+    pub async fn without_nulls(&self, given: GivenConfig) -> Result<ConfigMap, HerderError> {
+        let (config, nulls) = split(&given);
+        if nulls.is_empty() {
+            return Ok(config);
+        }
+        Err(invalid(&self.validate(given).await?))
+    }
+}
 
 impl Inner {
     /// The loaded class and the checked config.
@@ -18,15 +51,11 @@ impl Inner {
         config: &ConfigMap,
     ) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), HerderError> {
         let (plugin, checked) = self.check(config).await?;
-        match plugin.validate(&sorted(config)).await {
-            Ok(issues) if issues.is_empty() => Ok((plugin, checked)),
-            Ok(issues) => Err(invalid(issues.into_iter().map(|issue| issue.message).collect())),
-            Err(error) if error.kind == ErrorKind::Config => Err(invalid(vec![error.message])),
-            Err(error) => Err(HerderError::Internal(format!(
-                "connector class {} could not check its config: {error}",
-                plugin.info().class
-            ))),
+        let problems = self.ask(&plugin, config).await?;
+        if problems.is_empty() {
+            return Ok((plugin, checked));
         }
+        Err(invalid(&self.infos(&plugin, &given(config), problems)))
     }
 
     /// The loaded class and the config checked against its definition; runs no check of the connector's own.
@@ -34,11 +63,15 @@ impl Inner {
         &self,
         config: &ConfigMap,
     ) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), HerderError> {
-        let class = config
-            .get("connector.class")
-            .map(|class| class.trim())
-            .filter(|class| !class.is_empty());
-        let Some(class) = class else {
+        let plugin = self.load(config).await?;
+        match self.parse(&plugin, config) {
+            Ok(checked) => Ok((plugin, checked)),
+            Err(problems) => Err(invalid(&self.infos(&plugin, &given(config), problems))),
+        }
+    }
+
+    async fn load(&self, config: &ConfigMap) -> Result<Arc<dyn ConnectorPlugin>, HerderError> {
+        let Some(class) = config.get("connector.class").map(|class| class.trim()) else {
             let shown: Vec<String> = config
                 .iter()
                 .map(|(key, value)| format!("{key}={value}"))
@@ -49,10 +82,60 @@ impl Inner {
             )));
         };
         let plugin = self.plugins.load(class, form(config)).await;
-        let plugin = plugin.map_err(|error| HerderError::BadConfig(self.no_class(class, &error.0)))?;
+        plugin.map_err(|error| HerderError::BadConfig(self.no_class(class, &error.0)))
+    }
+
+    fn parse(
+        &self,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        config: &ConfigMap,
+    ) -> Result<ConnectorConfig, Problems> {
         let kind = plugin.info().kind;
-        let checked = ConnectorConfig::parse(config, kind, plugin.config_def(), &self.shared.worker);
-        Ok((plugin, checked.map_err(invalid)?))
+        ConnectorConfig::parse(config, kind, plugin.config_def(), &self.shared.worker)
+    }
+
+    /// What the connector itself finds wrong with a config that its definition allows.
+    async fn ask(
+        &self,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        config: &ConfigMap,
+    ) -> Result<Problems, HerderError> {
+        let mut problems = Problems::default();
+        match plugin.validate(&sorted(config)).await {
+            Ok(issues) => {
+                for issue in issues {
+                    problems.add(&issue.name, issue.message);
+                }
+            }
+            Err(error) if error.kind == ErrorKind::Config => problems.add("connector.class", error.message),
+            Err(error) => {
+                return Err(HerderError::Internal(format!(
+                    "connector class {} could not check its config: {error}",
+                    plugin.info().class
+                )));
+            }
+        }
+        Ok(problems)
+    }
+
+    fn infos(
+        &self,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        given: &GivenConfig,
+        problems: Problems,
+    ) -> ConfigInfos {
+        let info = plugin.info();
+        let list = self.plugins.list();
+        let versions = list.into_iter().filter(|other| other.class == info.class);
+        let versions: Vec<String> = versions.map(|other| other.version).collect();
+        let looked = Looked {
+            given,
+            kind: info.kind,
+            versions: &versions,
+            own: plugin.config_def(),
+            worker: &self.shared.worker,
+        };
+        infos(&looked, &problems)
     }
 
     /// Kafka's sentence for a class it does not know; a class that is there and cannot be loaded says why.
@@ -74,12 +157,40 @@ impl Inner {
     }
 }
 
+/// The values, and the keys whose value is null.
+fn split(given: &GivenConfig) -> (ConfigMap, Vec<String>) {
+    let mut config = ConfigMap::new();
+    let mut nulls = Vec::new();
+    for (key, value) in given {
+        match value {
+            Some(value) => drop(config.insert(key.clone(), value.clone())),
+            None => nulls.push(key.clone()),
+        }
+    }
+    (config, nulls)
+}
+
+fn with_nulls(mut problems: Problems, nulls: &[String]) -> Problems {
+    for key in nulls {
+        problems.add(key, "Null value can not be supplied as the configuration value.");
+    }
+    problems
+}
+
+fn given(config: &ConfigMap) -> GivenConfig {
+    let entries = config.iter();
+    entries
+        .map(|(key, value)| (key.clone(), Some(value.clone())))
+        .collect()
+}
+
 /// Kafka's body for an invalid config.
-fn invalid(problems: Vec<String>) -> HerderError {
+fn invalid(infos: &ConfigInfos) -> HerderError {
+    let errors: Vec<&str> = infos.errors().collect();
     HerderError::BadConfig(format!(
         "Connector configuration is invalid and contains the following {} error(s):\n{}\nYou can also find the above \
          list of errors at the endpoint `/connector-plugins/{{connectorType}}/config/validate`",
-        problems.len(),
-        problems.join("\n")
+        errors.len(),
+        errors.join("\n")
     ))
 }

@@ -70,6 +70,8 @@ impl Outgoing {
         self.batch_topics.clear();
         for topic in batch.topics() {
             let index = self.topics.index(context, topic).await?;
+            // With each batch: the list may have been reset.
+            context.uses_topic(topic).await;
             self.batch_topics.push(index);
         }
         self.batch_schemas.clear();

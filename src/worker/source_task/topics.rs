@@ -58,7 +58,6 @@ impl Topics {
                 cluster.create_topic(&new).await.map_err(failed)?
             }
         };
-        context.uses_topic(name).await;
         let index = self.slots.len();
         self.slots.push(Slot {
             name: found.name,

@@ -45,27 +45,79 @@ impl OffsetStore {
         })
     }
 
+    /// Writes rows for a connector that no task writes for. They are durable when this returns. A partition that is there
+    /// already keeps its key, whatever order its fields are given in: the source's own next row must replace this one.
+    pub(crate) async fn write(&self, connector: &str, rows: &Rows) -> Result<(), OffsetsError> {
+        let stored = self.stored(connector).await?;
+        let mut records = Vec::with_capacity(rows.len());
+        for (partition, offset) in rows {
+            let given = self.key(connector, partition)?.key;
+            let known = serde_json::from_str(partition)
+                .ok()
+                .and_then(|partition| stored.get(&comparable(partition)));
+            let keys: Vec<&Bytes> = match known {
+                Some(known) => known.keys().collect(),
+                None => vec![&given],
+            };
+            let value = match offset {
+                Some(offset) => {
+                    let mut value = Vec::with_capacity(offset.len());
+                    canonical_object(offset, &mut value)?;
+                    Some(value)
+                }
+                None => None,
+            };
+            let key = |key: &Bytes| String::from_utf8_lossy(key).into_owned();
+            records.extend(keys.into_iter().map(|bytes| (key(bytes), value.clone())));
+        }
+        if !records.is_empty() {
+            self.topic.put(&records).await?;
+        }
+        Ok(())
+    }
+
     /// What is stored for a connector now.
     pub(crate) async fn read(&self, connector: &str) -> Result<ConnectorOffsets, StoreError> {
-        let mut offsets = ConnectorOffsets::default();
-        for (key, value) in self.topic.read().await? {
+        let newest = |(partition, keys): (String, BTreeMap<Bytes, (i64, String)>)| {
+            let (_, offset) = keys.into_values().max_by_key(|(time, _)| *time)?;
+            Some((partition, offset))
+        };
+        let stored = self.stored(connector).await?.into_iter();
+        Ok(ConnectorOffsets {
+            by_partition: stored.filter_map(newest).collect(),
+        })
+    }
+
+    /// Rows by partition and key, with their times: a partition has several keys when its fields were written in several
+    /// orders.
+    async fn stored(
+        &self,
+        connector: &str,
+    ) -> Result<BTreeMap<String, BTreeMap<Bytes, (i64, String)>>, StoreError> {
+        let mut stored: BTreeMap<String, BTreeMap<Bytes, (i64, String)>> = BTreeMap::new();
+        for (time, key, value) in self.topic.read_with_times().await? {
             let Some((name, partition)) = parse_key(&key) else {
                 continue;
             };
             if name != connector {
                 continue;
             }
+            let keys = stored.entry(partition).or_default();
             match value {
                 Some(value) => {
                     let text = String::from_utf8_lossy(&value).into_owned();
-                    offsets.by_partition.insert(partition, text);
+                    keys.insert(key, (time, text));
                 }
-                None => drop(offsets.by_partition.remove(&partition)),
+                None => drop(keys.remove(&key)),
             }
         }
-        Ok(offsets)
+        stored.retain(|_, keys| !keys.is_empty());
+        Ok(stored)
     }
 }
+
+/// Rows of offsets as JSON texts, by source partition; `None` takes one out.
+pub(crate) type Rows = Vec<(String, Option<String>)>;
 
 /// Where a source partition's offset is stored.
 #[derive(Debug, Clone)]
@@ -91,6 +143,25 @@ impl OffsetKey {
 #[derive(Debug, Default)]
 pub(crate) struct ConnectorOffsets {
     by_partition: BTreeMap<String, String>,
+}
+
+impl ConnectorOffsets {
+    /// Source partition and offset, as JSON texts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rows = self.by_partition.iter();
+        rows.map(|(partition, offset)| (partition.as_str(), offset.as_str()))
+    }
+}
+
+/// Why offsets could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OffsetsError {
+    /// One is no JSON object that can be stored.
+    #[error("{}", .0.0)]
+    Conversion(#[from] ConversionError),
+    /// The topic cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl StoredOffsets for ConnectorOffsets {

@@ -206,20 +206,36 @@ impl StatusStore {
         for (task, _) in self.tasks(name) {
             self.remove_task(name, task).await;
         }
-        let topics: Vec<(String, String)> = {
-            let mut memory = self.memory();
-            memory.connectors.remove(name);
-            let all = std::mem::take(&mut memory.topics);
-            let (gone, kept) = all.into_iter().partition(|(connector, _)| connector == name);
-            memory.topics = kept;
-            BTreeSet::into_iter(gone).collect()
-        };
-        let mut records: Vec<_> = topics
-            .iter()
-            .map(|(connector, topic)| (topic_key(connector, topic), None))
-            .collect();
+        self.memory().connectors.remove(name);
+        let mut records = self.forget_topics(name);
         records.push((format!("status-connector-{name}"), None));
         self.write(&records).await;
+    }
+
+    /// The topics that a connector's tasks have used.
+    pub(crate) fn topics(&self, name: &str) -> Vec<String> {
+        let memory = self.memory();
+        let of_connector = memory.topics.iter().filter(|(connector, _)| connector == name);
+        of_connector.map(|(_, topic)| topic.clone()).collect()
+    }
+
+    /// Forgets the topics of a connector.
+    pub(crate) async fn remove_topics(&self, name: &str) {
+        let records = self.forget_topics(name);
+        if !records.is_empty() {
+            self.write(&records).await;
+        }
+    }
+
+    /// Takes a connector's topics out of memory; returns the tombstones of their rows.
+    fn forget_topics(&self, name: &str) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut memory = self.memory();
+        let all = std::mem::take(&mut memory.topics);
+        let (gone, kept): (BTreeSet<_>, BTreeSet<_>) =
+            all.into_iter().partition(|(connector, _)| connector == name);
+        memory.topics = kept;
+        let tombstone = |(connector, topic): &(String, String)| (topic_key(connector, topic), None);
+        gone.iter().map(tombstone).collect()
     }
 
     /// Notes that a task uses a topic.

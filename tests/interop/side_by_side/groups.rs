@@ -62,7 +62,25 @@ pub(super) fn script(side: &mut Side<'_>) {
     side.run(GROUPS, &[&["--delete"][..], group].concat());
     side.run(GROUPS, &["--delete", "--group", "missing"]);
     side.run(GROUPS, &["--list"]);
+    newer_protocol(side, &consumed);
     streams(side);
+}
+
+/// A group of the consumer protocol.
+fn newer_protocol(side: &mut Side<'_>, consumed: &str) {
+    let group = ["--group", "newer-readers"];
+    let consume = [
+        &["--topic", TOPIC, "--from-beginning", "--max-messages", consumed][..],
+        &["--command-property", "group.protocol=consumer"],
+        &group,
+    ];
+    side.run("consumer.ConsoleConsumer", &consume.concat());
+    side.run(
+        GROUPS,
+        &[&["--describe", "--state", "--verbose"][..], &group].concat(),
+    );
+    side.run(GROUPS, &["--list", "--type", "consumer", "--state"]);
+    side.run(GROUPS, &[&["--delete"][..], &group].concat());
 }
 
 /// Every way to reset the offsets of a group without members, each tried and done.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::groups::{
     consumer_protocol,
-    describe::{DescribedGroup, DescribedMember, ListedGroup},
+    describe::{DescribedGroup, DescribedMember},
     error::GroupError,
     records::{GroupRecord, GroupValue, MemberValue},
 };
@@ -118,7 +118,7 @@ impl ClassicGroup {
             let deadline = now.monotonic_ms + u64::try_from(member.session_timeout_ms).unwrap_or(0);
             group.insert(Member::restored(member, &protocol, deadline));
         }
-        group.subscribed_topics = group.compute_subscribed_topics();
+        group.understand_subscriptions();
         group
     }
 
@@ -126,7 +126,6 @@ impl ClassicGroup {
         self.state
     }
 
-    #[cfg(test)]
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
@@ -289,7 +288,7 @@ impl ClassicGroup {
     pub(super) fn init_next_generation(&mut self, now: Now) {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         self.protocol_name = self.select_protocol();
-        self.subscribed_topics = self.compute_subscribed_topics();
+        self.understand_subscriptions();
         self.pending_syncs.clear();
         let next = if self.members.is_empty() {
             State::Empty
@@ -299,8 +298,12 @@ impl ClassicGroup {
         self.transition_to(next, now);
     }
 
-    pub(super) fn is_consumer_group(&self) -> bool {
+    pub(crate) fn is_consumer_group(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
+    }
+
+    pub(super) fn understand_subscriptions(&mut self) {
+        self.subscribed_topics = self.compute_subscribed_topics();
     }
 
     fn compute_subscribed_topics(&self) -> Option<BTreeSet<String>> {
@@ -397,13 +400,9 @@ impl ClassicGroup {
         of_client.map(|member| member.id.clone()).collect()
     }
 
-    /// The group in a list.
-    pub(crate) fn listed(&self, group_id: &str) -> ListedGroup {
-        ListedGroup {
-            group_id: group_id.to_owned(),
-            protocol_type: self.protocol_type.clone().unwrap_or_default(),
-            state: self.state.name(),
-        }
+    /// Empty when no member ever joined.
+    pub(crate) fn protocol_type(&self) -> &str {
+        self.protocol_type.as_deref().unwrap_or_default()
     }
 
     /// The group as it is now. As in Kafka, what members are assigned is told of a stable group only.

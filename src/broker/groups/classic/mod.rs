@@ -9,6 +9,7 @@ pub(crate) mod group;
 mod join;
 mod leave;
 pub(crate) mod member;
+mod migrate;
 mod rebalance;
 mod sync;
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl ClassicGroup {
     }
 
     fn validate_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
-        let differs = |asked: &Option<String>, own: &Option<String>| asked.is_some() && asked != own;
+        let differs =
+            |asked: &Option<String>, own: &Option<String>| asked.is_some() && own.is_some() && asked != own;
         match self.state {
             State::Dead => return Err(GroupError::CoordinatorNotAvailable),
             State::Empty => return Err(GroupError::UnknownMemberId),

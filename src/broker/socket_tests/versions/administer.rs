@@ -4,7 +4,7 @@ use jackfield_protocol::versions::Api;
 use kafka_protocol::messages::{
     AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, CreateAclsRequest,
     CreatePartitionsRequest, DeleteAclsRequest, DescribeAclsRequest, DescribeQuorumRequest,
-    ElectLeadersRequest, IncrementalAlterConfigsRequest, UpdateFeaturesRequest,
+    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest, UpdateFeaturesRequest,
     create_acls_request::AclCreation, delete_acls_request::DeleteAclsFilter,
 };
 
@@ -24,6 +24,14 @@ pub(super) async fn call(client: &mut Client, api: Api, version: i16) {
         Api::IncrementalAlterConfigs => {
             let request = IncrementalAlterConfigsRequest::default();
             assert!(client.call(version, &request).await.responses.is_empty());
+        }
+        Api::ListConfigResources => {
+            let response = client.call(version, &ListConfigResourcesRequest::default()).await;
+            // There are no client metrics, which version 0 is about alone.
+            assert_eq!(
+                (response.error_code, response.config_resources.is_empty()),
+                (0, version == 0)
+            );
         }
         Api::ElectLeaders => {
             let request = ElectLeadersRequest::default().with_topic_partitions(None);

@@ -174,6 +174,7 @@ impl History {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(Counter::default()),
             files: Arc::new(self.disk.clone()),
+            ..Env::real()
         };
         let manager_config = LogManagerConfig {
             log_dirs: LOG_DIRS.map(Into::into).to_vec(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jackfield_cluster::{
-    Acknowledgement, Cluster, ClusterError, Compression, GroupConsumer, GroupSubscription, NewTopic,
-    PartitionRecords, Record, RecordBatchBuilder, SourceProducer, TopicDescription, TopicPartition,
+    Acknowledgement, Cluster, ClusterError, CommittedOffset, Compression, GroupConsumer, GroupSubscription,
+    NewTopic, PartitionRecords, Record, RecordBatchBuilder, SourceProducer, TopicDescription, TopicPartition,
     partition_for_key,
 };
 
@@ -65,6 +65,19 @@ impl Cluster for QueuedOffset {
     }
     async fn read_to_end(&self, topic: &str) -> Result<Vec<(i32, Record)>, ClusterError> {
         self.0.read_to_end(topic).await
+    }
+    async fn group_offsets(&self, group_id: &str) -> Result<Vec<CommittedOffset>, ClusterError> {
+        self.0.group_offsets(group_id).await
+    }
+    async fn alter_group_offsets(
+        &self,
+        group_id: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), ClusterError> {
+        self.0.alter_group_offsets(group_id, offsets).await
+    }
+    async fn delete_group(&self, group_id: &str) -> Result<(), ClusterError> {
+        self.0.delete_group(group_id).await
     }
 }
 

@@ -3,7 +3,9 @@
 mod fencing;
 mod internal_topics;
 mod lifecycle;
+mod offsets;
 mod plugins;
+mod rest_answers;
 mod rig;
 mod shutdown;
 mod sinks;

@@ -7,7 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance};
+use jackfield_api::{
+    ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance, OffsetChange,
+};
 use jackfield_batch::{Batch, BatchBuilder, Record, Value};
 use jackfield_plugin::{
     ConnectorPlugin, Form, HostedSink, HostedSource, Kind, LagReport, PluginInfo, PollLimits, Polled,
@@ -162,6 +164,19 @@ impl ConnectorPlugin for TestPlugin {
             std::future::pending::<()>().await;
         }
         Ok(vec![config.clone(); self.tasks])
+    }
+    async fn alter_offsets(
+        &self,
+        _config: &BTreeMap<String, String>,
+        offsets: &[OffsetChange],
+    ) -> Result<bool, ConnectError> {
+        if offsets
+            .iter()
+            .any(|change| change.partition.contains("forbidden"))
+        {
+            return Err(ConnectError::config("this partition is not to be touched"));
+        }
+        Ok(self.info.kind == Kind::Sink)
     }
     async fn start_source(
         &self,

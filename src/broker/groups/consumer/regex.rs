@@ -1,0 +1,217 @@
+//! Subscriptions by regular expression: RE2 syntax, matched with the whole name of a topic.
+//!
+//! A new expression is only checked when it comes; it is matched with the topics after the step, and again when the
+//! topics change, but not more often than every ten seconds.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use regex::Regex;
+
+use super::{
+    super::error::GroupError,
+    group::ConsumerGroup,
+    member::ConsumerMember,
+    metadata_hash::metadata_hash,
+    outcome::{Outcome, Refusal, World},
+    records::{ConsumerRecord, ResolvedRegex},
+};
+
+/// Shortest time between two looks at the topics.
+const REFRESH_INTERVAL_MIN_MS: i64 = 10_000;
+
+/// What a member's change means for its regular expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RegexChange {
+    pub(super) changed: bool,
+    /// It changed to one of which the topics are known, or to none.
+    pub(super) changed_and_resolved: bool,
+    /// The expressions are to be matched with the topics.
+    pub(super) resolve: bool,
+}
+
+impl ConsumerGroup {
+    /// Checks a member's new regular expression, and forgets the old one when nobody else uses it.
+    pub(super) fn regex_change(
+        &self,
+        member: &ConsumerMember,
+        updated: &ConsumerMember,
+        world: World<'_>,
+        records: &mut Vec<ConsumerRecord>,
+    ) -> Result<RegexChange, Refusal> {
+        let (old, new) = (member.regex(), updated.regex());
+        let mut change = RegexChange {
+            changed: old != new,
+            changed_and_resolved: false,
+            resolve: false,
+        };
+        if !change.changed && self.members.values().all(|member| member.regex().is_none()) {
+            return Ok(change);
+        }
+        let before = self.subscriptions(self.members.values());
+        if change.changed {
+            tracing::debug!(group = %self.id, member = %updated.id, regex = new, "subscribed regular expression");
+            if let Some(old) = old.filter(|old| before.members_of_regex(old) == 1) {
+                records.push(ConsumerRecord::Regex(old.to_owned(), None));
+            }
+            match new {
+                Some(new) if before.members_of_regex(new) == 0 => {
+                    compile(new).map_err(|error| invalid(new, &error))?;
+                    change.resolve = true;
+                }
+                Some(new) => change.changed_and_resolved = self.regexes.contains_key(new),
+                None => change.changed_and_resolved = true,
+            }
+        }
+        change.resolve = self.is_refresh_due(change.resolve, before.has_regexes(), updated, world);
+        Ok(change)
+    }
+
+    fn is_refresh_due(
+        &self,
+        is_new: bool,
+        had_any: bool,
+        updated: &ConsumerMember,
+        world: World<'_>,
+    ) -> bool {
+        if !is_new && !had_any {
+            return false;
+        }
+        let last_ms = self.regexes.values().map(|resolved| resolved.timestamp_ms).max();
+        let now_ms = world.now.wall_ms;
+        if last_ms.is_some_and(|last| now_ms <= last.saturating_add(REFRESH_INTERVAL_MIN_MS)) {
+            return false;
+        }
+        let after = self.subscriptions(self.members_with(updated));
+        let is_old =
+            last_ms.is_none_or(|last| now_ms > last.saturating_add(world.settings.regex_refresh_interval_ms));
+        let due = is_new
+            || after.regexes().count() != self.regexes.len()
+            || self.checked_regexes != Some(world.topics.version())
+            || is_old;
+        due && after.has_regexes()
+    }
+
+    /// Matches all expressions with the topics as they are now.
+    pub(crate) fn resolve_regexes(&mut self, world: World<'_>) -> Outcome<()> {
+        let version = world.topics.version();
+        self.checked_regexes = Some(version);
+        let names = world.topics.names();
+        let subscriptions = self.subscriptions(self.members.values());
+        let mut resolved_group = self.clone_regexes();
+        let (mut records, mut any_changed) = (Vec::new(), false);
+        for regex in subscriptions.regexes() {
+            let topics = matching(regex, &names);
+            let old = self.regexes.get(regex).map(|resolved| &resolved.topics);
+            any_changed |= old.map_or(!topics.is_empty(), |old| *old != topics);
+            let resolved = ResolvedRegex {
+                topics,
+                version: i64::try_from(version).unwrap_or(i64::MAX),
+                timestamp_ms: world.now.wall_ms,
+            };
+            resolved_group.regexes.insert(regex.to_owned(), resolved.clone());
+            records.push(ConsumerRecord::Regex(regex.to_owned(), Some(resolved)));
+        }
+        let subscriptions = resolved_group.subscriptions(self.members.values());
+        let hash = metadata_hash(subscriptions.topics(), world.topics);
+        if any_changed || hash != self.metadata_hash {
+            let epoch = self.epoch + 1;
+            tracing::info!(group = %self.id, epoch, "topics of regular expressions changed, consumer group epoch");
+            records.push(ConsumerRecord::Epoch(Some((epoch, hash))));
+        }
+        let mut outcome = Outcome::new(records, ());
+        outcome.checked_topics = Some(version);
+        outcome
+    }
+
+    /// A group of which only the expressions matter.
+    fn clone_regexes(&self) -> Self {
+        let mut group = Self::new(&self.id);
+        group.regexes.clone_from(&self.regexes);
+        group
+    }
+}
+
+fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {
+    // It was checked when it came; one that an older version took matches nothing.
+    let Ok(compiled) = compile(regex) else {
+        tracing::error!(
+            regex,
+            "a subscribed regular expression is not understood and matches nothing"
+        );
+        return BTreeSet::new();
+    };
+    let matching = names.iter().filter(|name| compiled.is_match(name));
+    matching.map(ToString::to_string).collect()
+}
+
+fn invalid(regex: &str, error: &regex::Error) -> Refusal {
+    // The last line says what is wrong, those before show where.
+    let error = error.to_string();
+    let why = error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
+    Refusal::new(GroupError::InvalidRegularExpression, message)
+}
+
+/// Compiles an expression so that it matches whole names only.
+fn compile(regex: &str) -> Result<Regex, regex::Error> {
+    let regex = without_quotes(regex);
+    // By itself first: a stray parenthesis must not close ours.
+    Regex::new(&regex)?;
+    Regex::new(&format!("^(?:{regex})$"))
+}
+
+/// RE2 takes what stands between `\Q` and `\E` literally; the crate does not know these.
+fn without_quotes(regex: &str) -> String {
+    let mut out = String::with_capacity(regex.len());
+    let mut rest = regex;
+    while let Some(at) = start_of_quote(rest) {
+        out.push_str(&rest[..at]);
+        let quoted = &rest[at + 2..];
+        let (literal, behind) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
+        out.push_str(&regex::escape(literal));
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where a `\Q` stands that is not an escaped backslash and a Q.
+fn start_of_quote(regex: &str) -> Option<usize> {
+    let bytes = regex.as_bytes();
+    let mut at = 0;
+    while at + 1 < bytes.len() {
+        match (bytes[at], bytes[at + 1]) {
+            (b'\\', b'Q') => return Some(at),
+            (b'\\', _) => at += 2,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_match_and_quotes_are_literal() {
+        for (regex, name, matches) in [
+            ("topic-[0-9]+", "topic-12", true),
+            ("topic", "topic-12", false),
+            ("a|b", "ab", false),
+            (r"\Qa.b\E.*", "a.bc", true),
+            (r"\Qa.b\E.*", "axbc", false),
+            (r"\\Q", r"\Q", true),
+            (".*", "", true),
+        ] {
+            assert_eq!(compile(regex).unwrap().is_match(name), matches, "{regex} {name}");
+        }
+        for bad in ["(", "[", ")(", "a**b("] {
+            assert!(compile(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Requests of the consumer group protocol, and questions about its groups.
+
+use super::{
+    classic::effects::Now,
+    config::GroupConfigs,
+    consumer::{
+        describe::DescribedConsumerGroup,
+        heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
+        outcome::{Refusal, World},
+        settings::ConsumerSettings,
+    },
+    coordinator::Groups,
+    error::GroupError,
+};
+
+impl Groups {
+    /// From now on groups have configs of their own. Only the first call has an effect.
+    pub fn use_group_configs(&self, configs: GroupConfigs) {
+        let _first = self.inner.group_configs.set(configs);
+    }
+
+    /// Settings of a group: its own, or the broker's.
+    pub(super) fn consumer_settings(&self, group_id: &str) -> ConsumerSettings {
+        let broker = self.inner.config.consumer;
+        let Some(GroupConfigs(own)) = self.inner.group_configs.get() else {
+            return broker;
+        };
+        let session = own(group_id, "consumer.session.timeout.ms").and_then(|own| u32::try_from(own).ok());
+        let heartbeat =
+            own(group_id, "consumer.heartbeat.interval.ms").and_then(|own| i32::try_from(own).ok());
+        let assignment = own(group_id, "consumer.assignment.interval.ms");
+        ConsumerSettings {
+            session_timeout_ms: session.unwrap_or(broker.session_timeout_ms),
+            heartbeat_interval_ms: heartbeat.unwrap_or(broker.heartbeat_interval_ms),
+            assignment_interval_ms: assignment.unwrap_or(broker.assignment_interval_ms),
+            ..broker
+        }
+    }
+
+    pub(super) fn world<'a>(&'a self, settings: &'a ConsumerSettings, now: Now) -> World<'a> {
+        World {
+            topics: self.inner.topics.as_ref(),
+            settings,
+            now,
+        }
+    }
+
+    /// Handles a heartbeat of the consumer protocol.
+    ///
+    /// # Errors
+    /// As Kafka refuses heartbeats.
+    pub async fn consumer_heartbeat(
+        &self,
+        mut request: ConsumerHeartbeat,
+    ) -> Result<ConsumerHeartbeatAnswer, Refusal> {
+        let settings = self.consumer_settings(&request.group_id);
+        request.validate(&settings)?;
+        if request.member_id.is_empty() {
+            request.member_id = self.random_uuid().to_string();
+        }
+        self.ensure_offsets_topic().await?;
+        let (answer, after_offset) = self.start_consumer_heartbeat(&request, &settings)?;
+        self.durable(&request.group_id, after_offset).await?;
+        Ok(answer)
+    }
+
+    fn start_consumer_heartbeat(
+        &self,
+        request: &ConsumerHeartbeat,
+        settings: &ConsumerSettings,
+    ) -> Result<(ConsumerHeartbeatAnswer, i64), Refusal> {
+        let world = self.world(settings, self.now());
+        let mut shard = self.open_shard(&request.group_id)?;
+        let answer = shard.consumer_heartbeat(request, world)?;
+        let after_offset = shard.newest_record(&request.group_id);
+        drop(shard);
+        self.deadlines_changed();
+        Ok((answer, after_offset))
+    }
+
+    /// Describes a group of the consumer protocol.
+    ///
+    /// # Errors
+    /// `GroupIdNotFound`, also for groups of the classic protocol; when the group is not served here or now.
+    pub async fn describe_consumer_group(&self, group_id: &str) -> Result<DescribedConsumerGroup, Refusal> {
+        if group_id.is_empty() {
+            return Err(Refusal::new(
+                GroupError::InvalidGroupId,
+                GroupError::InvalidGroupId.to_string(),
+            ));
+        }
+        let settings = self.consumer_settings(group_id);
+        let (described, after_offset) = {
+            let shard = self.open_shard(group_id)?;
+            let group = shard.consumer_group(group_id)?;
+            let described = group.described(self.inner.topics.as_ref(), &settings);
+            (described, shard.newest_record(group_id))
+        };
+        self.durable(group_id, after_offset).await?;
+        Ok(described)
+    }
+}

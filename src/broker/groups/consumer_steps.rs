@@ -1,0 +1,372 @@
+//! Steps of consumer groups behind the shard's lock: their records are appended, then take effect.
+
+use super::{
+    classic::{
+        effects::{JoinRefused, JoinRequest, Joined, LeavingMember, Now, SyncRequest, Synced},
+        group::ClassicGroup,
+    },
+    consumer::{
+        classic_member::{ClassicJoin, Timed},
+        group::ConsumerGroup,
+        heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
+        leave::{Leaving, left},
+        outcome::{Outcome, Refusal, TimerChange, TimerKind, World},
+        records::ConsumerRecord,
+        settings::ConsumerSettings,
+    },
+    error::GroupError,
+    group::Group,
+    records::GroupRecord,
+    shard::{Entry, Shard},
+};
+
+/// A member that could not be put out because nothing can be written stays for so long.
+const RETRY_MS: u64 = 1_000;
+
+impl Shard {
+    /// The group, when it uses the consumer protocol.
+    pub(crate) fn consumer_group(&self, group_id: &str) -> Result<&ConsumerGroup, Refusal> {
+        let not_found = |message: String| Refusal::new(GroupError::GroupIdNotFound, message);
+        let entry = self.groups.get(group_id);
+        let entry = entry.ok_or_else(|| not_found(format!("Group {group_id} not found.")))?;
+        let group = entry.group.as_consumer();
+        group.ok_or_else(|| not_found(format!("Group {group_id} is not a consumer group.")))
+    }
+
+    /// Handles a valid heartbeat.
+    pub(crate) fn consumer_heartbeat(
+        &mut self,
+        request: &ConsumerHeartbeat,
+        world: World<'_>,
+    ) -> Result<ConsumerHeartbeatAnswer, Refusal> {
+        let group_id = request.group_id.as_str();
+        if request.leaves() {
+            match self.consumer_group(group_id)?.leave(request)? {
+                Leaving::Keep(outcome) => self.perform_outcome(group_id, outcome, world)?,
+                Leaving::Remove(member) => self.remove_consumers(group_id, &[member], world)?,
+            }
+            return Ok(left(request));
+        }
+        let entry = self.groups.get(group_id);
+        match entry.map(|entry| &entry.group) {
+            None if request.joins() => {
+                let group = ConsumerGroup::new(group_id);
+                self.heartbeat_of_new_group(request, group, Vec::new(), world)
+            }
+            Some(Group::Classic(classic)) if request.joins() && classic.is_empty() => {
+                let end = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));
+                self.heartbeat_of_new_group(request, ConsumerGroup::new(group_id), end, world)
+            }
+            Some(Group::Classic(classic)) if request.joins() => {
+                let group = ConsumerGroup::of_classic(classic, world)?;
+                let mut records = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));
+                records.extend(GroupRecord::of_consumer_group(group_id, group.all_records()));
+                self.heartbeat_of_new_group(request, group, records, world)
+            }
+            _ => {
+                let outcome = self.consumer_group(group_id)?.heartbeat(request, world)?;
+                self.perform_outcome(group_id, outcome, world)
+                    .map_err(Refusal::from)
+            }
+        }
+    }
+
+    /// The first heartbeat of a group that was none or a classic one; `records` make it what it is.
+    fn heartbeat_of_new_group(
+        &mut self,
+        request: &ConsumerHeartbeat,
+        group: ConsumerGroup,
+        mut records: Vec<GroupRecord>,
+        world: World<'_>,
+    ) -> Result<ConsumerHeartbeatAnswer, Refusal> {
+        let group_id = request.group_id.as_str();
+        let mut outcome = group.heartbeat(request, world)?;
+        records.extend(GroupRecord::of_consumer_group(
+            group_id,
+            std::mem::take(&mut outcome.records),
+        ));
+        // Members that were in the classic group keep their sessions.
+        outcome.timers.extend(group.session_timers(world.settings));
+        let former = self.replace(group_id, Group::Consumer(group), &records, world.now)?;
+        let answer = self.perform_outcome(group_id, outcome, world)?;
+        if let Some(Group::Classic(mut classic)) = former {
+            let refused = classic.refuse_parked(GroupError::RebalanceInProgress);
+            self.deliver(group_id, refused.replies);
+        }
+        Ok(answer)
+    }
+
+    /// Puts another group into a group's place, once its records are written.
+    fn replace(
+        &mut self,
+        group_id: &str,
+        group: Group,
+        records: &[GroupRecord],
+        now: Now,
+    ) -> Result<Option<Group>, GroupError> {
+        let former = match self.groups.get_mut(group_id) {
+            Some(entry) => Some(std::mem::replace(&mut entry.group, group)),
+            None => {
+                self.groups.insert(group_id.to_owned(), Entry::new(group));
+                None
+            }
+        };
+        let Err(error) = self.append(group_id, records, now) else {
+            self.rebalanced(group_id);
+            return Ok(former);
+        };
+        match (former, self.groups.get_mut(group_id)) {
+            (Some(former), Some(entry)) => entry.group = former,
+            _ => {
+                self.groups.remove(group_id);
+            }
+        }
+        Err(error)
+    }
+
+    /// Appends what a step wants, then lets it take effect.
+    fn perform_outcome<T>(
+        &mut self,
+        group_id: &str,
+        outcome: Outcome<T>,
+        world: World<'_>,
+    ) -> Result<T, GroupError> {
+        let phase = self.groups.get(group_id).map(|entry| entry.group.phase());
+        if !outcome.records.is_empty() {
+            let records = GroupRecord::of_consumer_group(group_id, outcome.records);
+            self.append(group_id, &records, world.now)?;
+        }
+        let Some(entry) = self.groups.get_mut(group_id) else {
+            return Ok(outcome.value);
+        };
+        if let Group::Consumer(group) = &mut entry.group {
+            group.settle(outcome.checked_topics, outcome.timers, world.now);
+            if outcome.resolve_regexes {
+                let resolved = group.resolve_regexes(world);
+                // The step itself is done; what failed is tried again with a later heartbeat.
+                if let Err(error) = self.perform_outcome(group_id, resolved, world) {
+                    tracing::warn!(group = group_id, %error, "topics of regular expressions are not stored");
+                }
+            }
+        }
+        if self.groups.get(group_id).map(|entry| entry.group.phase()) != phase {
+            self.rebalanced(group_id);
+        }
+        self.reschedule(group_id);
+        Ok(outcome.value)
+    }
+
+    /// Puts members out; what is left may be a classic group.
+    fn remove_consumers(
+        &mut self,
+        group_id: &str,
+        leaving: &[String],
+        world: World<'_>,
+    ) -> Result<(), GroupError> {
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        let max_size = self.settings().max_size;
+        let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
+        if group.becomes_classic_without(leaving, world.settings, max_size) {
+            let classic = group.to_classic(leaving, world.topics, world.now);
+            let end = group.end();
+            return self.downgrade(group_id, classic, end, true, world.now);
+        }
+        let outcome = group.without(leaving, world.topics);
+        self.perform_outcome(group_id, outcome, world)
+    }
+
+    fn downgrade(
+        &mut self,
+        group_id: &str,
+        classic: ClassicGroup,
+        end: Vec<ConsumerRecord>,
+        rebalance: bool,
+        now: Now,
+    ) -> Result<(), GroupError> {
+        let mut records = GroupRecord::of_consumer_group(group_id, end);
+        records.push(classic.current_record());
+        self.replace(group_id, Group::Classic(classic), &records, now)?;
+        self.reschedule(group_id);
+        if rebalance {
+            self.step(group_id, now, |group, settings| {
+                ((), group.rebalance(now, settings))
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts out whoever's time is over.
+    pub(crate) fn expire_consumers(&mut self, group_id: &str, world: World<'_>) {
+        let Ok(group) = self.consumer_group(group_id) else {
+            return;
+        };
+        for (member, why) in group.overdue(world.now) {
+            tracing::info!(group = group_id, %member, timer = ?why, "member is removed");
+            let removed = self.remove_consumers(group_id, std::slice::from_ref(&member), world);
+            let Err(error) = removed else { continue };
+            tracing::warn!(group = group_id, %member, %error, "member is not removed this time");
+            self.settle_timers(group_id, vec![TimerChange::Set(member, why, RETRY_MS)], world.now);
+        }
+    }
+
+    fn settle_timers(&mut self, group_id: &str, timers: Vec<TimerChange>, now: Now) {
+        if let Some(entry) = self.groups.get_mut(group_id)
+            && let Group::Consumer(group) = &mut entry.group
+        {
+            group.settle(None, timers, now);
+        }
+        self.reschedule(group_id);
+    }
+
+    /// Starts the sessions of the members of a group that was loaded.
+    pub(crate) fn start_sessions(&mut self, group_id: &str, settings: &ConsumerSettings, now: Now) {
+        if let Ok(group) = self.consumer_group(group_id) {
+            let timers = group.loaded_timers(settings);
+            self.settle_timers(group_id, timers, now);
+        }
+    }
+
+    /// Makes sure that there is a classic group to join: a new one, or one in the place of an empty consumer group.
+    pub(crate) fn prepare_classic_group(
+        &mut self,
+        request: &JoinRequest,
+        now: Now,
+    ) -> Result<(), GroupError> {
+        let group_id = request.group_id.as_str();
+        let mut records = Vec::new();
+        match self.groups.get(group_id).map(|entry| &entry.group) {
+            Some(Group::Classic(_)) => return Ok(()),
+            // Only an empty one comes here.
+            Some(Group::Consumer(group)) => records = GroupRecord::of_consumer_group(group_id, group.end()),
+            None => {}
+        }
+        if !request.member_id.is_empty() {
+            return Err(GroupError::UnknownMemberId);
+        }
+        // A group exists from its first record on, as in Kafka.
+        let group = ClassicGroup::new(group_id, now);
+        records.push(group.record_of_new_group());
+        self.replace(group_id, Group::Classic(group), &records, now)?;
+        self.reschedule(group_id);
+        Ok(())
+    }
+
+    /// Handles a classic member's join to a consumer group.
+    pub(crate) fn classic_join_of_consumer_group(
+        &mut self,
+        request: &JoinRequest,
+        fresh_id: &str,
+        world: World<'_>,
+    ) -> Result<Joined, JoinRefused> {
+        let group_id = request.group_id.as_str();
+        let refuse = |error| JoinRefused {
+            error,
+            member_id: request.member_id.clone(),
+        };
+        let max_size = self.settings().max_size;
+        let group = self
+            .consumer_group(group_id)
+            .map_err(|refusal| refuse(refusal.error))?;
+        match group.classic_join(request, fresh_id, max_size, world)? {
+            ClassicJoin::Joined(outcome) => self.perform_outcome(group_id, outcome, world).map_err(refuse),
+            ClassicJoin::Downgrade {
+                group: working,
+                member_id,
+                rebalance,
+            } => {
+                let end = group.end();
+                let classic = working.to_classic(&[], world.topics, world.now);
+                let joined = classic.joined_of_migrated(&member_id);
+                self.downgrade(group_id, classic, end, rebalance, world.now)
+                    .map_err(refuse)?;
+                Ok(joined)
+            }
+        }
+    }
+
+    /// Handles a classic member's sync with a consumer group.
+    pub(crate) fn classic_sync_of_consumer_group(
+        &mut self,
+        request: &SyncRequest,
+        world: World<'_>,
+    ) -> Result<Synced, GroupError> {
+        let group = self.consumer_group(&request.group_id);
+        let group = group.map_err(|_| GroupError::UnknownMemberId)?;
+        let timed = group.classic_sync(request, world.topics);
+        self.timed(&request.group_id, timed, world.now)
+    }
+
+    /// Handles a classic member's heartbeat to a consumer group.
+    pub(crate) fn classic_heartbeat_of_consumer_group(
+        &mut self,
+        group_id: &str,
+        member_id: &str,
+        instance: Option<&str>,
+        generation: i32,
+        now: Now,
+    ) -> Result<(), GroupError> {
+        let group = self
+            .consumer_group(group_id)
+            .map_err(|_| GroupError::UnknownMemberId)?;
+        let timed = group.classic_heartbeat(member_id, instance, generation);
+        self.timed(group_id, timed, now)
+    }
+
+    fn timed<T>(&mut self, group_id: &str, timed: Timed<T>, now: Now) -> Result<T, GroupError> {
+        let (answer, timers) = timed;
+        self.settle_timers(group_id, timers, now);
+        answer
+    }
+
+    /// Takes members out of a consumer group; one result per member.
+    pub(crate) fn leave_consumer_group(
+        &mut self,
+        group_id: &str,
+        members: &[LeavingMember],
+        world: World<'_>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let group = self
+            .consumer_group(group_id)
+            .map_err(|_| GroupError::UnknownMemberId)?;
+        let found: Vec<Result<String, GroupError>> = members
+            .iter()
+            .map(|member| {
+                let found = group.leaving_member(&member.member_id, member.group_instance_id.as_deref());
+                found.map(|member| member.id.clone())
+            })
+            .collect();
+        let mut leaving: Vec<String> = found.iter().filter_map(|found| found.clone().ok()).collect();
+        leaving.sort_unstable();
+        leaving.dedup();
+        self.remove_consumers(group_id, &leaving, world)?;
+        Ok(found.into_iter().map(|found| found.map(|_| ())).collect())
+    }
+}
+
+impl ConsumerGroup {
+    /// Session timers of all members of the classic protocol.
+    pub(crate) fn session_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
+        let session = |member: &super::consumer::member::ConsumerMember| {
+            let classic = member.metadata.classic.as_ref();
+            let own = classic.and_then(|classic| u64::try_from(classic.session_timeout_ms).ok());
+            let after_ms = own.unwrap_or_else(|| u64::from(settings.session_timeout_ms));
+            TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms)
+        };
+        self.members().map(session).collect()
+    }
+
+    /// Timers of a group that was loaded: as Kafka does, everyone has a whole session.
+    pub(crate) fn loaded_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
+        let mut timers = Vec::new();
+        for member in self.members() {
+            let after_ms = u64::from(settings.session_timeout_ms);
+            timers.push(TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms));
+            if !member.uses_classic_protocol() {
+                timers.push(member.rebalance_timer());
+            }
+        }
+        timers
+    }
+}
