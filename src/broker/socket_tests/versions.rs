@@ -1,19 +1,16 @@
 //! Every request in every version that the table advertises is answered in that version.
 
+mod administer;
+
 use bytes::Bytes;
 use jackfield_protocol::versions::{Api, SUPPORTED};
 use kafka_protocol::messages::{
-    AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ApiVersionsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeLogDirsRequest, DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
-    ElectLeadersRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListConfigResourcesRequest,
-    ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-    SyncGroupRequest, UpdateFeaturesRequest,
-    create_acls_request::AclCreation,
-    delete_acls_request::DeleteAclsFilter,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest, GroupId,
+    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, SyncGroupRequest,
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     delete_topics_request::DeleteTopicState,
     describe_configs_request::DescribeConfigsResource,
@@ -28,9 +25,7 @@ use kafka_protocol::messages::{
     offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic},
     sync_group_request::SyncGroupRequestAssignment,
 };
-use kafka_protocol::messages::{
-    CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, FetchRequest, ProduceRequest,
-};
+use kafka_protocol::messages::{FetchRequest, ProduceRequest};
 
 use super::consumer_groups;
 use super::harness::{
@@ -110,72 +105,7 @@ async fn exercise(client: &mut Client, api: Api, version: i16) {
         }
         Api::OffsetCommit => offset_commit(client, version).await,
         Api::OffsetFetch => offset_fetch(client, version).await,
-        _ => administer(client, api, version).await,
-    }
-}
-
-/// As [`exercise`], for what administrators do.
-async fn administer(client: &mut Client, api: Api, version: i16) {
-    match api {
-        Api::CreatePartitions => {
-            let request = CreatePartitionsRequest::default();
-            assert!(client.call(version, &request).await.results.is_empty());
-        }
-        Api::AlterConfigs => {
-            let request = AlterConfigsRequest::default();
-            assert!(client.call(version, &request).await.responses.is_empty());
-        }
-        Api::IncrementalAlterConfigs => {
-            let request = IncrementalAlterConfigsRequest::default();
-            assert!(client.call(version, &request).await.responses.is_empty());
-        }
-        Api::ListConfigResources => {
-            let response = client.call(version, &ListConfigResourcesRequest::default()).await;
-            // There are no client metrics, which version 0 is about alone.
-            assert_eq!(
-                (response.error_code, response.config_resources.is_empty()),
-                (0, version == 0)
-            );
-        }
-        Api::ElectLeaders => {
-            let request = ElectLeadersRequest::default().with_topic_partitions(None);
-            let response = client.call(version, &request).await;
-            assert!(response.replica_election_results[0].partition_result.is_empty());
-        }
-        Api::AlterPartitionReassignments => {
-            let request = AlterPartitionReassignmentsRequest::default();
-            assert_eq!(client.call(version, &request).await.error_code, 0);
-        }
-        Api::AlterReplicaLogDirs => {
-            let request = AlterReplicaLogDirsRequest::default();
-            assert!(client.call(version, &request).await.results.is_empty());
-        }
-        Api::DescribeAcls => {
-            let response = client.call(version, &DescribeAclsRequest::default()).await;
-            assert_eq!(response.error_code, 54);
-        }
-        Api::CreateAcls => {
-            let creation = AclCreation::default().with_resource_pattern_type(3);
-            let request = CreateAclsRequest::default().with_creations(vec![creation]);
-            assert_eq!(client.call(version, &request).await.results[0].error_code, 54);
-        }
-        Api::DeleteAcls => {
-            let filter = DeleteAclsFilter::default().with_pattern_type_filter(3);
-            let request = DeleteAclsRequest::default().with_filters(vec![filter]);
-            assert_eq!(
-                client.call(version, &request).await.filter_results[0].error_code,
-                54
-            );
-        }
-        Api::DescribeQuorum => {
-            let response = client.call(version, &DescribeQuorumRequest::default()).await;
-            assert_eq!((response.error_code, response.topics.len()), (0, 0));
-        }
-        Api::UpdateFeatures => {
-            let response = client.call(version, &UpdateFeaturesRequest::default()).await;
-            assert_eq!((response.error_code, response.results.len()), (0, 0));
-        }
-        other => panic!("{other:?} is not called"),
+        _ => administer::call(client, api, version).await,
     }
 }
 

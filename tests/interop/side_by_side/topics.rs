@@ -32,6 +32,13 @@ pub(super) fn delete(side: &mut Side<'_>) {
 
 /// Every other option, on topics of their own.
 pub(super) fn script(side: &mut Side<'_>) {
+    create_each_way(side);
+    describe_each_way(side);
+    alter_each_way(side);
+    delete_each_way(side);
+}
+
+fn create_each_way(side: &mut Side<'_>) {
     for options in [
         &[
             "--topic",
@@ -65,6 +72,9 @@ pub(super) fn script(side: &mut Side<'_>) {
     ] {
         side.run(TOPICS, &[&["--create"][..], options].concat());
     }
+}
+
+fn describe_each_way(side: &mut Side<'_>) {
     side.run(TOPICS, &["--list"]);
     side.run(TOPICS, &["--list", "--exclude-internal"]);
     side.run(TOPICS, &["--list", "--topic", "t.*"]);
@@ -83,6 +93,9 @@ pub(super) fn script(side: &mut Side<'_>) {
     ] {
         side.run(TOPICS, &[&["--describe"][..], options].concat());
     }
+}
+
+fn alter_each_way(side: &mut Side<'_>) {
     for options in [
         &["--topic", "missing", "--partitions", "2"][..],
         &["--topic", "missing", "--partitions", "2", "--if-exists"],
@@ -106,6 +119,9 @@ pub(super) fn script(side: &mut Side<'_>) {
     ] {
         side.run(TOPICS, &[&["--alter"][..], options].concat());
     }
+}
+
+fn delete_each_way(side: &mut Side<'_>) {
     for options in [
         &["--topic", "missing"][..],
         &["--topic", "missing", "--if-exists"],
