@@ -120,7 +120,6 @@ async fn administer(client: &mut Client, api: Api, version: i16) {
         }
         Api::ListConfigResources => {
             let response = client.call(version, &ListConfigResourcesRequest::default()).await;
-            // There are no client metrics, which version 0 is about alone.
             assert_eq!(
                 (response.error_code, response.config_resources.is_empty()),
                 (0, version == 0)
