@@ -136,7 +136,7 @@ fn checked(properties: &Map, notices: &mut Vec<String>, problems: &mut Vec<Strin
                 continue;
             }
             None => {
-                problems.push(unknown(key));
+                problems.push(unknown(key, " (config.unknown.keys=ignore accepts such keys)"));
                 continue;
             }
         }
@@ -253,11 +253,11 @@ fn limits(values: &Values) -> Limits {
     }
 }
 
-/// What to say of a key that nobody knows.
-pub(crate) fn unknown(key: &str) -> String {
+/// What to say of a key that nobody knows: what may be meant, or else `otherwise`.
+pub(crate) fn unknown(key: &str, otherwise: &str) -> String {
     match tables::broker().suggestion(key) {
         Some(near) => format!("{key} is unknown; did you mean {near}?"),
-        None => format!("{key} is unknown (config.unknown.keys=ignore accepts such keys)"),
+        None => format!("{key} is unknown{otherwise}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the value of a config comes from, and could come from: KIP-226's order of precedence.
 
 use crate::{
-    config::{foreign, tables, values::Values},
+    config::{definition::Scope, foreign, tables, values::Values},
     dynamic_configs::Levels,
     topic_config,
 };
@@ -31,7 +31,11 @@ pub(crate) struct Synonym {
 pub(crate) fn synonyms(started_with: &Values, levels: &Levels, name: &str) -> Vec<Synonym> {
     let mut names = topic_config::same_as(name);
     names.extend(foreign::of_listener(name));
-    let default = |name: &str| tables::broker().find(name).and_then(|option| option.default);
+    let default = |name: &str| {
+        let option = tables::broker().find(name)?;
+        // What the file cannot set has no default there either.
+        option.default.filter(|_| option.scope != Scope::DynamicOnly)
+    };
     let of_level = |source: i8, value: &dyn Fn(&str) -> Option<String>| {
         let found = names.iter().filter_map(|name| {
             Some(Synonym {

@@ -216,7 +216,7 @@ fn check_broker(configs: &Map, per_broker: bool) -> Result<(), Refusal> {
         match foreign::definition(name) {
             Some(definition) => definition.check(value).map_err(invalid)?,
             None if foreign::why_ignored(name).is_some() => {}
-            None => return Err(invalid(unknown(name))),
+            None => return Err(invalid(unknown(name, ""))),
         }
     }
     if !per_broker {

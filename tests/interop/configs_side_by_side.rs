@@ -19,13 +19,14 @@ const GIVEN: [&str; 4] = [
 ];
 
 /// Configs of the broker that differ.
-const DIFFERENT: [(&str, &str); 9] = [
+const DIFFERENT: [(&str, &str); 10] = [
     // Kafka needs them, and they stand in its file; here they do not, or with other ports and directories.
     ("advertised.listeners", "where it listens"),
     ("controller.listener.names", "there is no controller"),
     ("controller.quorum.voters", "there is no controller"),
     ("listener.security.protocol.map", "there is no controller"),
     ("listeners", "where it listens"),
+    ("node.id", "has no default there"),
     ("process.roles", "there is no controller"),
     ("log.dir", "another place by default"),
     ("max.connections=", "files a process may open by default"),

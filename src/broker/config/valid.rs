@@ -331,93 +331,97 @@ mod tests {
         checked.err().unwrap_or_default()
     }
 
+    /// Type, valid values, a value, and what is said of it.
+    #[rustfmt::skip]
+    const CASES: [(&str, &str, &str, &str); 23] = [
+        ("boolean", "any", "TRUE", ""),
+        (
+            "boolean",
+            "any",
+            "yes",
+            "Invalid value yes for configuration k: Expected value to be either true or false",
+        ),
+        ("int", "1..", " 5 ", ""),
+        (
+            "int",
+            "1..",
+            "0",
+            "Invalid value 0 for configuration k: Value must be at least 1",
+        ),
+        (
+            "int",
+            "any",
+            "2147483648",
+            "Invalid value 2147483648 for configuration k: Not a number of type INT",
+        ),
+        (
+            "short",
+            "any",
+            "70000",
+            "Invalid value 70000 for configuration k: Not a number of type SHORT",
+        ),
+        (
+            "long",
+            "-1..",
+            "-2",
+            "Invalid value -2 for configuration k: Value must be at least -1",
+        ),
+        (
+            "double",
+            "0..0.5",
+            "2",
+            "Invalid value 2.0 for configuration k: Value must be no more than 0.5",
+        ),
+        ("string", "one of a b", "b", ""),
+        (
+            "string",
+            "one of a b",
+            "c",
+            "Invalid value c for configuration k: String must be one of: a, b",
+        ),
+        ("string", "one of, in any case A B", "b", ""),
+        (
+            "string",
+            "not empty",
+            "",
+            "Invalid value  for configuration k: String must be non-empty",
+        ),
+        ("list", "list of a b", "a, b,a", ""),
+        ("list", "list of a b", "", ""),
+        (
+            "list",
+            "list of a b",
+            "c",
+            "Invalid value c for configuration k: String must be one of: a, b",
+        ),
+        (
+            "list",
+            "list",
+            "a,,b",
+            "Configuration 'k' values must not be empty.",
+        ),
+        (
+            "list",
+            "not empty list",
+            "",
+            "Configuration 'k' must not be empty. Valid values include: any non-empty value",
+        ),
+        ("int", "1..9 or -1", "-1", ""),
+        (
+            "int",
+            "1..9 or -1",
+            "0",
+            "Invalid value 0 for configuration k: Value must be between 1 and 9 or equal to -1",
+        ),
+        ("list", "throttled replicas", "0:1,1:1", ""),
+        ("list", "throttled replicas", "*", ""),
+        ("string", "offset reset", "by_duration:PT1H", ""),
+        ("string", "offset reset", "by_duration:P1DT2M0.5S", ""),
+    ];
+
     #[test]
     fn values_are_refused_in_kafkas_words() {
-        for (kind, valid, value, words) in [
-            ("boolean", "any", "TRUE", ""),
-            (
-                "boolean",
-                "any",
-                "yes",
-                "Invalid value yes for configuration k: Expected value to be either true or false",
-            ),
-            ("int", "1..", " 5 ", ""),
-            (
-                "int",
-                "1..",
-                "0",
-                "Invalid value 0 for configuration k: Value must be at least 1",
-            ),
-            (
-                "int",
-                "any",
-                "2147483648",
-                "Invalid value 2147483648 for configuration k: Not a number of type INT",
-            ),
-            (
-                "short",
-                "any",
-                "70000",
-                "Invalid value 70000 for configuration k: Not a number of type SHORT",
-            ),
-            (
-                "long",
-                "-1..",
-                "-2",
-                "Invalid value -2 for configuration k: Value must be at least -1",
-            ),
-            (
-                "double",
-                "0..0.5",
-                "2",
-                "Invalid value 2.0 for configuration k: Value must be no more than 0.5",
-            ),
-            ("string", "one of a b", "b", ""),
-            (
-                "string",
-                "one of a b",
-                "c",
-                "Invalid value c for configuration k: String must be one of: a, b",
-            ),
-            ("string", "one of, in any case A B", "b", ""),
-            (
-                "string",
-                "not empty",
-                "",
-                "Invalid value  for configuration k: String must be non-empty",
-            ),
-            ("list", "list of a b", "a, b,a", ""),
-            ("list", "list of a b", "", ""),
-            (
-                "list",
-                "list of a b",
-                "c",
-                "Invalid value c for configuration k: String must be one of: a, b",
-            ),
-            (
-                "list",
-                "list",
-                "a,,b",
-                "Configuration 'k' values must not be empty.",
-            ),
-            (
-                "list",
-                "not empty list",
-                "",
-                "Configuration 'k' must not be empty. Valid values include: any non-empty value",
-            ),
-            ("int", "1..9 or -1", "-1", ""),
-            (
-                "int",
-                "1..9 or -1",
-                "0",
-                "Invalid value 0 for configuration k: Value must be between 1 and 9 or equal to -1",
-            ),
-            ("list", "throttled replicas", "0:1,1:1", ""),
-            ("list", "throttled replicas", "*", ""),
-            ("string", "offset reset", "by_duration:PT1H", ""),
-            ("string", "offset reset", "by_duration:P1DT2M0.5S", ""),
-        ] {
+        for (kind, valid, value, words) in CASES {
             assert_eq!(problem(kind, valid, value), words, "{kind} {valid} {value}");
         }
         assert!(problem("list", "throttled replicas", "x").starts_with("Invalid value [x] for"));

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{definition::split_list, tables};
+use crate::topic_config;
 
 /// Keys with their values.
 pub(crate) type Map = BTreeMap<String, String>;
@@ -24,11 +25,15 @@ impl Values {
         Self(checked)
     }
 
-    /// With the values of `layers` in place of these, the last one's before the others'.
+    /// With the values of `layers` in place of these, the last one's before the others'. As in Kafka, what is set in a layer
+    /// takes away what stands below it for the same in other units.
     pub(crate) fn under(&self, layers: &[&Map]) -> Self {
         let mut values = self.0.clone();
-        for layer in layers {
-            values.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
+        for (key, value) in layers.iter().copied().flatten() {
+            for same in topic_config::same_as(key) {
+                values.remove(same);
+            }
+            values.insert(key.clone(), value.clone());
         }
         Self(values)
     }
