@@ -14,7 +14,7 @@ fn commands_work_beside_apache_kafka() {
     // The topics are listed before there are any of Kafka's own.
     topics::on(&commands);
     std::thread::scope(|scope| {
-        let worker = scope.spawn(|| RealConnect::start(&scratch, &kafka));
+        let worker = scope.spawn(|| RealConnect::start(&scratch, kafka.port, &[""; 0]));
         records::on(&commands);
         groups::on(&commands, "classic", &[]);
         groups::on(&commands, "consumer", &["-X group.protocol=consumer"]);
