@@ -30,7 +30,8 @@ check() {
 # suite NAME DIRECTORY COMMAND…: a test program; its output is shown when it fails.
 suite() {
   local name=$1 directory=$2 start=$SECONDS log=$logs/${1//[^a-z0-9_-]/-}.log; shift 2
-  (cd "$directory" && "$@") > "$log" 2>&1
+  # As cargo does, for tests that compare files of the sources.
+  (cd "$directory" && CARGO_MANIFEST_DIR=$PWD "$@") > "$log" 2>&1
   local code=$? good bad
   good=$(sum passed "$log") bad=$(sum failed "$log")
   if [ $code -ne 0 ]; then

@@ -8,6 +8,7 @@ use crate::harness::{
     process,
     program::Broker,
     scratch::Scratch,
+    shown::shown,
 };
 
 /// Both brokers start with these.
@@ -128,4 +129,9 @@ fn kafka_configs_tells_the_same_of_both_brokers() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+    shown(
+        "Kafka's command-line tools",
+        kafka::VERSION,
+        "kafka-configs describes and alters topics, brokers, groups and client metrics as beside Apache Kafka",
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{process, program::Standalone, python, scratch::Scratch};
+use crate::harness::{process, program::Standalone, python, scratch::Scratch, shown::shown};
 
 #[test]
 fn a_client_of_kafka_connects_drives_a_connector_through_its_life() {
@@ -21,4 +21,9 @@ fn a_client_of_kafka_connects_drives_a_connector_through_its_life() {
         let answer = worker.rest.send("OPTIONS", &asked, None).unwrap();
         assert_eq!(answer.status, 200, "{path}");
     }
+    shown(
+        "kafka-connect-py",
+        python::version("kafka-connect-py"),
+        "drives a connector through its whole life",
+    );
 }

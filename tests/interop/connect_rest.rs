@@ -12,17 +12,18 @@
 mod answer;
 mod script;
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use self::{
     answer::Answer,
     script::{Differs, Request, Script, Step},
 };
 use crate::harness::{
-    kafka::{RealConnect, RealKafka},
+    kafka::{self, RealConnect, RealKafka},
     program::Standalone,
     rest::Rest,
     scratch::Scratch,
+    shown::shown,
     wait,
 };
 
@@ -67,6 +68,30 @@ fn the_rest_api_answers_as_kafka_connects() {
         differences.len(),
         differences.join("\n\n")
     );
+    let what = format!("{requests} requests of the REST API: the same answers, but for the {known} below");
+    shown("Kafka Connect, distributed", kafka::VERSION, &what);
+}
+
+/// The requests with deliberate differences, and why; reasons that many share once.
+pub(super) fn differences() -> Vec<(String, String)> {
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for request in Script::read().requests() {
+        if let Some(Differs { why, .. }) = &request.differs {
+            let line = format!("`{} {}`", request.method, request.path.replace('|', "%7C"));
+            by_reason.entry(why.clone()).or_default().push(line);
+        }
+    }
+    let shorten = |(why, lines): (String, Vec<String>)| {
+        let first = lines.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = lines.len().saturating_sub(3);
+        let what = if more > 0 {
+            format!("{first} and {more} more")
+        } else {
+            first
+        };
+        (what, why)
+    };
+    by_reason.into_iter().map(shorten).collect()
 }
 
 fn answers_of_kafka(script: &Script) -> Vec<Answer> {

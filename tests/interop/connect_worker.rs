@@ -10,9 +10,10 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{
-    kafka::RealConnect,
+    kafka::{self, RealConnect},
     program::{Broker, binary},
     scratch::{Scratch, free_port},
+    shown::shown,
     wait,
     wire::{self, Wire},
 };
@@ -69,6 +70,11 @@ fn kafka_connects_own_worker_runs_its_file_connectors_on_our_broker() {
         (answer.body["offsets"][0]["offset"]["position"] == 19).then_some(answer.body)
     });
     assert_eq!(offsets["offsets"][0]["partition"]["filename"], "test.txt");
+    shown(
+        "Kafka Connect, distributed",
+        kafka::VERSION,
+        "runs its file connectors on our broker, its internal topics included; worker and broker restarted",
+    );
 }
 
 fn append(scratch: &Scratch, lines: &str) {

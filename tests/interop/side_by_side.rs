@@ -25,6 +25,7 @@ use crate::harness::{
     process,
     program::Broker,
     scratch::Scratch,
+    shown::shown,
     tools::Tools,
     wire::Wire,
 };
@@ -44,7 +45,7 @@ const BROKER: &str = "BROKER";
 
 /// Lines that differ for a reason: part of the command, part of either line, and the reason. They are not compared.
 #[rustfmt::skip]
-const DIFFERENT: &[(&str, &str, &str)] = &[
+pub(super) const DIFFERENT: &[(&str, &str, &str)] = &[
     ("--state nonsense", "Valid states are", "in the order of a hash table"),
     ("--reset-offsets", "one of the following scenarios", "in the order of a hash table"),
     ("BrokerApiVersionsCommand", "UNSUPPORTED", "not served here"),
@@ -244,4 +245,9 @@ fn kafkas_tools_print_the_same_of_both_brokers() {
     assert_eq!(jackfield.len(), kafka.len());
     let differences = differences(&jackfield, &kafka);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let what = format!(
+        "{} commands of all tools that apply: the same output as beside Apache Kafka, but for the lines below",
+        jackfield.len()
+    );
+    shown("Kafka's command-line tools", kafka::VERSION, &what);
 }

@@ -10,8 +10,8 @@ use jackfield_env::{
 use jackfield_protocol::records::BatchHeader;
 
 use super::{
-    CommitRequest, ConsumerHeartbeat, GroupConfigs, GroupError, GroupPartition, Groups, JoinRequest, Joined,
-    LeavingMember, OFFSETS_TOPIC, OffsetToCommit, Protocol, SyncRequest, consumer_protocol::Subscription,
+    CommitRequest, ConsumerHeartbeat, GroupError, GroupPartition, Groups, JoinRequest, Joined, LeavingMember,
+    OFFSETS_TOPIC, OffsetToCommit, Protocol, SyncRequest, consumer_protocol::Subscription,
 };
 use crate::{Broker, BrokerConfig};
 
@@ -608,36 +608,6 @@ fn consumer_heartbeat(member: &str, epoch: i32) -> ConsumerHeartbeat {
         has_own_id: true,
         ..ConsumerHeartbeat::default()
     }
-}
-
-#[tokio::test]
-async fn a_consumer_group_has_configs_of_its_own() {
-    let rig = rig().await;
-    let own = |group: &str, option: &str| {
-        let value = [("consumer.heartbeat.interval.ms", 7_000)]
-            .into_iter()
-            .find(|(name, _)| *name == option);
-        value.filter(|_| group == "g").map(|(_, value)| value)
-    };
-    rig.groups().use_group_configs(GroupConfigs(Arc::new(own)));
-    let answer = rig
-        .groups()
-        .consumer_heartbeat(consumer_heartbeat("m", 0))
-        .await
-        .unwrap();
-    assert_eq!(answer.heartbeat_interval_ms, 7_000);
-    let other = ConsumerHeartbeat {
-        group_id: "other".into(),
-        ..consumer_heartbeat("m", 0)
-    };
-    assert_eq!(
-        rig.groups()
-            .consumer_heartbeat(other)
-            .await
-            .unwrap()
-            .heartbeat_interval_ms,
-        5_000
-    );
 }
 
 #[tokio::test]

@@ -111,7 +111,8 @@ public class AdminMethods {
             return "node " + ((Node) value).id() + " rack " + ((Node) value).rack();
         }
         if (value instanceof Config) {
-            return text(((Config) value).entries().stream()
+            // Kafka has this one as the cluster's default since eligible leader replicas.
+            return text(((Config) value).entries().stream().filter(entry -> !entry.name().equals("min.insync.replicas"))
                 .map(entry -> entry.name() + "=" + entry.value() + " " + entry.source() + " " + entry.type()
                     + (entry.isReadOnly() ? " read-only" : "") + (entry.isSensitive() ? " sensitive" : ""))
                 .collect(Collectors.toList()));
@@ -165,6 +166,10 @@ public class AdminMethods {
             new NewTopic("unknown-config", 1, (short) 1).configs(Map.of("nope", "1")),
             new NewTopic("placed-nowhere", Map.of(0, List.of(77))),
             new NewTopic("placed", Map.of(0, List.of(node))))).values());
+        // Kafka's broker hears of it from the controller, after the answer.
+        while (!admin.listTopics().names().get().contains("placed")) {
+            Thread.sleep(20);
+        }
         show("listTopics", "", () -> admin.listTopics().names());
         show("describeTopics", "by name", () -> admin.describeTopics(List.of(TOPIC, "missing")).topicNameValues());
         show("describeTopics", "by id", () -> {

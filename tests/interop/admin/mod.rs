@@ -10,8 +10,43 @@ use crate::harness::{
     shown::shown,
 };
 
+const NO_AUTH: &str = "clients are not authenticated";
+const NO_QUOTAS: &str = "there are no quotas";
+const NO_TRANSACTIONS: &str = "there are no transactions yet";
+const NO_SHARE_GROUPS: &str = "there are no share groups";
+const NO_STREAMS_GROUPS: &str = "there are no streams groups";
+
 /// Where the answers differ, and why.
-pub(super) const DIFFERENCES: &[(&str, &str)] = &[];
+pub(super) const DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "describeFeatures",
+        "levels are told only of what this broker has: no share or streams groups, no quorum of controllers, no transactions yet",
+    ),
+    (
+        "unregisterBroker that is not there",
+        "brokers do not register: there is one",
+    ),
+    ("createDelegationToken", NO_AUTH),
+    ("renewDelegationToken", NO_AUTH),
+    ("expireDelegationToken", NO_AUTH),
+    ("describeDelegationToken", NO_AUTH),
+    ("alterClientQuotas", NO_QUOTAS),
+    ("describeClientQuotas", NO_QUOTAS),
+    ("alterUserScramCredentials", NO_AUTH),
+    ("describeUserScramCredentials", NO_AUTH),
+    ("describeTransactions", NO_TRANSACTIONS),
+    ("listTransactions", NO_TRANSACTIONS),
+    ("abortTransaction", NO_TRANSACTIONS),
+    ("fenceProducers", NO_TRANSACTIONS),
+    ("forceTerminateTransaction", NO_TRANSACTIONS),
+    ("describeShareGroups", NO_SHARE_GROUPS),
+    ("listShareGroupOffsets", NO_SHARE_GROUPS),
+    ("alterShareGroupOffsets", NO_SHARE_GROUPS),
+    ("deleteShareGroupOffsets", NO_SHARE_GROUPS),
+    ("deleteShareGroups", NO_SHARE_GROUPS),
+    ("describeStreamsGroups", NO_STREAMS_GROUPS),
+    ("deleteStreamsGroups", NO_STREAMS_GROUPS),
+];
 
 /// What each call gives, by its name.
 fn calls(classes: &Path, port: u16) -> Vec<(String, String)> {

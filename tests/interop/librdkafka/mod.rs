@@ -33,7 +33,11 @@ const BROKER_VERSION: &str = "4.0.0";
 fn source() -> (PathBuf, String) {
     let metadata = MetadataCommand::new()
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .other_options(vec!["--offline".to_owned()])
+        // What other platforms need may not have been fetched.
+        .other_options(vec![
+            "--offline".to_owned(),
+            format!("--filter-platform={}-unknown-linux-gnu", std::env::consts::ARCH),
+        ])
         .exec()
         .unwrap();
     let package = metadata

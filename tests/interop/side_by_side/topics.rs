@@ -1,6 +1,7 @@
 //! `kafka-topics`.
 
 use super::{Side, TOPIC, TOPIC_ARGUMENTS};
+use crate::harness::{wait, wire::Wire};
 
 const TOPICS: &str = "TopicCommand";
 
@@ -130,5 +131,10 @@ fn delete_each_way(side: &mut Side<'_>) {
     ] {
         side.run(TOPICS, &[&["--delete"][..], options].concat());
     }
+    // Kafka's broker hears of it from the controller, after the answer.
+    wait::until("the topics to be gone", || {
+        let topics = Wire::connect(side.port).topics();
+        (!topics.keys().any(|name| name.starts_with("one"))).then_some(())
+    });
     side.run(TOPICS, &["--list", "--exclude-internal"]);
 }
