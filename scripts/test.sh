@@ -93,7 +93,7 @@ for program in $programs; do
   [[ $(basename "$program") == tests-* ]] || continue
   program=$(realpath "$program")
   names=$("$program" --list --format terse | sed -n 's/: test$//p')
-  for module in $(cut -d: -f1 <<< "$names" | sort -u); do
+  for module in $(cut -d: -f1 <<< "$names" | sort -u | grep -vx compatibility); do
     mapfile -t tests < <(grep -E "^$module(::|$)" <<< "$names")
     suite "program $module" . "$program" --exact "${tests[@]}"
   done

@@ -16,7 +16,9 @@ fn connectors_are_managed() {
     let scratch = Scratch::new("commands-connectors");
     let mut worker = Standalone::new(&scratch);
     worker.start(&[]);
-    on(&Commands::of_worker(worker.rest.port, &scratch));
+    let commands = Commands::of_worker(worker.rest.port, &scratch);
+    on(&commands);
+    beyond(&commands);
 }
 
 /// Waits until a connector and its task are in a state.
@@ -137,16 +139,18 @@ fn refused(commands: &Commands) {
     commands.check_error("connectors delete copy", "connector 'copy': does not exist");
 }
 
-/// What Kafka's worker offers beyond; the source is stopped, and has read one line.
+/// What workers of older versions do not offer; the source is stopped, and has read one line.
 pub(super) fn beyond(commands: &Commands) {
     let offsets = commands.ok("connectors offsets get lines");
-    assert_eq!(
-        cells(&offsets)[0],
-        [r#"{"filename":"test.txt"}"#, r#"{"position":6}"#]
-    );
-    let document = commands.json("connectors offsets get lines --json");
-    let changed = document.to_string().replace(":6}", ":0}");
-    fs::write(commands.directory.join("offsets.json"), changed).unwrap();
+    let [partition, offset] = &cells(&offsets)[0][..] else {
+        panic!("{offsets}")
+    };
+    // Jackfield's own connector remembers which file it was, too.
+    assert_eq!(*partition, r#"{"filename":"test.txt"}"#);
+    assert!(offset.starts_with(r#"{"position":6"#), "{offset}");
+    let mut document = commands.json("connectors offsets get lines --json");
+    document["offsets"][0]["offset"]["position"] = json!(0);
+    fs::write(commands.directory.join("offsets.json"), document.to_string()).unwrap();
     let said = commands.ok("connectors offsets alter lines offsets.json");
     assert!(
         said.contains("have been altered successfully") || said.contains("may have been"),

@@ -10,7 +10,9 @@ use crate::harness::{process::Process, program::Broker, scratch::Scratch, wait};
 fn groups_are_described_reset_and_deleted() {
     let scratch = Scratch::new("commands-groups");
     let broker = Broker::start(&scratch, &["group.initial.rebalance.delay.ms=0"]);
-    on(&Commands::of_broker(broker.port, &scratch), "classic", &[]);
+    let commands = Commands::of_broker(broker.port, &scratch);
+    on(&commands, "classic", &[]);
+    on(&commands, "consumer", &["-X group.protocol=consumer"]);
 }
 
 /// One group and its topic.
