@@ -330,7 +330,12 @@ impl Followed {
         }
         if !self.is_left_behind() {
             self.quiet_since = None;
-            return Ok(self.nothing());
+            // What is written under a name that the file has got meanwhile wakes nobody.
+            return Ok(if look(&self.name.path).is_err() {
+                Filled::Nothing(Some(LOOK_AGAIN_MS))
+            } else {
+                self.nothing()
+            });
         }
         let left = self.wait_left(seen, around.now);
         if !left.is_zero() {

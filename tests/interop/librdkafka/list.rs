@@ -106,7 +106,6 @@ pub(in crate::interop) const QUICK: &[Part] = &[
 /// Parts of tests that want what is not there in other parts.
 pub(in crate::interop) const SUBTESTS: &[Part] = &[
     sub("0061_consumer_lag", "without transactions", false),
-    sub("0137_barrier_batch_consume", "do_test_consume_batch_with", false),
     sub("0137_barrier_batch_consume", "do_test_consume_batch_store", false),
     sub("0081_admin", "do_test_unclean_destroy", true),
     sub("0081_admin", "do_test_CreateTopics", true),
@@ -125,6 +124,7 @@ pub(in crate::interop) const SUBTESTS: &[Part] = &[
 
 /// Those that take their time.
 pub(in crate::interop) const LONG: &[Part] = &[
+    sub("0137_barrier_batch_consume", "do_test_consume_batch_with", false),
     whole("0113_cooperative_rebalance"),
     whole("0018_cgrp_term"),
     whole("0019_list_groups"),
