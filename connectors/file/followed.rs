@@ -323,18 +323,18 @@ impl Followed {
     /// nothing was written to it for a while since.
     fn wait(&mut self, seen: &Seen, around: &mut Around<'_>) -> Result<Filled, Failure> {
         let before = self.next.len();
-        self.look(around)?;
+        let is_named = self.look(around)?;
         if self.next.len() > before && before == 0 {
             // What was written before the name changed is read before the wait begins.
             return Ok(Filled::Again(0));
         }
-        if !self.is_left_behind() {
+        if self.next.is_empty() && (is_named || !self.closes_gone) {
             self.quiet_since = None;
             // What is written under a name that the file has got meanwhile wakes nobody.
-            return Ok(if look(&self.name.path).is_err() {
-                Filled::Nothing(Some(LOOK_AGAIN_MS))
-            } else {
+            return Ok(if is_named {
                 self.nothing()
+            } else {
+                Filled::Nothing(Some(LOOK_AGAIN_MS))
             });
         }
         let left = self.wait_left(seen, around.now);
@@ -349,11 +349,6 @@ impl Followed {
             })));
         }
         Ok(Filled::Ended)
-    }
-
-    /// Whether the current file is no longer what the name means.
-    fn is_left_behind(&self) -> bool {
-        !self.next.is_empty() || self.closes_gone && look(&self.name.path).is_err()
     }
 
     /// What is left of `file.rotate.wait.ms`.

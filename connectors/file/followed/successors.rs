@@ -16,16 +16,17 @@ use crate::{
 };
 
 impl Followed {
-    /// Opens what has come after the youngest file known, before anybody can delete it.
-    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<(), Failure> {
+    /// Opens what has come after the youngest file known, before anybody can delete it. Says whether the name
+    /// means a file.
+    pub(crate) fn look(&mut self, around: &mut Around<'_>) -> Result<bool, Failure> {
         let Some(youngest) = self.next.back().or(self.current.as_ref()) else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(named) = look_at_name(&self.name.path)? else {
-            return Ok(());
+            return Ok(false);
         };
         if named.key == youngest.key || self.next.len() >= MOST_NEXT {
-            return Ok(());
+            return Ok(true);
         }
         let after = self
             .after(around.claims)
@@ -33,7 +34,7 @@ impl Followed {
         for entry in after.into_iter().take(MOST_NEXT - self.next.len()) {
             let Some(file) = entry.open(entry.from)? else {
                 // Renamed meanwhile: the rest is found by the next look.
-                return Ok(());
+                return Ok(true);
             };
             around.claims.open(file.key, self.id);
             if let Some(older) = self.next.back_mut().or(self.current.as_mut()) {
@@ -41,7 +42,7 @@ impl Followed {
             }
             self.next.push_back(file);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Files that are younger than the youngest known, oldest first, the named one last.
