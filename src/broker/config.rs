@@ -84,7 +84,7 @@ impl BrokerConfig {
             return Err(BrokerConfigError(problems.join("\n")));
         }
         Ok(Self {
-            node_id: node_id(&values),
+            node_id: values.int("node.id"),
             addresses: named_listeners.iter().map(|listener| listener.address).collect(),
             named_listeners,
             num_partitions: values.int("num.partitions"),
@@ -185,16 +185,6 @@ fn listeners(values: &Values) -> Result<Vec<Listener>, String> {
     })
 }
 
-/// `node.id`, or the older `broker.id`.
-fn node_id(values: &Values) -> i32 {
-    let older = values.int("broker.id");
-    if values.given("node.id").is_none() && older >= 0 {
-        older
-    } else {
-        values.int("node.id")
-    }
-}
-
 fn log_manager(values: &Values) -> LogManagerConfig {
     LogManagerConfig {
         log_dirs: rules::log_dirs(values).map(PathBuf::from).collect(),
@@ -203,7 +193,7 @@ fn log_manager(values: &Values) -> LogManagerConfig {
         } else {
             Durability::Fsync
         },
-        broker_id: node_id(values),
+        broker_id: values.int("node.id"),
         cluster_id: String::new(),
         producer_id_expiration_ms: values.number("producer.id.expiration.ms"),
         retention_check_interval_ms: values.number("log.retention.check.interval.ms"),
