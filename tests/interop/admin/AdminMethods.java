@@ -209,8 +209,11 @@ public class AdminMethods {
         show("incrementalAlterConfigs", "of what cannot be altered", () -> admin.incrementalAlterConfigs(Map.of(
             broker, List.of(new AlterConfigOp(new ConfigEntry("log.dirs", "/tmp"), AlterConfigOp.OpType.SET)))).values());
         show("describeConfigs", "of the broker", () -> {
-            Config config = admin.describeConfigs(List.of(broker)).all().get().get(broker);
-            ConfigEntry entry = config.get("log.retention.ms");
+            ConfigEntry entry = null;
+            // Kafka acknowledges the change before its broker has taken it over, the source sooner than the value.
+            for (int tries = 0; tries < 1_000 && (entry == null || entry.value() == null
+                || entry.source() != ConfigEntry.ConfigSource.DYNAMIC_BROKER_CONFIG); tries++)
+                entry = admin.describeConfigs(List.of(broker)).all().get().get(broker).get("log.retention.ms");
             return entry.name() + "=" + entry.value() + " " + entry.source();
         });
         show("incrementalAlterConfigs", "of the broker, back", () -> admin.incrementalAlterConfigs(Map.of(

@@ -81,7 +81,6 @@ pub(in crate::interop) const QUICK: &[Part] = &[
     quick("0044_partition_cnt"),
     quick("0048_partitioner"),
     quick("0054_offset_time"),
-    quick("0055_producer_latency"),
     quick("0056_balanced_group_mt"),
     quick("0057_invalid_topic"),
     quick("0060_op_prio"),
@@ -159,6 +158,9 @@ pub(in crate::interop) const LONG: &[Part] = &[
     quick("0123_connections_max_idle"),
     quick("0125_immediate_flush"),
 ];
+
+/// Those that say how long something may take: they run alone.
+pub(in crate::interop) const TIMED: &[Part] = &[quick("0055_producer_latency")];
 
 const NO_ACLS: &str = "needs ACLs, which this broker does not have";
 const NO_SASL: &str = "needs a listener with SASL or TLS, which this broker does not have";

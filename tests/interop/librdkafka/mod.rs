@@ -6,7 +6,7 @@
 mod list;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -19,7 +19,7 @@ use cargo_metadata::MetadataCommand;
 use regex::Regex;
 
 pub(in crate::interop) use self::list::LEFT_OUT;
-use self::list::{LONG, Part, QUICK, SUBTESTS};
+use self::list::{LONG, Part, QUICK, SUBTESTS, TIMED};
 use crate::harness::{kafka, process, program::Broker, scratch::Scratch, shown::shown};
 
 /// They wait most of the time.
@@ -192,12 +192,53 @@ impl Runner {
     }
 }
 
+/// What came of the tests that ran.
+struct Campaign {
+    runner: Runner,
+    passed: BTreeSet<&'static str>,
+    failures: Vec<String>,
+}
+
+impl Campaign {
+    /// Runs them, a few at once.
+    fn run<'a>(&mut self, parts: impl IntoIterator<Item = &'a Part>, at_once: usize) {
+        let (left, came) = (
+            Mutex::new(parts.into_iter().collect::<Vec<_>>().into_iter()),
+            Mutex::new(Vec::new()),
+        );
+        thread::scope(|scope| {
+            for _ in 0..at_once {
+                scope.spawn(|| {
+                    loop {
+                        let Some(part) = left.lock().unwrap().next() else {
+                            break;
+                        };
+                        let result = self.runner.run(part);
+                        came.lock().unwrap().push((part, result));
+                    }
+                });
+            }
+        });
+        for (part, result) in came.into_inner().unwrap() {
+            match result {
+                Ok(took) => {
+                    let subtest = part.subtest.unwrap_or("");
+                    println!("{} {subtest}: {:.1} s", part.name, took.as_secs_f64());
+                    self.passed.insert(part.name);
+                }
+                Err(failure) => self.failures.push(failure),
+            }
+        }
+    }
+}
+
 /// Each of them is run or left out with a reason.
 fn check_lists(tree: &Path) {
     let wanting = wanting_a_broker(tree);
     let listed: Vec<_> = QUICK
         .iter()
         .chain(LONG)
+        .chain(TIMED)
         .map(|part| part.name)
         .chain(SUBTESTS.iter().map(|part| part.name))
         .chain(LEFT_OUT.iter().map(|(name, _)| *name))
@@ -219,47 +260,23 @@ fn librdkafkas_own_tests_pass() {
     let tree = built();
     check_lists(&tree);
     let is_long = std::env::var("LIBRDKAFKA").is_ok_and(|form| form == "long");
-    let parts = QUICK
-        .iter()
-        .chain(SUBTESTS)
-        .chain(if is_long { LONG } else { &[] });
-    let left = Mutex::new(parts.collect::<VecDeque<_>>());
-    let (runner, failures) = (Runner::new(tree), Mutex::new(Vec::new()));
-    let passed = Mutex::new(BTreeSet::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let Some(part) = left.lock().unwrap().pop_front() else {
-                        break;
-                    };
-                    match runner.run(part) {
-                        Ok(took) => {
-                            println!(
-                                "{} {}: {:.1} s",
-                                part.name,
-                                part.subtest.unwrap_or(""),
-                                took.as_secs_f64()
-                            );
-                            passed.lock().unwrap().insert(part.name);
-                        }
-                        Err(failure) => failures.lock().unwrap().push(failure),
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    println!(
-        "{} of librdkafka's tests passed",
-        passed.into_inner().unwrap().len()
-    );
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let mut campaign = Campaign {
+        runner: Runner::new(tree),
+        passed: BTreeSet::new(),
+        failures: Vec::new(),
+    };
+    campaign.run(QUICK.iter().chain(SUBTESTS), AT_ONCE);
+    if is_long {
+        campaign.run(LONG, AT_ONCE);
+        campaign.run(TIMED, 1);
+    }
+    println!("{} of librdkafka's tests passed", campaign.passed.len());
+    assert!(campaign.failures.is_empty(), "{}", campaign.failures.join("\n"));
     let names = |parts: &[&[Part]]| {
         let names: BTreeSet<_> = parts.iter().copied().flatten().map(|part| part.name).collect();
         names.len()
     };
-    let (short, all) = (names(&[QUICK, SUBTESTS]), names(&[QUICK, SUBTESTS, LONG]));
+    let (short, all) = (names(&[QUICK, SUBTESTS]), names(&[QUICK, SUBTESTS, LONG, TIMED]));
     let what = format!("{short} of its own tests that want a broker; {all} in `make test-long`");
     shown("librdkafka", &version, &what);
 }
