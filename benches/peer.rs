@@ -52,7 +52,6 @@ impl Prepared {
 
 /// `java` with a heap and the collector settings of Kafka's own start scripts.
 pub(crate) fn java(heap: &str, main_class: &str) -> Command {
-    let jars = kafka::jars();
     let mut command = Command::new("java");
     command
         .args(heap.split(' '))
@@ -63,12 +62,8 @@ pub(crate) fn java(heap: &str, main_class: &str) -> Command {
             "-XX:InitiatingHeapOccupancyPercent=35",
         ])
         .args(["-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"])
-        .arg(format!(
-            "-Dlog4j2.configurationFile={}",
-            jars.join("log4j2.properties").display()
-        ))
-        .arg("-cp")
-        .arg(format!("{}/*", jars.display()))
+        .arg(kafka::log4j())
+        .args(["-cp", &kafka::class_path()])
         .arg(main_class);
     command
 }

@@ -20,16 +20,6 @@ use super::{
 /// Version of Apache Kafka that the tests use.
 pub(crate) const VERSION: &str = "4.3.1";
 
-const LOG4J: &str = "\
-rootLogger.level = WARN
-rootLogger.appenderRef.e.ref = err
-appender.e.type = Console
-appender.e.name = err
-appender.e.target = SYSTEM_ERR
-appender.e.layout.type = PatternLayout
-appender.e.layout.pattern = [%d] %p %m (%c)%n
-";
-
 /// Where what the tests fetch is kept from run to run.
 #[allow(
     clippy::disallowed_methods,
@@ -80,7 +70,6 @@ pub(crate) fn jars() -> &'static Path {
                     .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
                     .arg(format!("-DoutputDirectory={}", part.display())),
             );
-            fs::write(part.join("log4j2.properties"), LOG4J).unwrap();
         })
     })
 }
@@ -106,20 +95,6 @@ pub(crate) fn java(main_class: &str) -> Command {
 
 /// As [`java`], with the class path given.
 pub(crate) fn java_with(class_path: &str, main_class: &str) -> Command {
-    launch(&jars().join("log4j2.properties"), class_path, main_class)
-}
-
-/// As [`java`], logging as a file says.
-pub(crate) fn java_logging(log4j: &Path, main_class: &str) -> Command {
-    launch(log4j, &class_path(), main_class)
-}
-
-/// All of Kafka's jars.
-pub(crate) fn class_path() -> String {
-    format!("{}/*", jars().display())
-}
-
-fn launch(log4j: &Path, class_path: &str, main_class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .args([
@@ -128,10 +103,21 @@ fn launch(log4j: &Path, class_path: &str, main_class: &str) -> Command {
             "-XX:TieredStopAtLevel=1",
             "-Xshare:auto",
         ])
-        .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
+        .arg(log4j())
         .args(["-cp", class_path])
         .arg(main_class);
     command
+}
+
+/// All of Kafka's jars.
+pub(crate) fn class_path() -> String {
+    format!("{}/*", jars().display())
+}
+
+/// The option that names how Java programs log.
+pub(crate) fn log4j() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/log4j2.properties");
+    format!("-Dlog4j2.configurationFile={}", file.display())
 }
 
 /// `kafka-topics.sh`.

@@ -6,19 +6,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Stdio},
 };
 
-use super::{kafka, process, scratch::Scratch};
-
-/// As Kafka's own for its tools; the appender has to follow stderr from tool to tool.
-const LOG4J: &str = "\
-rootLogger.level = WARN
-rootLogger.appenderRef.e.ref = err
-appender.e.type = Console
-appender.e.name = err
-appender.e.target = SYSTEM_ERR
-appender.e.follow = true
-appender.e.layout.type = PatternLayout
-appender.e.layout.pattern = [%d] %p %m (%c)%n
-";
+use super::{kafka, process};
 
 /// See the file's header.
 #[derive(Debug)]
@@ -29,10 +17,9 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    pub(crate) fn start(scratch: &Scratch) -> Self {
-        let log4j = scratch.write("tools-log4j2.properties", LOG4J);
+    pub(crate) fn start() -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/Tools.java");
-        let mut command = kafka::java_logging(&log4j, &source.display().to_string());
+        let mut command = kafka::java(&source.display().to_string());
         let mut child = process::outside(&mut command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -228,7 +228,7 @@ fn kafkas_tools_print_the_same_of_both_brokers() {
             port,
             scratch,
             data,
-            tools: Tools::start(scratch),
+            tools: Tools::start(),
             printed: Vec::new(),
         };
         side.script();

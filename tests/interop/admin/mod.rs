@@ -50,7 +50,7 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
 
 /// What each call gives, by its name.
 fn calls(classes: &Path, port: u16) -> Vec<(String, String)> {
-    let class_path = format!("{}:{}/*", classes.display(), kafka::jars().display());
+    let class_path = format!("{}:{}", classes.display(), kafka::class_path());
     let printed =
         process::run(kafka::java_with(&class_path, "AdminMethods").arg(format!("127.0.0.1:{port}")));
     printed

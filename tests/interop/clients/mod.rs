@@ -170,11 +170,10 @@ fn java_classes() -> &'static Path {
 
 /// The Java client: `version` is `None` for the one beside Kafka's other jars.
 fn java(version: Option<&str>, group_protocol: Option<&str>) {
-    let jars = kafka::jars().display();
     let client = version.map_or_else(String::new, |version| {
         format!("{}:", kafka::client_jar(version).display())
     });
-    let class_path = format!("{}:{client}{jars}/*", java_classes().display());
+    let class_path = format!("{}:{client}{}", java_classes().display(), kafka::class_path());
     let command = |role: &str, port: u16| {
         let mut command = kafka::java_with(&class_path, "Member");
         command.args([role, &port.to_string(), TOPIC]);
