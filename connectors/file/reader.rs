@@ -100,7 +100,8 @@ pub(crate) fn content_bytes(path: &Path, size: u64) -> std::io::Result<u64> {
     }
     let mut last = [0; 4];
     let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(size.saturating_sub(4)))?;
+    // It may have grown since it was listed.
+    file.seek(SeekFrom::End(-4))?;
     file.read_exact(&mut last)?;
     Ok(u64::from(u32::from_le_bytes(last)))
 }

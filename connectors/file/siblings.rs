@@ -47,12 +47,17 @@ pub(crate) enum EntryKind {
 }
 
 impl Name {
-    /// All files in the directory, and in that which a link with the name leads to, oldest first, each once whatever its names. A compressed file whose original is still
-    /// there is left out, because it is just being made; the named file never is.
+    /// All files in the directory, and in that which a link with the name leads to, oldest first, each once whatever its
+    /// names. A compressed file whose original is still there is left out, because it is just being made; the named file
+    /// never is.
     pub(crate) fn list(&self) -> std::io::Result<Vec<Entry>> {
-        // What is renamed while a directory is read may be missed, so it is read until nothing changes.
         let mut entries = self.read_directory()?;
+        let mut unfinished = HashSet::new();
+        // What is renamed while a directory is read may be missed, so it is read until nothing changes. An original that
+        // is there before and after its compressed file was looked at was there meanwhile; when it is there neither time,
+        // the second look found the whole of what was made of it.
         for _ in 0..MOST_LISTINGS {
+            unfinished = unfinished_copies(&entries);
             let again = self.read_directory()?;
             let same = names(&entries) == names(&again);
             entries = again;
@@ -60,17 +65,11 @@ impl Name {
                 break;
             }
         }
+        entries.retain(|entry| !unfinished.contains(&entry.path));
         let mut keys = HashSet::new();
         entries.sort_by_key(|entry| entry.kind != EntryKind::Named);
         entries.retain(|entry| keys.insert(entry.seen.key));
         entries.sort_by(Entry::by_age);
-        let paths: HashSet<_> = entries.iter().map(|entry| entry.path.clone()).collect();
-        entries.retain(|entry| {
-            let original = entry.path.with_extension("");
-            let may_be_made =
-                entry.kind != EntryKind::Named && is_gzip(&entry.path) && paths.contains(&original);
-            !may_be_made || !is_copy(&entry.path, &original)
-        });
         Ok(entries)
     }
 
@@ -139,6 +138,21 @@ impl Name {
         let name = file_name(&self.path);
         originals(file_name(path)).iter().any(|original| original == name)
     }
+}
+
+/// Compressed files whose originals are still there, but for the named one.
+fn unfinished_copies(entries: &[Entry]) -> HashSet<PathBuf> {
+    let paths: HashSet<_> = entries.iter().map(|entry| entry.path.as_path()).collect();
+    let compressed = entries
+        .iter()
+        .filter(|entry| entry.kind != EntryKind::Named && is_gzip(&entry.path));
+    compressed
+        .filter(|entry| {
+            let original = entry.path.with_extension("");
+            paths.contains(original.as_path()) && is_copy(&entry.path, &original)
+        })
+        .map(|entry| entry.path.clone())
+        .collect()
 }
 
 /// Whether the compressed file has, so far, the content of the original.
