@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, ToSocketAddrs as _},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -16,22 +16,47 @@ pub(crate) struct Connections {
 }
 
 /// How many connections there may be.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ConnectionLimits {
     all: usize,
     per_address: usize,
     /// Of single addresses.
     overrides: HashMap<IpAddr, usize>,
+    /// What that was said in.
+    overrides_text: String,
 }
 
 impl ConnectionLimits {
-    fn new(values: &Values) -> Self {
+    /// Asks for the addresses of hosts when others are named than `before`.
+    fn new(values: &Values, before: Option<&Self>) -> Self {
+        let text = values.text(rules::OVERRIDES);
+        let overrides = match before.filter(|before| before.overrides_text == text) {
+            Some(before) => before.overrides.clone(),
+            None => of_hosts(rules::overrides(values).unwrap_or_default()),
+        };
         Self {
             all: values.size("max.connections"),
             per_address: values.size("max.connections.per.ip"),
-            overrides: rules::overrides(values).unwrap_or_default().into_iter().collect(),
+            overrides,
+            overrides_text: text.to_owned(),
         }
     }
+}
+
+/// The addresses of hosts, as far as they can be found.
+fn of_hosts(hosts: Vec<(&str, usize)>) -> HashMap<IpAddr, usize> {
+    let mut found = HashMap::new();
+    for (host, most) in hosts {
+        match (host, 0).to_socket_addrs() {
+            Ok(addresses) => {
+                found.extend(addresses.map(|address| (address.ip().to_canonical(), most)));
+            }
+            Err(error) => {
+                tracing::warn!(key = rules::OVERRIDES, host, %error, "host has no address: max.connections.per.ip holds for it");
+            }
+        }
+    }
+    found
 }
 
 /// A place among the open connections, given back when dropped.
@@ -44,14 +69,15 @@ pub(crate) struct Admission {
 impl Connections {
     pub(crate) fn new(values: &Values) -> Arc<Self> {
         Arc::new(Self {
-            limits: RwLock::new(ConnectionLimits::new(values)),
+            limits: RwLock::new(ConnectionLimits::new(values, None)),
             open: Mutex::default(),
         })
     }
 
     /// From now on other limits hold; those that are open stay open.
     pub(crate) fn limit(&self, values: &Values) {
-        let limits = ConnectionLimits::new(values);
+        let before = self.limits.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let limits = ConnectionLimits::new(values, Some(&before));
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 

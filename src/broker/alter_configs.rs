@@ -27,8 +27,11 @@ use crate::{
     error_codes,
     repeated::repeated,
     stored_configs::Owner,
-    topic_config,
+    topic_config, wire,
 };
+
+/// Most keys that one request changes, as in Kafka.
+const CHANGES_MAX: usize = 10_000;
 
 /// What is done to a key (KIP-339).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,13 +122,16 @@ fn alter_all(
     others: Others,
 ) -> Vec<(Resource, i16, StrBytes)> {
     let twice = repeated(asked.iter().map(|(resource, _)| resource.clone()));
+    let changes = |asked: &Result<Vec<Change>, Refusal>| asked.as_ref().map_or(0, Vec::len);
+    let is_too_much = asked.iter().map(|(_, asked)| changes(asked)).sum::<usize>() > CHANGES_MAX;
     let alter = |(resource, changes): (Resource, Result<Vec<Change>, Refusal>)| {
         let altered = once(&twice, &resource)
+            .and(few(is_too_much))
             .and(changes)
             .and_then(|changes| alter(core, &resource, validate_only, others, &changes));
         match altered {
             Ok(()) => (resource, 0, StrBytes::default()),
-            Err((error, message)) => (resource, error.code(), StrBytes::from_string(message)),
+            Err((error, problem)) => (resource, error.code(), wire::message(problem)),
         }
     };
     asked.into_iter().map(alter).collect()
@@ -138,6 +144,14 @@ fn invalid(message: String) -> Refusal {
 fn once(twice: &HashSet<Resource>, resource: &Resource) -> Result<(), Refusal> {
     if twice.contains(resource) {
         return Err(invalid("Each resource must appear at most once.".to_owned()));
+    }
+    Ok(())
+}
+
+fn few(is_too_much: bool) -> Result<(), Refusal> {
+    if is_too_much {
+        let problem = "Unable to perform excessively large batch operation.".to_owned();
+        return Err((ResponseError::PolicyViolation, problem));
     }
     Ok(())
 }
@@ -190,7 +204,11 @@ fn alter(
     };
     let store = |owner, defaults: &Defaults<'_>| {
         let change = |own: &Map| apply(kept(own), changes, defaults);
-        let in_force = |values: &Values| core.put_in_force(values);
+        let in_force = |values: &Values| {
+            if owner == Owner::Broker {
+                core.put_in_force(values);
+            }
+        };
         core.configs.change(owner, name, validate_only, change, in_force)
     };
     match Kind::of(*kind) {

@@ -35,6 +35,12 @@ pub(crate) fn handle(core: &Core, request: AlterReplicaLogDirsRequest) -> AlterR
             }
         }
     }
+    let refused = ResponseError::InvalidReplicaAssignment.code();
+    let rows = answers.values().flat_map(BTreeMap::values);
+    let partitions = rows.filter(|code| **code == refused).count();
+    if partitions > 0 {
+        tracing::warn!(partitions, "partitions are not moved between log directories");
+    }
     let results = answers.into_iter().map(|(topic, rows)| {
         let row = |(partition, code): (i32, i16)| {
             AlterReplicaLogDirPartitionResult::default()
@@ -62,6 +68,9 @@ fn alter(
     if directory.offline.is_some() {
         return Err(ResponseError::KafkaStorageError);
     }
+    if directory.is_cordoned {
+        return Err(ResponseError::InvalidReplicaAssignment);
+    }
     let Some(log) = core.topics.partition(topic, partition) else {
         return Err(ResponseError::UnknownTopicOrPartition);
     };
@@ -71,7 +80,6 @@ fn alter(
     if log.log_dir() == directory.path {
         return Ok(());
     }
-    tracing::warn!(topic = topic.as_str(), partition, directory = %directory.path.display(), "partitions are not moved between log directories");
     // As of a directory that takes no partitions (KIP-1066): asking again is of no use.
     Err(ResponseError::InvalidReplicaAssignment)
 }

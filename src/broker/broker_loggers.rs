@@ -43,10 +43,7 @@ pub(crate) fn alter(core: &Core, node: &str, validate_only: bool, changes: &[Cha
                     "Removing the log level of the {ROOT} logger is not allowed"
                 ));
             }
-            Operation::Delete => {
-                let above = parent(name, |name| loggers.get(name).map(|logger| logger.level));
-                levels.extend(above.map(|level| (name, level)));
-            }
+            Operation::Delete => levels.push((name, None)),
             Operation::Set => {
                 let wanted = value.as_deref().unwrap_or_default();
                 let level = LEVELS
@@ -60,50 +57,17 @@ pub(crate) fn alter(core: &Core, node: &str, validate_only: bool, changes: &[Cha
                     );
                     return Err((ResponseError::InvalidConfig, problem));
                 };
-                levels.push((name, level));
+                levels.push((name, Some(level)));
             }
         }
     }
     if !validate_only {
         for (name, level) in levels {
-            tracing::warn!(
-                logger = name,
-                level = level.name(),
-                "changed the level of a logger"
-            );
-            core.env.log_levels.set(name, level, core.env.clock.now_ms());
+            let now_ms = core.env.clock.now_ms();
+            core.env.log_levels.set_own(name, level, now_ms);
+            let level = level.map_or("that of the logger above", LogLevel::name);
+            tracing::warn!(logger = name, level, "changed the level of a logger");
         }
     }
     Ok(())
-}
-
-/// The level of the nearest logger above one.
-fn parent(name: &str, level: impl Fn(&str) -> Option<LogLevel>) -> Option<LogLevel> {
-    let mut above = name;
-    while let Some((shorter, _)) = above.rsplit_once([':', '.']) {
-        above = shorter.trim_end_matches(':');
-        if let Some(level) = level(above) {
-            return Some(level);
-        }
-    }
-    level(ROOT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_logger_without_a_level_has_that_of_the_next_above() {
-        let known = |name: &str| match name {
-            "root" => Some(LogLevel::Warn),
-            "jackfield_log" => Some(LogLevel::Info),
-            _ => None,
-        };
-        assert_eq!(
-            parent("jackfield_log::commit::round", known),
-            Some(LogLevel::Info)
-        );
-        assert_eq!(parent("jackfield_broker::fetch", known), Some(LogLevel::Warn));
-    }
 }

@@ -72,6 +72,7 @@ impl BrokerConfig {
         let values = checked(properties, &mut notices, &mut problems);
         note_what_is_limited(&values, &mut notices);
         problems.extend(rules::broken(&values));
+        problems.extend(rules::broken_of_cordoned(&values));
         let logs = log_manager(&values);
         if logs.log_dirs.is_empty() {
             problems.push("log.dirs names no directory".to_owned());

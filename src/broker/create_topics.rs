@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     CreateTopicError, alter_partition_reassignments::check_assignment, broker::Core, describe_configs,
-    error_codes, repeated::repeated, topics,
+    error_codes, repeated::repeated, topics, wire,
 };
 
 /// A request that passed the checks.
@@ -33,6 +33,9 @@ struct Created {
 
 /// Handles the request.
 pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    if partitions(core, &request) > u64::from(topics::MAX_PARTITIONS.unsigned_abs()) {
+        return refused(&request);
+    }
     let twice = repeated(request.topics.iter().map(|topic| topic.name.to_string()));
     let mut results = Vec::new();
     for topic in request.topics {
@@ -57,12 +60,36 @@ pub(crate) async fn handle(core: &Core, request: CreateTopicsRequest) -> CreateT
                 .with_configs(Some(configs(core, &created.configs))),
             Err(error) => result
                 .with_error_code(error_codes::of_create_topic(&error))
-                .with_error_message(Some(StrBytes::from_string(error.to_string())))
+                .with_error_message(Some(wire::message(error.to_string())))
                 .with_num_partitions(-1)
                 .with_replication_factor(-1),
         });
     }
     CreateTopicsResponse::default().with_topics(results)
+}
+
+/// How many partitions are asked for.
+fn partitions(core: &Core, request: &CreateTopicsRequest) -> u64 {
+    let of = |topic: &CreatableTopic| match (topic.assignments.len(), topic.num_partitions) {
+        (0, -1) => u64::from(core.topics.num_partitions.unsigned_abs()),
+        (0, count) => u64::try_from(count).unwrap_or(0),
+        (count, _) => count as u64,
+    };
+    request.topics.iter().map(of).sum()
+}
+
+/// As in Kafka all of them are refused.
+fn refused(request: &CreateTopicsRequest) -> CreateTopicsResponse {
+    let message = StrBytes::from_static_str("Excessively large number of partitions per request.");
+    let result = |topic: &CreatableTopic| {
+        CreatableTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_error_code(ResponseError::PolicyViolation.code())
+            .with_error_message(Some(message.clone()))
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+    };
+    CreateTopicsResponse::default().with_topics(request.topics.iter().map(result).collect())
 }
 
 async fn create(

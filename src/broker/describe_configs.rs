@@ -1,5 +1,7 @@
 //! DescribeConfigs, versions 1 to 4: configs with their values, sources and documentation.
 
+use std::collections::HashSet;
+
 use kafka_protocol::{
     error::ResponseError,
     messages::{
@@ -23,8 +25,11 @@ use crate::{
     config_sources::{Synonym, source, synonyms},
     dynamic_configs::{Levels, Refusal},
     stored_configs::Owner,
-    topic_config, topics,
+    topic_config, topics, wire,
 };
+
+/// Most resources that one request describes; a client asks for more in several.
+const RESOURCES_MAX: usize = 10_000;
 
 /// A config as it is described.
 pub(crate) struct Entry {
@@ -195,23 +200,34 @@ fn logger_entries(core: &Core) -> Vec<Entry> {
 
 /// Handles the request.
 pub(crate) fn handle(core: &Core, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let results = request.resources.iter().map(|resource| {
+    let results = request.resources.iter().enumerate().map(|(index, resource)| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match entries_of(core, resource) {
+        let entries = few(index).and_then(|()| entries_of(core, resource));
+        match entries {
             Ok(entries) => {
                 let keys = resource.configuration_keys.as_deref().unwrap_or_default();
-                let wanted = |name: &str| keys.is_empty() || keys.iter().any(|key| key.as_str() == name);
+                let keys: HashSet<_> = keys.iter().map(|key| key.as_str()).collect();
+                let wanted = |name: &str| keys.is_empty() || keys.contains(name);
                 let entries = entries.into_iter().filter(|entry| wanted(&entry.name));
                 result.with_configs(entries.map(|entry| describe(entry, request)).collect())
             }
             Err((error, message)) => result
                 .with_error_code(error.code())
-                .with_error_message(Some(StrBytes::from_string(message))),
+                .with_error_message(Some(wire::message(message))),
         }
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// The answer is many times as large as the request.
+fn few(index: usize) -> Result<(), Refusal> {
+    if index < RESOURCES_MAX {
+        return Ok(());
+    }
+    let problem = format!("At most {RESOURCES_MAX} resources are described at once.");
+    Err((ResponseError::InvalidRequest, problem))
 }
 
 fn entries_of(core: &Core, resource: &DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {

@@ -14,16 +14,13 @@ use crate::{
     config::{
         definition::{Scope, Table},
         foreign, rules, tables, unknown,
-        values::{Map, Values},
+        values::{Map, Values, check_lengths},
     },
     stored_configs::{ConfigsFile, Owner, Stored},
 };
 
 /// Why configs were not changed: Kafka's error code, and a message in its words.
 pub(crate) type Refusal = (ResponseError, String);
-
-/// Longest value that is stored, as in Kafka.
-const VALUE_MAX_BYTES: usize = i16::MAX as usize;
 
 /// Options of TLS that Kafka changes for single listeners only.
 const OF_LISTENERS_ONLY: [&str; 10] = [
@@ -96,7 +93,8 @@ impl DynamicConfigs {
         let broken = rules::broken(&levels.values);
         if !broken.is_empty() {
             return Err(format!(
-                "with the configs that were set while the broker ran: {}",
+                "{}, with the configs that were set while the broker ran: {}; give the broker's own configs the values they had, or take the others back first",
+                file.path().display(),
                 broken.join("; ")
             ));
         }
@@ -152,14 +150,7 @@ impl DynamicConfigs {
             let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let before = self.levels();
             let configs = change(&before.stored.of(owner, name))?;
-            if configs.values().any(|value| value.len() > VALUE_MAX_BYTES) {
-                return Err((
-                    ResponseError::InvalidConfig,
-                    format!(
-                        "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_MAX_BYTES} bytes."
-                    ),
-                ));
-            }
+            check_lengths(&configs).map_err(|problem| (ResponseError::InvalidConfig, problem))?;
             match owner {
                 Owner::Broker => check_broker(&configs, !name.is_empty())?,
                 Owner::Group => check_group(&configs, &before.values)?,
@@ -239,7 +230,11 @@ fn check_broker(configs: &Map, per_broker: bool) -> Result<(), Refusal> {
 }
 
 fn check_together(before: &Values, after: &Values) -> Result<(), Refusal> {
-    if let Some(problem) = rules::broken(after).into_iter().next() {
+    let broken = rules::broken(after).into_iter().next();
+    // What was set before stays when a directory leaves `log.dirs`.
+    let is_other = || after.text("cordoned.log.dirs") != before.text("cordoned.log.dirs");
+    let broken = broken.or_else(|| rules::broken_of_cordoned(after).filter(|_| is_other()));
+    if let Some(problem) = broken {
         return Err(invalid(format!("requirement failed: {problem}")));
     }
     rules::too_far(before, after).map_or(Ok(()), |problem| Err(invalid(problem)))

@@ -159,19 +159,19 @@ fn append_one(log: &PartitionLog, data: BytesMut, version: i16) -> Outcome {
     }
     match log.append(data, AppendOrigin::Client) {
         Ok(appended) => Outcome::Appended(appended),
-        Err(error) => refusal(log, &error),
+        Err(error) => refusal(log, error),
     }
 }
 
-fn refusal(log: &PartitionLog, error: &AppendError) -> Outcome {
+fn refusal(log: &PartitionLog, error: AppendError) -> Outcome {
     if log.is_deleted() {
         return refused(ResponseError::UnknownTopicOrPartition, error.to_string());
     }
     Outcome::Refused {
-        code: error_codes::of_append(error),
+        code: error_codes::of_append(&error),
         message: Some(error.to_string()),
         records: match error {
-            AppendError::Records(records) => records.clone(),
+            AppendError::Records(records) => records,
             _ => Vec::new(),
         },
     }
@@ -200,7 +200,7 @@ impl Produced {
             };
             match tokio::time::timeout_at(deadline, log.committed(appended.last_offset)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => partition.outcome = refusal(log, &error),
+                Ok(Err(error)) => partition.outcome = refusal(log, error),
                 Err(_) => partition.outcome = refused(ResponseError::RequestTimedOut, None),
             }
         }

@@ -9,6 +9,7 @@ mod fetch_sessions;
 mod groups;
 mod harness;
 mod hostile;
+mod kept_configs;
 mod missing;
 mod produce_fetch;
 mod quorum;

@@ -151,6 +151,10 @@ impl ConfigsFile {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is stored.
     ///
     /// # Errors

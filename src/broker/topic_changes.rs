@@ -10,7 +10,9 @@ use jackfield_log::PartitionLog;
 use kafka_protocol::error::ResponseError;
 
 use crate::{
-    CreateTopicError, Topic, Topics, blocking, dynamic_configs::Refusal, topic_config::Defaults,
+    CreateTopicError, Topic, Topics, blocking,
+    dynamic_configs::Refusal,
+    topic_config::{self, Defaults},
     topic_files::TopicFile,
 };
 
@@ -50,6 +52,7 @@ impl Topics {
             let configs = change(&topic.configs)
                 .map_err(|(error, message)| ChangeTopicError::Change(error, message))?;
             let config = self.resolve(&configs)?;
+            let configs = topic_config::normalized(&configs);
             if validate_only || configs == topic.configs {
                 return Ok(());
             }
@@ -67,15 +70,9 @@ impl Topics {
         let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         *self.defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
         for topic in self.list() {
-            match self.resolve(&topic.configs) {
-                Ok(config) => {
-                    for log in &topic.partitions {
-                        log.set_config(config.clone());
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(topic = &*topic.name, %error, "topic keeps its settings: its configs do not go with the broker's");
-                }
+            let config = self.of_existing(&topic.name, &topic.configs);
+            for log in &topic.partitions {
+                log.set_config(config.clone());
             }
         }
     }
@@ -90,7 +87,8 @@ impl Topics {
             let topic = self
                 .get(name)
                 .ok_or_else(|| ChangeTopicError::Unknown(name.to_owned()))?;
-            let config = self.resolve(&topic.configs)?;
+            self.check_room()?;
+            let config = self.of_existing(name, &topic.configs);
             let storage = |error: &dyn std::fmt::Display| {
                 CreateTopicError::Storage(format!("adding partitions to topic {name}: {error}"))
             };

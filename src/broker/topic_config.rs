@@ -7,7 +7,7 @@ use jackfield_log::LogConfig;
 use crate::config::{
     definition::{Definition, Scope, split_list},
     tables,
-    values::Values,
+    values::{self, Values},
 };
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
@@ -108,6 +108,7 @@ pub(crate) fn default(definition: &Definition, broker: &Values) -> Option<String
 /// Says which key or value is wrong, in Kafka's words.
 pub(crate) fn check(broker: &Values, configs: &BTreeMap<String, String>) -> Result<(), String> {
     let table = tables::topic();
+    values::check_lengths(configs)?;
     for (name, value) in configs {
         let Some(definition) = table.find(name) else {
             let hint = table.suggestion(name);
@@ -171,14 +172,56 @@ pub(crate) fn defaults(broker: &Values) -> LogConfig {
 /// Says which key or value is wrong.
 pub(crate) fn resolve(defaults: &Defaults, configs: &BTreeMap<String, String>) -> Result<LogConfig, String> {
     check(&defaults.values, configs)?;
+    Ok(with(defaults, configs))
+}
+
+/// Settings of the logs of a topic that has these configs already: what cannot be used of them is reported, and no record is
+/// deleted for want of it.
+pub(crate) fn of_existing(defaults: &Defaults, topic: &str, configs: &BTreeMap<String, String>) -> LogConfig {
+    let is_usable = |(name, value): &(&String, &String)| {
+        let definition = tables::topic().find(name);
+        definition.is_some_and(|definition| definition.check(value).is_ok())
+    };
+    let (usable, wrong): (Vec<_>, Vec<_>) = configs.iter().partition(is_usable);
+    let mut config = with(defaults, usable);
+    for (key, value) in wrong {
+        let says_what_is_kept = ["cleanup.policy", "retention.bytes", "retention.ms"].contains(&key.as_str());
+        config.delete &= !says_what_is_kept;
+        tracing::error!(
+            topic,
+            key,
+            value,
+            nothing_is_deleted = says_what_is_kept,
+            "config of a topic cannot be used: set or delete it"
+        );
+    }
+    config
+}
+
+/// Configs as they are stored: as Kafka shows them, so a line each.
+pub(crate) fn normalized(configs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = |(name, value): (&String, &String)| {
+        let definition = tables::topic().find(name);
+        let value = definition.map_or_else(|| value.clone(), |definition| definition.shown(value));
+        (name.clone(), value)
+    };
+    configs.iter().map(shown).collect()
+}
+
+/// The settings with checked configs.
+fn with<'a>(defaults: &Defaults, configs: impl IntoIterator<Item = (&'a String, &'a String)>) -> LogConfig {
     let mut config = defaults.log.clone();
+    let mut internal = None;
     for (name, value) in configs {
         apply(&mut config, name, value.trim());
+        if name == "internal.segment.bytes" {
+            internal = Some(value.trim());
+        }
     }
-    if let Some(bytes) = configs.get("internal.segment.bytes") {
-        apply(&mut config, "segment.bytes", bytes.trim());
+    if let Some(bytes) = internal {
+        apply(&mut config, "segment.bytes", bytes);
     }
-    Ok(config)
+    config
 }
 
 /// Sets what a checked option means for a log; nothing for one without effect.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Longest topic name (it becomes a directory name).
-const MAX_NAME_BYTES: usize = 249;
+pub(crate) const MAX_NAME_BYTES: usize = 249;
 /// Most partitions one request may create.
 pub(crate) const MAX_PARTITIONS: i32 = 10_000;
 /// Topics of the broker's own, which clients may neither write nor delete.
@@ -152,6 +152,26 @@ impl Topics {
         topic_config::resolve(&defaults, configs).map_err(CreateTopicError::InvalidConfig)
     }
 
+    /// Settings of the logs of a topic that has these configs already.
+    pub(crate) fn of_existing(&self, name: &str, configs: &BTreeMap<String, String>) -> LogConfig {
+        let defaults = Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner));
+        topic_config::of_existing(&defaults, name, configs)
+    }
+
+    /// Whether a log directory takes new partitions.
+    ///
+    /// # Errors
+    /// [`CreateTopicError::InvalidReplicationFactor`] in Kafka's words.
+    pub(crate) fn check_room(&self) -> Result<(), CreateTopicError> {
+        if self.logs.takes_partitions() {
+            return Ok(());
+        }
+        Err(CreateTopicError::InvalidReplicationFactor(
+            "Unable to replicate the partition 1 time(s): All brokers are currently fenced, or have all their log directories cordoned."
+                .to_owned(),
+        ))
+    }
+
     fn read_registry(&self) -> std::sync::RwLockReadGuard<'_, Registry> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,6 +237,7 @@ impl Topics {
                 )));
             }
         };
+        self.check_room()?;
         let config = self.resolve(configs)?;
         Ok((partitions, config))
     }
@@ -251,7 +272,7 @@ impl Topics {
         };
         let file = TopicFile {
             partitions,
-            configs: configs.clone(),
+            configs: topic_config::normalized(configs),
             ..TopicFile::without_configs(self.new_id(), name)
         };
         self.files

@@ -109,10 +109,10 @@ impl Topics {
                 &name,
                 partitions,
                 file.unwrap_or_else(|| TopicFile::without_configs(id, &name)),
-            )?;
+            );
         }
         for file in files {
-            topics.adopt_missing(file)?;
+            topics.adopt_missing(file);
         }
         for log in topics.logs.strays() {
             tracing::error!(
@@ -127,15 +127,8 @@ impl Topics {
 
     /// Registers a topic found on disk. Partitions of it that were not found are not made anew: they would be empty, and in
     /// the way of the lost ones.
-    fn adopt(
-        &self,
-        name: &str,
-        mut partitions: Vec<Arc<PartitionLog>>,
-        file: TopicFile,
-    ) -> Result<(), String> {
-        let config = self
-            .resolve(&file.configs)
-            .map_err(|error| format!("{}: {error}", self.files.path(file.id).display()))?;
+    fn adopt(&self, name: &str, mut partitions: Vec<Arc<PartitionLog>>, file: TopicFile) {
+        let config = self.of_existing(name, &file.configs);
         if file.partitions > 0 {
             // Behind a gap: left by an addition of partitions that was interrupted, and told to nobody.
             partitions.sort_by_key(|log| log.partition());
@@ -160,21 +153,20 @@ impl Topics {
             log.set_config(config.clone());
         }
         self.register(name, file.id, partitions, file.configs);
-        Ok(())
     }
 
     /// Registers a topic of which nothing was found but its file.
-    fn adopt_missing(&self, file: TopicFile) -> Result<(), String> {
+    fn adopt_missing(&self, file: TopicFile) {
         let path = self.files.path(file.id);
         if file.partitions == 0 {
             tracing::error!(file = %path.display(), "no partition of the topic with this file was found; the file is kept: remove it if the topic is gone for good");
-            return Ok(());
+            return;
         }
         if self.get(&file.name).is_some() {
             tracing::error!(topic = file.name, file = %path.display(), "file of another topic with the same name, of which no partition was found; it is left alone: remove it if that topic is gone for good");
-            return Ok(());
+            return;
         }
-        self.adopt(&file.name.clone(), Vec::new(), file)
+        self.adopt(&file.name.clone(), Vec::new(), file);
     }
 
     /// Ends a creation or deletion that was interrupted: there is no such topic.

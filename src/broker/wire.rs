@@ -1,6 +1,19 @@
 //! Writes Kafka's primitive types, for the responses that are encoded by hand.
 
 use bytes::{BufMut, BytesMut};
+use kafka_protocol::protocol::StrBytes;
+
+/// Longest message of an error: what a client sent may be in it, and classic strings are short.
+const MESSAGE_MAX_BYTES: usize = 4_096;
+
+/// The message of an error.
+pub(crate) fn message(mut text: String) -> StrBytes {
+    if text.len() > MESSAGE_MAX_BYTES {
+        text.truncate(text.floor_char_boundary(MESSAGE_MAX_BYTES));
+        text.push('…');
+    }
+    StrBytes::from_string(text)
+}
 
 /// A response body being written. `flexible` selects the compact encodings of KIP-482.
 #[derive(Debug)]

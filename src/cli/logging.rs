@@ -1,7 +1,7 @@
 //! The log on stderr, and its levels while the program runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::IsTerminal as _,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -73,9 +73,19 @@ impl LogLevels for Filter {
     }
 
     fn set(&self, logger: &str, level: LogLevel, now_ms: i64) -> Vec<String> {
+        self.change(|levels| levels.set(logger, level, now_ms))
+    }
+
+    fn set_own(&self, logger: &str, level: Option<LogLevel>, now_ms: i64) {
+        self.change(|levels| levels.set_own(logger, level, now_ms));
+    }
+}
+
+impl Filter {
+    fn change(&self, change: impl FnOnce(&mut Levels) -> Vec<String>) -> Vec<String> {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = levels.clone();
-        let names = changed.set(logger, level, now_ms);
+        let names = change(&mut changed);
         // A name that is no target can be no filter, so nothing is said to have changed.
         let Ok(filter) = EnvFilter::try_new(changed.directives()) else {
             return Vec::new();
@@ -164,20 +174,35 @@ impl Levels {
             self.others.clear();
         }
         self.given.insert(logger.to_owned(), level);
-        let mut names: Vec<String> = before.keys().filter(|name| is_below(name)).cloned().collect();
-        if !before.contains_key(logger) {
-            names.push(logger.to_owned());
-        }
-        names.retain(|name| {
-            before
-                .get(name)
-                .is_none_or(|old| old.level != self.effective(name))
-        });
-        names.sort();
+        self.changed_since(&before, logger, now_ms)
+    }
+
+    fn set_own(&mut self, logger: &str, level: Option<LogLevel>, now_ms: i64) -> Vec<String> {
+        let before = self.all();
+        match level {
+            Some(level) => self.given.insert(logger.to_owned(), level),
+            None => self.given.remove(logger),
+        };
+        self.changed_since(&before, logger, now_ms)
+    }
+
+    /// The loggers whose levels are others than before, which is put down.
+    fn changed_since(
+        &mut self,
+        before: &BTreeMap<String, LoggerLevel>,
+        logger: &str,
+        now_ms: i64,
+    ) -> Vec<String> {
+        let names = before.keys().map(String::as_str).chain([logger]);
+        let is_other = |name: &&str| {
+            let before = before.get(*name);
+            before.is_none_or(|before| before.level != self.effective(name))
+        };
+        let names: BTreeSet<_> = names.filter(is_other).map(str::to_owned).collect();
         for name in &names {
             self.modified.insert(name.clone(), now_ms);
         }
-        names
+        names.into_iter().collect()
     }
 }
 
@@ -214,6 +239,16 @@ mod tests {
             "jackfield=info,jackfield_log=debug,other.logger=warn,warn,[span]=debug"
         );
         EnvFilter::try_new(&filter).unwrap();
+        let mut own = levels.clone();
+        assert_eq!(own.set_own("root", Some(LogLevel::Error), 9), ["root"]);
+        assert_eq!(
+            own.directives(),
+            "jackfield=info,jackfield_log=debug,other.logger=warn,error,[span]=debug",
+            "the others keep theirs"
+        );
+        assert_eq!(own.set_own("jackfield_log", None, 9), ["jackfield_log"]);
+        assert_eq!(own.effective("jackfield_log"), LogLevel::Info);
+        assert_eq!(own.set_own("jackfield_log", None, 9), Vec::<String>::new());
         let changed = levels.set("root", LogLevel::Error, 9);
         assert!(changed.contains(&"root".to_owned()) && changed.contains(&"jackfield_log".to_owned()));
         assert_eq!(levels.directives(), "error");

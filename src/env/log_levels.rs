@@ -59,6 +59,8 @@ pub trait LogLevels: Send + Sync + std::fmt::Debug {
     fn all(&self) -> BTreeMap<String, LoggerLevel>;
     /// Sets the level of a logger and of all below it. Returns the names of those whose level is another now.
     fn set(&self, logger: &str, level: LogLevel, now_ms: i64) -> Vec<String>;
+    /// Sets the level of one logger, or takes it away. Those below it that have no level of their own have it as well.
+    fn set_own(&self, logger: &str, level: Option<LogLevel>, now_ms: i64);
 }
 
 /// A log that nobody can change.
@@ -73,4 +75,6 @@ impl LogLevels for NoLogLevels {
     fn set(&self, _logger: &str, _level: LogLevel, _now_ms: i64) -> Vec<String> {
         Vec::new()
     }
+
+    fn set_own(&self, _logger: &str, _level: Option<LogLevel>, _now_ms: i64) {}
 }

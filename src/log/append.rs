@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use jackfield_protocol::records::{self, BatchError, BatchHeader};
 
 use crate::{
-    AppendError, LogConfig, RecordError, partition_log::PartitionLog, producer_state::Check, segment,
-    snapshots, state::State,
+    AppendError, LogConfig, RECORD_ERRORS_MAX, RecordError, partition_log::PartitionLog,
+    producer_state::Check, segment, snapshots, state::State,
 };
 
 /// Who appends.
@@ -156,6 +156,10 @@ fn check_records(
             message,
             is_timestamp,
         });
+        // A small compressed batch may hold millions.
+        if errors.len() == RECORD_ERRORS_MAX {
+            return Err(AppendError::Records(std::mem::take(&mut errors)));
+        }
         Ok(())
     })?;
     if !errors.is_empty() {

@@ -202,6 +202,18 @@ impl LogManager {
         discarded.fold(Ok(()), Result::and)
     }
 
+    /// Whether there is a directory for new partitions, or none because they are offline: not when those that are online are
+    /// all in `cordoned.log.dirs`.
+    pub fn takes_partitions(&self) -> bool {
+        let cordoned = self.changing().cordoned;
+        let mut online = self
+            .directories
+            .iter()
+            .filter(|directory| directory.health.offline().is_none())
+            .peekable();
+        online.peek().is_none() || online.any(|directory| !cordoned.contains(&directory.path))
+    }
+
     /// The online directories, those with the fewest partitions first; no more than `wanted`.
     fn emptiest_first(&self, wanted: usize) -> Result<Vec<&Directory>, AppendError> {
         let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,8 @@ pub struct LogDir {
     pub path: PathBuf,
     /// Why it is offline, if it is.
     pub offline: Option<String>,
+    /// It takes no new partitions: `cordoned.log.dirs`.
+    pub is_cordoned: bool,
     /// Room in its file system, where that is known.
     pub space: Option<Space>,
 }
@@ -20,9 +22,11 @@ pub struct LogDir {
 impl LogManager {
     /// All log directories. Asks the file system.
     pub fn log_dirs(&self) -> Vec<LogDir> {
+        let cordoned = self.changing().cordoned;
         let describe = |directory: &crate::manager::Directory| LogDir {
             path: directory.path.clone(),
             offline: directory.health.offline(),
+            is_cordoned: cordoned.contains(&directory.path),
             space: self.env.files.space(&directory.path).ok(),
         };
         self.directories.iter().map(describe).collect()

@@ -12,6 +12,7 @@ pub enum AppendError {
     TooLarge { size: usize, max: usize },
     #[error("timestamp {0} is out of bounds")]
     InvalidTimestamp(i64),
+    /// The first of them, at most [`RECORD_ERRORS_MAX`].
     #[error("{}", rejected(.0))]
     Records(Vec<RecordError>),
     #[error("unsupported compression codec {0}")]
@@ -29,6 +30,9 @@ pub enum AppendError {
     #[error("log storage failed: {0}")]
     Storage(String),
 }
+
+/// Most records of a batch that are named when it is refused for them; those behind are not looked at.
+pub const RECORD_ERRORS_MAX: usize = 100;
 
 /// A record for which its batch was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +54,13 @@ fn rejected(errors: &[RecordError]) -> String {
         .map(|error| format!("record {}: {}", error.index, error.message))
         .collect();
     let more = if errors.len() > SHOWN { ", …" } else { "" };
+    let at_least = if errors.len() == RECORD_ERRORS_MAX {
+        "at least "
+    } else {
+        ""
+    };
     format!(
-        "the batch is refused for {} of its records: {}{more}",
+        "the batch is refused for {at_least}{} of its records: {}{more}",
         errors.len(),
         first.join(", ")
     )

@@ -48,7 +48,7 @@ mod verify_partition;
 pub use append::{AppendOrigin, Appended};
 pub use config::{Durability, LogConfig, LogManagerConfig, TopicId};
 pub use describe::LogDir;
-pub use errors::{AppendError, CreateError, OpenError, ReadError, RecordError};
+pub use errors::{AppendError, CreateError, OpenError, RECORD_ERRORS_MAX, ReadError, RecordError};
 pub use manager::{Changing, LogManager};
 pub use partition_log::PartitionLog;
 pub use producer_state::ActiveProducer;

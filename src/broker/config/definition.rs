@@ -117,7 +117,7 @@ const REASONS: [(&str, &str); 16] = [
     ("compaction", "topics are not compacted yet"),
     ("compression", "batches are stored as their producers compressed them"),
     ("durability", "the key durability says when records are synced"),
-    ("groups", "the new consumer group protocol is not supported yet"),
+    ("groups", "classic and consumer are always served"),
     ("peers", "there are no other brokers"),
     ("preallocate", "segments grow as they are written"),
     ("quorum", "there is no controller quorum, this broker is one node"),
@@ -140,6 +140,9 @@ fn reason(word: &str) -> Option<&'static str> {
     let known = REASONS.iter().chain(&UNTUNED);
     known.clone().find(|(name, _)| *name == word).map(|(_, why)| *why)
 }
+
+/// No option has a longer name.
+const NAME_MAX_BYTES: usize = 100;
 
 /// Options by name, sorted.
 #[derive(Debug)]
@@ -164,10 +167,15 @@ impl Table {
 
     /// The option whose name is closest to an unknown one, when it is close enough to be meant.
     pub(crate) fn suggestion(&self, unknown: &str) -> Option<&'static str> {
-        let best = self.iter().map(|definition| definition.name).max_by(|a, b| {
-            let closeness = |name: &str| strsim::jaro_winkler(unknown, name);
-            closeness(a).total_cmp(&closeness(b))
-        })?;
+        // Comparing takes as long as the names are.
+        if unknown.len() > NAME_MAX_BYTES {
+            return None;
+        }
+        let closeness = |definition: &Definition| {
+            let name = definition.name;
+            (name, strsim::jaro_winkler(unknown, name))
+        };
+        let (best, _) = self.iter().map(closeness).max_by(|a, b| a.1.total_cmp(&b.1))?;
         let distance = strsim::damerau_levenshtein(unknown, best);
         (distance <= 2.max(unknown.len() / 4)).then_some(best)
     }

@@ -1,9 +1,10 @@
 //! What values of several broker options must be together, in Kafka's words.
 
-use std::net::{IpAddr, ToSocketAddrs as _};
-
 use super::values::Values;
 use crate::topic_config;
+
+/// Connections of single hosts.
+pub(crate) const OVERRIDES: &str = "max.connections.per.ip.overrides";
 
 /// Options that may at most double or halve while the broker runs.
 const THREADS: [&str; 6] = [
@@ -77,7 +78,6 @@ pub(crate) fn broken(values: &Values) -> Vec<String> {
     }
     problems.extend(broken_of_groups(values));
     problems.extend(overrides(values).err());
-    problems.extend(unknown_directories(values));
     problems
 }
 
@@ -119,10 +119,16 @@ pub(crate) fn log_dirs(values: &Values) -> impl Iterator<Item = &str> {
     values.list(key)
 }
 
-fn unknown_directories(values: &Values) -> Option<String> {
+/// What is wrong with `cordoned.log.dirs`.
+pub(crate) fn broken_of_cordoned(values: &Values) -> Option<String> {
+    if values.list("cordoned.log.dirs").any(|name| name == "*") {
+        let alone = values.list("cordoned.log.dirs").count() == 1;
+        let problem = "When cordoned.log.dirs is set to *, it must not contain other values";
+        return (!alone).then(|| problem.to_owned());
+    }
     let unknown: Vec<_> = values
         .list("cordoned.log.dirs")
-        .filter(|name| *name != "*" && !log_dirs(values).any(|directory| directory == *name))
+        .filter(|name| !log_dirs(values).any(|directory| directory == *name))
         .collect();
     (!unknown.is_empty()).then(|| {
         format!(
@@ -132,23 +138,19 @@ fn unknown_directories(values: &Values) -> Option<String> {
     })
 }
 
-/// `max.connections.per.ip.overrides`: addresses with their most connections.
+/// `max.connections.per.ip.overrides`: hosts with their most connections.
 ///
 /// # Errors
 /// Says which entry is not understood.
-pub(crate) fn overrides(values: &Values) -> Result<Vec<(IpAddr, usize)>, String> {
-    const KEY: &str = "max.connections.per.ip.overrides";
-    let mut found = Vec::new();
-    for entry in values.list(KEY) {
-        let wrong = |what: &str| format!("Error parsing configuration property '{KEY}': '{entry}' {what}");
-        let (host, count) = entry.rsplit_once(':').ok_or_else(|| wrong("is not host:count"))?;
+pub(crate) fn overrides(values: &Values) -> Result<Vec<(&str, usize)>, String> {
+    let overridden = |entry| {
+        let wrong =
+            |what: &str| format!("Error parsing configuration property '{OVERRIDES}': '{entry}' {what}");
+        let (host, count) = str::rsplit_once(entry, ':').ok_or_else(|| wrong("is not host:count"))?;
         let count = count.trim().parse().map_err(|_| wrong("has no count"))?;
-        let addresses = (host.trim(), 0)
-            .to_socket_addrs()
-            .map_err(|_| wrong("names no address"))?;
-        found.extend(addresses.map(|address| (address.ip().to_canonical(), count)));
-    }
-    Ok(found)
+        Ok((host.trim(), count))
+    };
+    values.list(OVERRIDES).map(overridden).collect()
 }
 
 /// What cannot change so while the broker runs.

@@ -8,6 +8,22 @@ use crate::topic_config;
 /// Keys with their values.
 pub(crate) type Map = BTreeMap<String, String>;
 
+/// Longest value that can be set while the broker runs, as in Kafka.
+const VALUE_MAX_BYTES: usize = i16::MAX as usize;
+
+/// Checks what is to be set while the broker runs.
+///
+/// # Errors
+/// Kafka's message when a value is too long.
+pub(crate) fn check_lengths(configs: &Map) -> Result<(), String> {
+    if configs.values().all(|value| value.len() <= VALUE_MAX_BYTES) {
+        return Ok(());
+    }
+    Err(format!(
+        "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_MAX_BYTES} bytes."
+    ))
+}
+
 /// Checked values of broker options. What was not given has its default.
 #[derive(Clone, Default)]
 pub(crate) struct Values(Map);

@@ -11,10 +11,10 @@ use kafka_protocol::error::ResponseError;
 use super::{
     Asked, FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION,
     find::{Finder, Found},
-    request::{Place, Request, Wanted},
+    request::{Place, Request, TopicKey, Wanted},
     session::{Seen, Session},
 };
-use crate::Topics;
+use crate::{Topics, topics::MAX_NAME_BYTES};
 
 /// A session that was used within this time makes no room, nor does one that is younger.
 const EVICTION_MS: i64 = 120_000;
@@ -55,8 +55,20 @@ pub(super) enum Context {
     Incremental(Arc<Mutex<Session>>, i32),
 }
 
+/// A session, and its epoch until its next request comes.
+type InProgress = (Arc<Mutex<Session>>, i32);
+
 pub(super) fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
     session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a topic is named as none can be: sessions are counted by partitions, and names have to be short for that.
+fn has_impossible_name(request: &Request) -> bool {
+    let is_impossible = |(place, _): &(Place, Wanted)| match &place.topic {
+        TopicKey::Name(name) => name.len() > MAX_NAME_BYTES,
+        TopicKey::Id(_) => false,
+    };
+    request.partitions.iter().any(is_impossible)
 }
 
 impl FetchSessions {
@@ -103,19 +115,22 @@ impl FetchSessions {
         };
         if let INITIAL_EPOCH | FINAL_EPOCH = request.session_epoch {
             self.lock().remove(request.session_id);
-            let context = if request.session_epoch == FINAL_EPOCH {
+            let context = if request.session_epoch == FINAL_EPOCH || has_impossible_name(request) {
                 Context::Sessionless
             } else {
                 Context::Full
             };
             return Ok((context, all(&request.partitions)));
         }
-        let Some(session) = self.proceed(request, by_id, now_ms)? else {
+        if has_impossible_name(request) {
+            // The client will ask for everything.
+            self.lock().remove(request.session_id);
+            return Err(ResponseError::FetchSessionIdNotFound);
+        }
+        let Some((session, epoch)) = self.proceed(request, by_id, now_ms)? else {
             return Ok((Context::Sessionless, all(&request.partitions)));
         };
-        let mut guard = lock(&session);
-        let (epoch, asked) = (guard.epoch, guard.asked(&mut finder));
-        drop(guard);
+        let asked = lock(&session).asked(&mut finder);
         Ok((Context::Incremental(session, epoch), asked))
     }
 
@@ -125,7 +140,7 @@ impl FetchSessions {
         request: &Request,
         by_id: bool,
         now_ms: i64,
-    ) -> Result<Option<Arc<Mutex<Session>>>, ResponseError> {
+    ) -> Result<Option<InProgress>, ResponseError> {
         let mut state = self.lock();
         let entry = state.sessions.get(&request.session_id);
         let session = Arc::clone(&entry.ok_or(ResponseError::FetchSessionIdNotFound)?.session);
@@ -150,8 +165,9 @@ impl FetchSessions {
         }
         state.touch(request.session_id, partitions, now_ms);
         guard.advance();
+        let epoch = guard.epoch;
         drop(guard);
-        Ok(Some(session))
+        Ok(Some((session, epoch)))
     }
 
     /// Begins a session with what was asked and answered. Its id, [`NO_SESSION`] where there is no room.
@@ -164,8 +180,7 @@ impl FetchSessions {
     ) -> i32 {
         let mut state = self.lock();
         let partitions = answered.len();
-        let has_room = state.sessions.len() < self.slots || state.make_room(partitions, now_ms);
-        if self.slots == 0 || !has_room || state.partitions + partitions > self.partitions_max {
+        if !state.make_room(self.slots, partitions, self.partitions_max, now_ms) {
             return NO_SESSION;
         }
         let id = state.new_id(random);
@@ -207,9 +222,24 @@ impl State {
         }
     }
 
-    /// Ends a session in favour of a new one with so many partitions: the one that was not used for longest, when that is
-    /// long enough, else the smallest of those that are old enough, when it is smaller than the new one.
-    fn make_room(&mut self, partitions: usize, now_ms: i64) -> bool {
+    /// Whether there is room for a new session with so many partitions, be it that of another, which ends.
+    fn make_room(&mut self, slots: usize, partitions: usize, partitions_max: usize, now_ms: i64) -> bool {
+        if self.sessions.len() < slots {
+            return self.partitions + partitions <= partitions_max;
+        }
+        let Some(id) = self.least(partitions, now_ms) else {
+            return false;
+        };
+        let has_room = self.without(id) + partitions <= partitions_max;
+        if has_room {
+            self.remove(id);
+        }
+        has_room
+    }
+
+    /// The session that ends in favour of a new one with so many partitions: the one that was not used for longest, when that
+    /// is long enough, else the smallest of those that are old enough, when it is smaller than the new one.
+    fn least(&self, partitions: usize, now_ms: i64) -> Option<i32> {
         let longest = self
             .sessions
             .iter()
@@ -221,11 +251,7 @@ impl State {
             let smallest = old.min_by_key(|(id, entry)| (entry.partitions, **id));
             smallest.filter(|(_, entry)| entry.partitions < partitions)
         });
-        let Some(id) = evicted.map(|(id, _)| *id) else {
-            return false;
-        };
-        self.remove(id);
-        true
+        evicted.map(|(id, _)| *id)
     }
 
     /// Positive, and hard to guess: who knows it can disturb the session.

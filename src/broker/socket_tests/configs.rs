@@ -63,7 +63,7 @@ async fn send(client: &mut Client, request: &IncrementalAlterConfigsRequest) -> 
 }
 
 /// Error code and message of changes.
-async fn alter(client: &mut Client, resource: &str, name: &str, changes: &str) -> (i16, String) {
+pub(super) async fn alter(client: &mut Client, resource: &str, name: &str, changes: &str) -> (i16, String) {
     send(client, &request(resource, name, changes)).await
 }
 
@@ -88,7 +88,7 @@ async fn describe(client: &mut Client, resource: &str, name: &str) -> Vec<Descri
 }
 
 /// A config as `value source: synonyms`.
-async fn described(client: &mut Client, resource: &str, name: &str, key: &str) -> String {
+pub(super) async fn described(client: &mut Client, resource: &str, name: &str, key: &str) -> String {
     let configs = describe(client, resource, name).await;
     let config = configs.iter().find(|config| config.name.as_str() == key);
     let config = config.unwrap_or_else(|| panic!("{key}"));
@@ -325,19 +325,6 @@ async fn limits_of_connections_change_while_the_broker_runs() {
 }
 
 #[tokio::test]
-async fn a_cordoned_directory_takes_no_new_partitions() {
-    let server = Server::start(&[]).await;
-    let mut client = server.client().await;
-    client.create_topic("t", 1, &[]).await;
-    altered(&mut client, "BROKER", "1", "cordoned.log.dirs=*").await;
-    let answer = client.call(7, &super::harness::create_request("u", 1, &[])).await;
-    let message = answer.topics[0].error_message.as_ref().unwrap().to_string();
-    assert!(message.contains("cordoned.log.dirs"), "{message}");
-    altered(&mut client, "BROKER", "1", "!cordoned.log.dirs").await;
-    client.create_topic("u", 1, &[]).await;
-}
-
-#[tokio::test]
 async fn a_change_that_cannot_be_stored_is_not_made() {
     let faults = Arc::new(Faults::default());
     let files = Arc::new(FaultyFiles::new(Arc::new(RealFiles), Arc::clone(&faults)));
@@ -421,8 +408,12 @@ impl LogLevels for Levels {
     }
 
     fn set(&self, logger: &str, level: LogLevel, _now_ms: i64) -> Vec<String> {
-        self.0.lock().unwrap().insert(logger.to_owned(), level);
-        vec![logger.to_owned()]
+        unreachable!("{logger}={level:?}: brokers' loggers are set one by one")
+    }
+
+    fn set_own(&self, logger: &str, level: Option<LogLevel>, _now_ms: i64) {
+        let mut levels = self.0.lock().unwrap();
+        levels.insert(logger.to_owned(), level.unwrap_or(LogLevel::Warn));
     }
 }
 
@@ -430,7 +421,7 @@ impl LogLevels for Levels {
 async fn levels_of_loggers_are_configs_of_the_process() {
     let levels = Levels::default();
     for (name, level) in [("root", LogLevel::Warn), ("jackfield_log", LogLevel::Info)] {
-        levels.set(name, level, 0);
+        levels.set_own(name, Some(level), 0);
     }
     let env = Env {
         log_levels: Arc::new(levels),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jackfield_log::RECORD_ERRORS_MAX;
 use jackfield_protocol::records::{BatchHeader, Compression};
 use kafka_protocol::messages::{
     FetchRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest, TransactionalId,
@@ -257,6 +258,11 @@ async fn produce_errors() {
     let errors = &response.responses[0].partition_responses[0].record_errors;
     let indexes: Vec<_> = errors.iter().map(|error| error.batch_index).collect();
     assert_eq!(indexes, [0, 1], "which records are to blame");
+    let many = vec!["x"; 2 * RECORD_ERRORS_MAX];
+    let keyless = produce_request("c", 0, -1, sequenced(&many, -1, -1, -1));
+    let response = client.call(11, &keyless).await;
+    let errors = &response.responses[0].partition_responses[0].record_errors;
+    assert_eq!(errors.len(), RECORD_ERRORS_MAX, "no answer grows with the batch");
     let two = [batch(&["a"]), batch(&["b"])].concat();
     assert_eq!(client.produce("t", 0, two.into()).await, (87, -1), "two batches");
     let zstd = produce_request("t", 0, -1, compressed(&["a"], Compression::Zstd));
