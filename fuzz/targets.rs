@@ -2,6 +2,7 @@
 //! promises. The fuzz targets and an ordinary property test (`tests/decoders.rs`) call the same functions.
 
 mod partition;
+mod requests;
 
 use bytes::{Bytes, BytesMut};
 use jackfield_batch::{
@@ -20,6 +21,7 @@ use kafka_protocol::{
 };
 
 pub use partition::{checkpoint_reader, index_reader, segment_recovery, snapshot_reader};
+pub use requests::requests;
 
 /// Decompressed bytes allowed per batch.
 const MOST_DECOMPRESSED: usize = 1 << 20;
@@ -267,6 +269,28 @@ macro_rules! for_each_request {
             _ => $other,
         }
     };
+}
+
+/// What is wrong with a whole request, as a client sent it: it passes the guard, and nothing of it is left when its decoder is
+/// done.
+pub fn wrong_with_request(frame: &[u8]) -> Option<String> {
+    let header = match RequestHeader::parse(frame) {
+        Ok(header) => header,
+        Err(error) => return Some(error.to_string()),
+    };
+    let support = header.support?;
+    let body = &frame[header.len..];
+    if let Err(error) = guard::check(support, header.version, body) {
+        return Some(error.to_string());
+    }
+    // The newest version of ListOffsets is one that the generated code does not know, with the fields of the one before.
+    let version = if support.api == Api::ListOffsets {
+        header.version.min(10)
+    } else {
+        header.version
+    };
+    let is_read = for_each_request!(support.api, decodes(body, version), true);
+    (!is_read).then(|| format!("{:?} {} is not read to its end", support.api, header.version))
 }
 
 fn encoded_request(support: &Support, version: i16) -> Option<Vec<u8>> {

@@ -1,5 +1,5 @@
-//! Every decoder over random bytes, and over good input with random damage: the fuzz targets, as an ordinary test. Those of the
-//! log's files run over their seeds, and over what becomes of these, for a quarter of a minute each.
+//! Every decoder over random bytes, and over good input with random damage: the fuzz targets, as an ordinary test. All run
+//! over their seeds, too, and over what becomes of these, for a quarter of a minute each.
 
 use std::{
     fs,
@@ -72,7 +72,7 @@ proptest! {
     }
 }
 
-/// How long each target of the log's files runs.
+/// How long each target runs.
 const RUN: Duration = Duration::from_secs(15);
 /// Inputs are not made longer than this.
 const MOST_BYTES: usize = 20_000;
@@ -151,6 +151,43 @@ fn run_target(name: &str, target: fn(&[u8])) {
         }
     }
     println!("{name}: {runs} runs");
+}
+
+/// The seeds are what Kafka's AdminClient, tools and consumers, librdkafka and the commands here sent.
+#[test]
+fn requests_of_real_clients_are_read() {
+    let seeds = seeds("requests");
+    assert!(seeds.len() > 100, "{}", seeds.len());
+    let wrong: Vec<_> = seeds
+        .iter()
+        .filter_map(|seed| targets::wrong_with_request(&seed[2..]))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn damaged_requests_do_no_harm() {
+    run_target("requests", targets::requests);
+}
+
+#[test]
+fn damaged_frames_are_refused_or_read() {
+    run_target("frame", targets::frame);
+}
+
+#[test]
+fn damaged_batches_are_refused_or_read() {
+    run_target("record_batch", targets::record_batch);
+}
+
+#[test]
+fn damaged_batches_of_plugins_are_refused_or_read() {
+    run_target("batch_reader", targets::batch_reader);
+}
+
+#[test]
+fn damaged_typed_values_are_refused_or_read() {
+    run_target("typed_decode", targets::typed_decode);
 }
 
 #[test]
