@@ -85,8 +85,10 @@ impl Shard {
             group_id,
             std::mem::take(&mut outcome.records),
         ));
-        // Members that were in the classic group keep their sessions.
-        outcome.timers.extend(group.session_timers(world.settings));
+        // Members that were in the classic group keep their sessions; what the heartbeat sets counts more.
+        let mut timers = group.session_timers(world.settings);
+        timers.append(&mut outcome.timers);
+        outcome.timers = timers;
         let former = self.replace(group_id, Group::Consumer(group), &records, world.now)?;
         let answer = self.perform_outcome(group_id, outcome, world)?;
         if let Some(Group::Classic(mut classic)) = former {
@@ -163,11 +165,13 @@ impl Shard {
         leaving: &[String],
         world: World<'_>,
     ) -> Result<(), GroupError> {
+        let max_size = self.settings().max_size;
+        let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
+        let known = leaving.iter().filter(|id| group.member(id).is_some());
+        let leaving: &[String] = &known.cloned().collect::<Vec<_>>();
         if leaving.is_empty() {
             return Ok(());
         }
-        let max_size = self.settings().max_size;
-        let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
         if group.becomes_classic_without(leaving, world.settings, max_size) {
             let classic = group.to_classic(leaving, world.topics, world.now);
             let end = group.end();

@@ -1,5 +1,7 @@
 //! The coordinator over a real log in a temporary directory.
 
+mod consumer_groups;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;

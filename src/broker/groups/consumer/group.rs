@@ -229,6 +229,10 @@ impl ConsumerGroup {
     pub(crate) fn settle(&mut self, checked_topics: Option<u64>, timers: Vec<TimerChange>, now: Now) {
         self.checked_topics = checked_topics.or(self.checked_topics);
         for change in timers {
+            // A step may have put out a member whose timers were set before.
+            if !self.members.contains_key(change.member()) {
+                continue;
+            }
             match change {
                 TimerChange::Set(member, kind, after_ms) => {
                     let deadline = now.monotonic_ms + after_ms;

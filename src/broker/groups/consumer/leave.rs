@@ -117,14 +117,12 @@ impl ConsumerGroup {
         settings: &ConsumerSettings,
         classic_max_size: usize,
     ) -> bool {
-        let mut staying = self
-            .members
-            .values()
-            .filter(|member| !leaving.contains(&member.id))
-            .peekable();
-        let some_stay = staying.peek().is_some();
-        let count = self.members.len() - leaving.len();
-        let all_classic = some_stay && staying.all(ConsumerMember::uses_classic_protocol);
+        let staying = || {
+            let members = self.members.values();
+            members.filter(|member| !leaving.contains(&member.id))
+        };
+        let count = staying().count();
+        let all_classic = count > 0 && staying().all(ConsumerMember::uses_classic_protocol);
         all_classic && settings.migration_policy.downgrades() && count <= classic_max_size
     }
 

@@ -36,6 +36,15 @@ pub(crate) enum TimerChange {
     Cancel(String, TimerKind),
 }
 
+impl TimerChange {
+    /// Whose timer it is.
+    pub(crate) fn member(&self) -> &str {
+        match self {
+            Self::Set(member, ..) | Self::SetIfAbsent(member, ..) | Self::Cancel(member, _) => member,
+        }
+    }
+}
+
 /// Result of a step: append `records` (all or nothing), apply them, then the rest.
 #[derive(Debug)]
 pub(crate) struct Outcome<T> {

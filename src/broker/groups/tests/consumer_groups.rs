@@ -1,0 +1,69 @@
+//! Consumer groups of the coordinator: members that change their protocol, and their sessions.
+
+use super::*;
+use crate::groups::{DescribedConsumerGroup, group::Group};
+
+fn of_instance(instance: &str, heartbeat: ConsumerHeartbeat) -> ConsumerHeartbeat {
+    ConsumerHeartbeat {
+        instance_id: Some(instance.into()),
+        ..heartbeat
+    }
+}
+
+impl Rig {
+    /// Does what the timer task will do so many milliseconds from now.
+    fn expire_consumers_after(&self, group: &str, ms: u64) {
+        let groups = self.groups();
+        let settings = groups.consumer_settings(group);
+        let mut now = groups.now();
+        now.monotonic_ms += ms;
+        let mut shard = groups.lock(groups.shard_of(group));
+        shard.expire_consumers(group, groups.world(&settings, now));
+    }
+
+    async fn described(&self, group: &str) -> DescribedConsumerGroup {
+        self.groups().describe_consumer_group(group).await.unwrap()
+    }
+
+    async fn member_ids(&self, group: &str) -> Vec<String> {
+        let members = self.described(group).await.members;
+        members.into_iter().map(|member| member.member_id).collect()
+    }
+
+    fn is_classic(&self, group: &str) -> bool {
+        let groups = self.groups();
+        let shard = groups.lock(groups.shard_of(group));
+        matches!(shard.groups[group].group, Group::Classic(_))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_static_classic_member_that_comes_back_as_a_consumer() {
+    let rig = rig().await;
+    let request = JoinRequest {
+        group_instance_id: Some("i".into()),
+        ..join("g", "")
+    };
+    let joined = rig.groups().join(request).await.unwrap();
+    let request = SyncRequest {
+        group_instance_id: Some("i".into()),
+        ..sync("g", &joined, b"")
+    };
+    rig.groups().sync(request).await.unwrap();
+    assert!(rig.is_classic("g"));
+    let heartbeat = of_instance("i", consumer_heartbeat("m", 0));
+    rig.groups().consumer_heartbeat(heartbeat).await.unwrap();
+    assert_eq!(rig.member_ids("g").await, ["m"]);
+    // The session of the classic member would end now, that of the new one does not.
+    let written = rig.records();
+    rig.expire_consumers_after("g", 31_000);
+    assert_eq!(
+        (rig.member_ids("g").await, rig.records()),
+        (vec!["m".to_owned()], written)
+    );
+    rig.expire_consumers_after("g", 46_000);
+    assert!(rig.described("g").await.members.is_empty());
+    let written = rig.records();
+    rig.expire_consumers_after("g", 92_000);
+    assert_eq!(rig.records(), written);
+}
