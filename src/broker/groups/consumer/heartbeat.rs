@@ -233,13 +233,14 @@ impl ConsumerGroup {
         }
         let names_changed = updated.metadata.subscribed_topics != member.metadata.subscribed_topics;
         let regex = self.regex_change(&member, &updated, world, &mut records)?;
-        // What a new expression matches is not known yet. A classic member can only give its expression up.
-        let regex_counts = if updated.uses_classic_protocol() {
+        let other_counts = if updated.uses_classic_protocol() {
+            // It can only give its expression up, and does not choose an assignor.
             regex.changed
         } else {
-            regex.changed_and_resolved
+            // What a new expression matches is not known yet.
+            regex.changed_and_resolved || self.changes_assignor(&updated, world.settings)
         };
-        let must_bump = names_changed || regex_counts;
+        let must_bump = names_changed || other_counts;
         let (epoch, checked_topics) = self.next_epoch(must_bump, &updated, world, &mut records);
         let (target_epoch, target) = self.next_target(epoch, &updated, world, &mut records);
         let step = Reconcile {

@@ -329,6 +329,30 @@ fn the_assignor_most_members_want_is_taken() {
 }
 
 #[test]
+fn another_assignor_assigns_anew() {
+    let mut rig = rig();
+    let wants = |assignor: &str, epoch: i32| ConsumerHeartbeat {
+        server_assignor: Some(assignor.into()),
+        ..staying("m1", epoch)
+    };
+    rig.join("m1", &["a"]);
+    // What was taken anyway changes nothing.
+    assert_eq!(rig.send(&wants("uniform", 2)).unwrap().member_epoch, 2);
+    assert_eq!(rig.send(&wants("range", 2)).unwrap().member_epoch, 3);
+    assert_eq!(rig.group.assignment_epoch(), 3);
+    // One among others does not decide alone.
+    rig.send(&ConsumerHeartbeat {
+        server_assignor: Some("range".into()),
+        ..joining("m2", &["a"])
+    })
+    .unwrap();
+    rig.beat("m1", Some("a:0"));
+    let epoch = rig.group.epoch();
+    rig.send(&wants("uniform", epoch)).unwrap();
+    assert_eq!(rig.group.epoch(), epoch);
+}
+
+#[test]
 fn a_regular_expression_follows_the_topics() {
     let mut rig = rig();
     let request = ConsumerHeartbeat {
