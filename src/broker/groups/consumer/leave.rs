@@ -107,6 +107,10 @@ impl ConsumerGroup {
         let (epoch, hash) = (self.epoch + 1, metadata_hash(subscriptions.topics(), image));
         tracing::info!(group = %self.id, epoch, members = staying().count(), "members left, consumer group epoch");
         records.push(ConsumerRecord::Epoch(Some((epoch, hash))));
+        if staying().next().is_none() {
+            // As a new group: the next member does not wait for the assignment interval.
+            records.push(ConsumerRecord::TargetEpoch(Some((epoch, 0))));
+        }
         Outcome::new(records, ())
     }
 

@@ -311,6 +311,23 @@ fn members_that_come_together_share_a_target() {
 }
 
 #[test]
+fn who_joins_a_group_that_became_empty_does_not_wait() {
+    let mut rig = rig();
+    rig.settings.assignment_interval_ms = 1_000;
+    rig.join("m1", &["a"]);
+    rig.advance(300);
+    rig.send(&staying("m1", LEAVING_EPOCH)).unwrap();
+    assert_eq!((rig.group.epoch(), rig.group.assignment_epoch()), (3, 3));
+    rig.assert_restart_finds_the_same();
+    rig.advance(300);
+    let joined = rig.join("m2", &["a"]);
+    assert_eq!(
+        (joined.member_epoch, joined.assignment),
+        (4, Some(partitions("a:0,1")))
+    );
+}
+
+#[test]
 fn the_assignor_most_members_want_is_taken() {
     let mut rig = rig();
     let wants = |id: &str, assignor: &str| ConsumerHeartbeat {
