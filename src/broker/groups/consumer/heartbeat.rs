@@ -103,7 +103,11 @@ impl ConsumerHeartbeat {
                     format!("ServerAssignor {name} is not one of {}.", known.join(", ")),
                 ))
             }
-            _ => Ok(()),
+            // Here, because nobody waits for the group while an expression is compiled.
+            _ => match self.subscribed_regex.as_deref() {
+                None | Some("") => Ok(()),
+                Some(regex) => super::regex::validate(regex),
+            },
         }
     }
 
@@ -232,7 +236,7 @@ impl ConsumerGroup {
             ));
         }
         let names_changed = updated.metadata.subscribed_topics != member.metadata.subscribed_topics;
-        let regex = self.regex_change(&member, &updated, world, &mut records)?;
+        let regex = self.regex_change(&member, &updated, world, &mut records);
         let other_counts = if updated.uses_classic_protocol() {
             // It can only give its expression up, and does not choose an assignor.
             regex.changed

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     super::error::GroupError,
@@ -19,6 +19,9 @@ use super::{
 /// Shortest time between two looks at the topics.
 const REFRESH_INTERVAL_MIN_MS: i64 = 10_000;
 
+/// Most bytes an expression may take when it is compiled: whoever asks for more wants to keep the coordinator busy.
+const COMPILED_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a member's change means for its regular expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RegexChange {
@@ -30,14 +33,14 @@ pub(super) struct RegexChange {
 }
 
 impl ConsumerGroup {
-    /// Checks a member's new regular expression, and forgets the old one when nobody else uses it.
+    /// What a member's new regular expression, which is a valid one, means to the group; forgets the old one when nobody else uses it.
     pub(super) fn regex_change(
         &self,
         member: &ConsumerMember,
         updated: &ConsumerMember,
         world: World<'_>,
         records: &mut Vec<ConsumerRecord>,
-    ) -> Result<RegexChange, Refusal> {
+    ) -> RegexChange {
         let (old, new) = (member.regex(), updated.regex());
         let mut change = RegexChange {
             changed: old != new,
@@ -45,7 +48,7 @@ impl ConsumerGroup {
             resolve: false,
         };
         if !change.changed && self.members.values().all(|member| member.regex().is_none()) {
-            return Ok(change);
+            return change;
         }
         let before = self.subscriptions(self.members.values());
         if change.changed {
@@ -54,16 +57,13 @@ impl ConsumerGroup {
                 records.push(ConsumerRecord::Regex(old.to_owned(), None));
             }
             match new {
-                Some(new) if before.members_of_regex(new) == 0 => {
-                    compile(new).map_err(|error| invalid(new, &error))?;
-                    change.resolve = true;
-                }
+                Some(new) if before.members_of_regex(new) == 0 => change.resolve = true,
                 Some(new) => change.changed_and_resolved = self.regexes.contains_key(new),
                 None => change.changed_and_resolved = true,
             }
         }
         change.resolve = self.is_refresh_due(change.resolve, before.has_regexes(), updated, world);
-        Ok(change)
+        change
     }
 
     fn is_refresh_due(
@@ -131,6 +131,21 @@ impl ConsumerGroup {
     }
 }
 
+/// Checks an expression of a member.
+pub(super) fn validate(regex: &str) -> Result<(), Refusal> {
+    let Err(error) = compile(regex) else { return Ok(()) };
+    // The last line says what is wrong, those before show where.
+    let error = error.to_string();
+    let why = error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .trim_end_matches('.');
+    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
+    Err(Refusal::new(GroupError::InvalidRegularExpression, message))
+}
+
 fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {
     // It was checked when it came; one that an older version took matches nothing.
     let Ok(compiled) = compile(regex) else {
@@ -140,28 +155,30 @@ fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {
         );
         return BTreeSet::new();
     };
-    let matching = names.iter().filter(|name| compiled.is_match(name));
+    let matching = names.iter().filter(|name| compiled.is_match(name.as_bytes()));
     matching.map(ToString::to_string).collect()
-}
-
-fn invalid(regex: &str, error: &regex::Error) -> Refusal {
-    // The last line says what is wrong, those before show where.
-    let error = error.to_string();
-    let why = error
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
-    let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
-    Refusal::new(GroupError::InvalidRegularExpression, message)
 }
 
 /// Compiles an expression so that it matches whole names only.
 fn compile(regex: &str) -> Result<Regex, regex::Error> {
     let regex = without_quotes(regex);
-    // By itself first: a stray parenthesis must not close ours.
-    Regex::new(&regex)?;
-    Regex::new(&format!("^(?:{regex})$"))
+    // Names are ASCII, and so are the classes of RE2, which are much smaller then.
+    let has_unicode = check_syntax(&regex, false).is_err();
+    if has_unicode {
+        check_syntax(&regex, true)?;
+    }
+    RegexBuilder::new(&format!("^(?:{regex})$"))
+        .unicode(has_unicode)
+        .size_limit(COMPILED_BYTES_MAX)
+        .build()
+}
+
+/// Checks the expression by itself: a stray parenthesis must not close ours. It is read, but not compiled.
+fn check_syntax(regex: &str, unicode: bool) -> Result<(), regex::Error> {
+    match RegexBuilder::new(regex).unicode(unicode).size_limit(0).build() {
+        Err(error @ regex::Error::Syntax(_)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// RE2 takes what stands between `\Q` and `\E` literally; the crate does not know these.
@@ -207,11 +224,26 @@ mod tests {
             (r"\Qa.b\E.*", "axbc", false),
             (r"\\Q", r"\Q", true),
             (".*", "", true),
+            (r"[\w.-]{1,249}", "a_b.c-1", true),
+            ("[^b]+", "acd", true),
+            (r"\pL\d", "a1", true),
+            (r"\w|ä|[ö]", "a", true),
         ] {
-            assert_eq!(compile(regex).unwrap().is_match(name), matches, "{regex} {name}");
+            let compiled = compile(regex).unwrap();
+            assert_eq!(compiled.is_match(name.as_bytes()), matches, "{regex} {name}");
         }
-        for bad in ["(", "[", ")(", "a**b("] {
+        for bad in ["(", "[", ")(", "a**b(", "(?x)a #"] {
             assert!(compile(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_expression_that_becomes_large_is_refused() {
+        let refusal = validate(r"(\pL{50}){50}").unwrap_err();
+        assert_eq!(refusal.error, GroupError::InvalidRegularExpression);
+        assert!(
+            refusal.message.ends_with("size limit of 1048576 bytes."),
+            "{refusal}"
+        );
     }
 }
