@@ -47,48 +47,42 @@ impl ConsumerGroup {
             changed_and_resolved: false,
             resolve: false,
         };
-        if !change.changed && self.members.values().all(|member| member.regex().is_none()) {
-            return change;
-        }
-        let before = self.subscriptions(self.members.values());
         if change.changed {
             tracing::debug!(group = %self.id, member = %updated.id, regex = new, "subscribed regular expression");
-            if let Some(old) = old.filter(|old| before.members_of_regex(old) == 1) {
+            let users = |regex: &str| {
+                let members = self.members.values();
+                members.filter(|member| member.regex() == Some(regex)).count()
+            };
+            if let Some(old) = old.filter(|old| users(old) == 1) {
                 records.push(ConsumerRecord::Regex(old.to_owned(), None));
             }
             match new {
-                Some(new) if before.members_of_regex(new) == 0 => change.resolve = true,
+                Some(new) if users(new) == 0 => change.resolve = true,
                 Some(new) => change.changed_and_resolved = self.regexes.contains_key(new),
                 None => change.changed_and_resolved = true,
             }
         }
-        change.resolve = self.is_refresh_due(change.resolve, before.has_regexes(), updated, world);
+        change.resolve = self.is_refresh_due(change.resolve, updated, world);
         change
     }
 
-    fn is_refresh_due(
-        &self,
-        is_new: bool,
-        had_any: bool,
-        updated: &ConsumerMember,
-        world: World<'_>,
-    ) -> bool {
-        if !is_new && !had_any {
-            return false;
-        }
+    fn is_refresh_due(&self, is_new: bool, updated: &ConsumerMember, world: World<'_>) -> bool {
         let last_ms = self.regexes.values().map(|resolved| resolved.timestamp_ms).max();
         let now_ms = world.now.wall_ms;
         if last_ms.is_some_and(|last| now_ms <= last.saturating_add(REFRESH_INTERVAL_MIN_MS)) {
             return false;
         }
-        let after = self.subscriptions(self.members_with(updated));
+        let after: BTreeSet<&str> = self
+            .members_with(updated)
+            .filter_map(ConsumerMember::regex)
+            .collect();
         let is_old =
             last_ms.is_none_or(|last| now_ms > last.saturating_add(world.settings.regex_refresh_interval_ms));
         let due = is_new
-            || after.regexes().count() != self.regexes.len()
+            || after.len() != self.regexes.len()
             || self.checked_regexes != Some(world.topics.version())
             || is_old;
-        due && after.has_regexes()
+        due && !after.is_empty()
     }
 
     /// Matches all expressions with the topics as they are now.

@@ -86,10 +86,6 @@ impl<'a> Subscriptions<'a> {
         self.regexes.keys().copied()
     }
 
-    pub(super) fn has_regexes(&self) -> bool {
-        !self.regexes.is_empty()
-    }
-
     pub(super) fn members_of_regex(&self, regex: &str) -> usize {
         self.regexes.get(regex).copied().unwrap_or(0)
     }
