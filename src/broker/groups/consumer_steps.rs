@@ -130,19 +130,20 @@ impl Shard {
     fn perform_outcome<T>(
         &mut self,
         group_id: &str,
-        outcome: Outcome<T>,
+        mut outcome: Outcome<T>,
         world: World<'_>,
     ) -> Result<T, GroupError> {
         let phase = self.groups.get(group_id).map(|entry| entry.group.phase());
         if !outcome.records.is_empty() {
-            let records = GroupRecord::of_consumer_group(group_id, outcome.records);
+            let records = std::mem::take(&mut outcome.records);
+            let records = GroupRecord::of_consumer_group(group_id, records);
             self.append(group_id, &records, world.now)?;
         }
         let Some(entry) = self.groups.get_mut(group_id) else {
             return Ok(outcome.value);
         };
         if let Group::Consumer(group) = &mut entry.group {
-            group.settle(outcome.checked_topics, outcome.timers, world.now);
+            group.settle(&mut outcome, world.now);
             if outcome.resolve_regexes {
                 let resolved = group.resolve_regexes(world);
                 // The step itself is done; what failed is tried again with a later heartbeat.
@@ -219,7 +220,7 @@ impl Shard {
         if let Some(entry) = self.groups.get_mut(group_id)
             && let Group::Consumer(group) = &mut entry.group
         {
-            group.settle(None, timers, now);
+            group.set_timers(timers, now);
         }
         self.reschedule(group_id);
     }

@@ -183,6 +183,7 @@ impl ConsumerGroup {
             records: changed.records,
             timers,
             checked_topics: changed.checked_topics,
+            checked_regexes: None,
             resolve_regexes: changed.resolve_regexes,
             value: joined,
         })

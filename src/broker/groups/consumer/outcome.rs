@@ -52,6 +52,8 @@ pub(crate) struct Outcome<T> {
     pub(crate) timers: Vec<TimerChange>,
     /// The group was compared with the topics of this version.
     pub(crate) checked_topics: Option<u64>,
+    /// Its regular expressions were matched with the topics of this version.
+    pub(crate) checked_regexes: Option<u64>,
     /// Regular expressions are to be matched with the topics afterwards.
     pub(crate) resolve_regexes: bool,
     pub(crate) value: T,
@@ -63,6 +65,7 @@ impl<T> Outcome<T> {
             records,
             timers: Vec::new(),
             checked_topics: None,
+            checked_regexes: None,
             resolve_regexes: false,
             value,
         }

@@ -86,9 +86,8 @@ impl ConsumerGroup {
     }
 
     /// Matches all expressions with the topics as they are now.
-    pub(crate) fn resolve_regexes(&mut self, world: World<'_>) -> Outcome<()> {
+    pub(crate) fn resolve_regexes(&self, world: World<'_>) -> Outcome<()> {
         let version = world.topics.version();
-        self.checked_regexes = Some(version);
         let names = world.topics.names();
         let subscriptions = self.subscriptions(self.members.values());
         let mut resolved_group = self.clone_regexes();
@@ -114,6 +113,7 @@ impl ConsumerGroup {
         }
         let mut outcome = Outcome::new(records, ());
         outcome.checked_topics = Some(version);
+        outcome.checked_regexes = Some(version);
         outcome
     }
 

@@ -154,13 +154,12 @@ impl Rig {
     }
 
     /// What the shard does with an outcome.
-    fn take<T>(&mut self, outcome: Outcome<T>) -> T {
-        for record in outcome.records {
+    fn take<T>(&mut self, mut outcome: Outcome<T>) -> T {
+        for record in std::mem::take(&mut outcome.records) {
             self.group.apply(record.clone());
             self.records.push(record);
         }
-        self.group
-            .settle(outcome.checked_topics, outcome.timers, self.now);
+        self.group.settle(&mut outcome, self.now);
         if outcome.resolve_regexes {
             let world = World {
                 topics: &self.image,

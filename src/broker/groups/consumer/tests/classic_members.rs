@@ -74,7 +74,7 @@ impl Rig {
         let (answer, timers) = self
             .group
             .classic_sync(&sync_request(member, generation), &self.image);
-        self.group.settle(None, timers, self.now);
+        self.group.set_timers(timers, self.now);
         let synced = answer?;
         let assignment = consumer_protocol::Assignment::decode(&synced.assignment).expect("an assignment");
         Ok(super::super::classic_member::by_id(
@@ -85,7 +85,7 @@ impl Rig {
 
     fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
         let (answer, timers) = self.group.classic_heartbeat(member, None, generation);
-        self.group.settle(None, timers, self.now);
+        self.group.set_timers(timers, self.now);
         answer
     }
 }

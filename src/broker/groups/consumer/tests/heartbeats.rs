@@ -401,6 +401,23 @@ fn a_regular_expression_follows_the_topics() {
 }
 
 #[test]
+fn expressions_whose_topics_could_not_be_stored_are_matched_again() {
+    let mut rig = rig();
+    rig.send(&ConsumerHeartbeat {
+        subscribed_topics: None,
+        subscribed_regex: Some("[ac]".into()),
+        ..joining("m1", &[])
+    })
+    .unwrap();
+    rig.topic("c", 3, 1);
+    rig.advance(10_001);
+    // What came out is lost.
+    let _lost = rig.group.resolve_regexes(rig.world());
+    rig.beat("m1", None);
+    assert!(rig.group.is_subscribed_to("c"));
+}
+
+#[test]
 fn commits_are_checked_against_the_epoch_of_the_partition() {
     let mut rig = rig();
     rig.join("m1", &["a"]);

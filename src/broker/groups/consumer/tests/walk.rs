@@ -115,7 +115,7 @@ impl Walk {
                 let group = self.rig.restored();
                 let timers = group.loaded_timers(&self.rig.settings);
                 self.rig.group = group;
-                self.rig.group.settle(None, timers, self.rig.now);
+                self.rig.group.set_timers(timers, self.rig.now);
             }
         }
         self.check();
