@@ -2,7 +2,6 @@
 
 use super::{
     classic::effects::Now,
-    config::GroupConfigs,
     consumer::{
         describe::DescribedConsumerGroup,
         heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
@@ -14,25 +13,16 @@ use super::{
 };
 
 impl Groups {
-    /// From now on groups have configs of their own. Only the first call has an effect.
-    pub fn use_group_configs(&self, configs: GroupConfigs) {
-        let _first = self.inner.group_configs.set(configs);
-    }
-
     /// Settings of a group: its own, or the broker's.
     pub(super) fn consumer_settings(&self, group_id: &str) -> ConsumerSettings {
         let broker = self.inner.config.consumer;
-        let Some(GroupConfigs(own)) = self.inner.group_configs.get() else {
-            return broker;
-        };
-        let session = own(group_id, "consumer.session.timeout.ms").and_then(|own| u32::try_from(own).ok());
-        let heartbeat =
-            own(group_id, "consumer.heartbeat.interval.ms").and_then(|own| i32::try_from(own).ok());
-        let assignment = own(group_id, "consumer.assignment.interval.ms");
+        let own = |option| (self.inner.group_configs.0)(group_id, option);
+        let session = u32::try_from(own("consumer.session.timeout.ms"));
+        let heartbeat = i32::try_from(own("consumer.heartbeat.interval.ms"));
         ConsumerSettings {
             session_timeout_ms: session.unwrap_or(broker.session_timeout_ms),
             heartbeat_interval_ms: heartbeat.unwrap_or(broker.heartbeat_interval_ms),
-            assignment_interval_ms: assignment.unwrap_or(broker.assignment_interval_ms),
+            assignment_interval_ms: own("consumer.assignment.interval.ms"),
             ..broker
         }
     }

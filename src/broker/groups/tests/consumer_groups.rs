@@ -1,7 +1,9 @@
 //! Consumer groups of the coordinator: members that change their protocol, and their sessions.
 
+use jackfield_tasks::TaskGroup;
+
 use super::*;
-use crate::groups::{DescribedConsumerGroup, group::Group};
+use crate::groups::{DescribedConsumerGroup, GroupConfigs, GroupsConfig, group::Group};
 
 fn of_instance(instance: &str, heartbeat: ConsumerHeartbeat) -> ConsumerHeartbeat {
     ConsumerHeartbeat {
@@ -66,4 +68,30 @@ async fn nothing_is_left_of_a_static_classic_member_that_comes_back_as_a_consume
     let written = rig.records();
     rig.expire_consumers_after("g", 92_000);
     assert_eq!(rig.records(), written);
+}
+
+#[tokio::test]
+async fn sessions_of_groups_that_are_loaded_are_as_long_as_the_group_says() {
+    let rig = rig().await;
+    rig.groups()
+        .consumer_heartbeat(consumer_heartbeat("m", 0))
+        .await
+        .unwrap();
+    let own = |group: &str, option: &str| match (group, option) {
+        ("g", "consumer.session.timeout.ms") => 50_000,
+        _ => 0,
+    };
+    let tasks = TaskGroup::new("test");
+    let loaded = Groups::open(
+        GroupsConfig::default(),
+        GroupConfigs(Arc::new(own)),
+        Arc::clone(rig.broker.topics()),
+        Env::real(),
+        &tasks,
+    )
+    .unwrap();
+    let deadline = loaded.lock(loaded.shard_of("g")).next_deadline();
+    let left_ms = deadline.expect("a session") - loaded.now().monotonic_ms;
+    assert!((45_001..=50_000).contains(&left_ms), "{left_ms}");
+    tasks.shutdown(DEADLINE).await;
 }
