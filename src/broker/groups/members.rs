@@ -163,13 +163,17 @@ impl Groups {
         let now = self.now();
         let mut shard = self.open_shard(group_id)?;
         if shard.consumer_group(group_id).is_ok() {
-            return shard.classic_heartbeat_of_consumer_group(
+            let answer = shard.classic_heartbeat_of_consumer_group(
                 group_id,
                 member_id,
                 group_instance_id,
                 generation,
                 now,
             );
+            drop(shard);
+            // One that is to join again has less time for it than for its session.
+            self.deadlines_changed();
+            return answer;
         }
         let stepped = shard.step(group_id, now, |group, _| {
             (

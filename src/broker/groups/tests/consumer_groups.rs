@@ -95,3 +95,35 @@ async fn sessions_of_groups_that_are_loaded_are_as_long_as_the_group_says() {
     assert!((45_001..=50_000).contains(&left_ms), "{left_ms}");
     tasks.shutdown(DEADLINE).await;
 }
+
+#[tokio::test]
+async fn a_classic_member_that_is_to_join_again_is_put_out_on_time() {
+    let rig = rig().await;
+    rig.groups()
+        .consumer_heartbeat(consumer_heartbeat("m", 0))
+        .await
+        .unwrap();
+    rig.clock.advance_ms(1_000);
+    let request = JoinRequest {
+        rebalance_timeout_ms: 1_000,
+        ..join("g", "")
+    };
+    let joined = rig.groups().join(request).await.unwrap();
+    rig.groups().sync(sync("g", &joined, b"")).await.unwrap();
+    // It is to get what the other one gives up.
+    let gives_up = ConsumerHeartbeat {
+        owned: Some(BTreeMap::new()),
+        ..consumer_heartbeat("m", 2)
+    };
+    rig.groups().consumer_heartbeat(gives_up).await.unwrap();
+    let mut rebalances = rig.groups().watch_rebalances("g");
+    let heartbeat = rig
+        .groups()
+        .heartbeat("g", &joined.member_id, None, joined.generation);
+    assert_eq!(heartbeat, Err(GroupError::RebalanceInProgress));
+    tokio::time::timeout(Duration::from_secs(15), rebalances.changed())
+        .await
+        .expect("long before its session of thirty seconds ends")
+        .unwrap();
+    assert_eq!(rig.member_ids("g").await, ["m"]);
+}
