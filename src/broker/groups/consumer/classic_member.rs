@@ -110,6 +110,9 @@ impl ConsumerGroup {
             (Some(instance), _) if !is_new => {
                 let member = self.known_static_member(id, instance);
                 let member = member.map_err(|refusal| refuse(refusal.error))?.clone();
+                if downgrades {
+                    return Ok(self.downgrade(self.clone(), member, request, subscription));
+                }
                 self.classic_joined(member, request, subscription, world, Vec::new())
             }
             _ => {

@@ -312,13 +312,13 @@ fn groups_that_would_lose_something_stay_classic() {
     assert_eq!(upgrade(&rig, classic_member("k1", &[0], None)), refused);
 }
 
-#[test]
-fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
+/// A static member of a group by itself comes back under this id, as a classic member.
+fn comes_back_classic(member_id: &str, id_after: &str) {
     let mut rig = rig();
     rig.send(&of_instance("i1", joining("m1", &["a"]))).unwrap();
     let request = JoinRequest {
         group_instance_id: Some("i1".into()),
-        ..join_request("", &[])
+        ..join_request(member_id, &[])
     };
     let joined = rig.group.classic_join(&request, "fresh", usize::MAX, rig.world());
     let Ok(ClassicJoin::Downgrade {
@@ -329,7 +329,7 @@ fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
     else {
         panic!("no downgrade")
     };
-    assert_eq!((member_id.as_str(), rebalance), ("fresh", false));
+    assert_eq!((member_id.as_str(), rebalance), (id_after, false));
     let classic = group.to_classic(&[], &rig.image, rig.now);
     let joined = classic.joined_of_migrated(&member_id);
     assert_eq!(
@@ -337,6 +337,13 @@ fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
         (2, Some("range"))
     );
     let member = classic.members().next().expect("a member");
+    assert_eq!((member.id.as_str(), classic.members().count()), (id_after, 1));
     let assignment = consumer_protocol::Assignment::decode(&member.assignment).unwrap();
     assert_eq!(assignment.partitions, [("a".to_owned(), vec![0, 1])]);
+}
+
+#[test]
+fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
+    comes_back_classic("", "fresh");
+    comes_back_classic("m1", "m1");
 }
