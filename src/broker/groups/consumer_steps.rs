@@ -1,5 +1,7 @@
 //! Steps of consumer groups behind the shard's lock: their records are appended, then take effect.
 
+use std::collections::BTreeSet;
+
 use super::{
     classic::{
         effects::{JoinRefused, JoinRequest, Joined, LeavingMember, Now, SyncRequest, Synced},
@@ -43,7 +45,9 @@ impl Shard {
         if request.leaves() {
             match self.consumer_group(group_id)?.leave(request)? {
                 Leaving::Keep(outcome) => self.perform_outcome(group_id, outcome, world)?,
-                Leaving::Remove(member) => self.remove_consumers(group_id, &[member], world)?,
+                Leaving::Remove(member) => {
+                    self.remove_consumers(group_id, &BTreeSet::from([member]), world)?
+                }
             }
             return Ok(left(request));
         }
@@ -163,13 +167,13 @@ impl Shard {
     fn remove_consumers(
         &mut self,
         group_id: &str,
-        leaving: &[String],
+        leaving: &BTreeSet<String>,
         world: World<'_>,
     ) -> Result<(), GroupError> {
         let max_size = self.settings().max_size;
         let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
         let known = leaving.iter().filter(|id| group.member(id).is_some());
-        let leaving: &[String] = &known.cloned().collect::<Vec<_>>();
+        let leaving: &BTreeSet<String> = &known.cloned().collect();
         if leaving.is_empty() {
             return Ok(());
         }
@@ -207,13 +211,32 @@ impl Shard {
         let Ok(group) = self.consumer_group(group_id) else {
             return;
         };
-        for (member, why) in group.overdue(world.now) {
-            tracing::info!(group = group_id, %member, timer = ?why, "member is removed");
-            let removed = self.remove_consumers(group_id, std::slice::from_ref(&member), world);
-            let Err(error) = removed else { continue };
-            tracing::warn!(group = group_id, %member, %error, "member is not removed this time");
-            self.settle_timers(group_id, vec![TimerChange::Set(member, why, RETRY_MS)], world.now);
+        let overdue = group.overdue(world.now);
+        self.put_out(group_id, &overdue, world);
+    }
+
+    fn put_out(&mut self, group_id: &str, overdue: &[(String, TimerKind)], world: World<'_>) {
+        // Without those before them the others may be members of a classic group, which has timers of its own.
+        if overdue.is_empty() || self.consumer_group(group_id).is_err() {
+            return;
         }
+        let ids = overdue.iter().map(|(member, _)| member.clone()).collect();
+        let Err(error) = self.remove_consumers(group_id, &ids, world) else {
+            for (member, why) in overdue {
+                tracing::info!(group = group_id, %member, timer = ?why, "member is removed");
+            }
+            return;
+        };
+        if error == GroupError::UnknownServerError && overdue.len() > 1 {
+            // Maybe too many for one batch of records.
+            let (some, others) = overdue.split_at(overdue.len() / 2);
+            self.put_out(group_id, some, world);
+            self.put_out(group_id, others, world);
+            return;
+        }
+        tracing::warn!(group = group_id, members = overdue.len(), %error, "members are not removed this time");
+        let again = |(member, why): &(String, TimerKind)| TimerChange::Set(member.clone(), *why, RETRY_MS);
+        self.settle_timers(group_id, overdue.iter().map(again).collect(), world.now);
     }
 
     fn settle_timers(&mut self, group_id: &str, timers: Vec<TimerChange>, now: Now) {
@@ -282,7 +305,7 @@ impl Shard {
                 rebalance,
             } => {
                 let end = group.end();
-                let classic = working.to_classic(&[], world.topics, world.now);
+                let classic = working.to_classic(&BTreeSet::new(), world.topics, world.now);
                 let joined = classic.joined_of_migrated(&member_id);
                 self.downgrade(group_id, classic, end, rebalance, world.now)
                     .map_err(refuse)?;
@@ -342,9 +365,7 @@ impl Shard {
                 found.map(|member| member.id.clone())
             })
             .collect();
-        let mut leaving: Vec<String> = found.iter().filter_map(|found| found.clone().ok()).collect();
-        leaving.sort_unstable();
-        leaving.dedup();
+        let leaving = found.iter().filter_map(|found| found.clone().ok()).collect();
         self.remove_consumers(group_id, &leaving, world)?;
         Ok(found.into_iter().map(|found| found.map(|_| ())).collect())
     }

@@ -1,6 +1,8 @@
 //! A group with members changes its protocol: from classic when the first member of the consumer protocol comes, and back
 //! when the last one is gone.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
         classic::{effects::Now, group::ClassicGroup, member::Member},
@@ -90,7 +92,12 @@ impl ConsumerGroup {
     }
 
     /// The group without some members as a classic group; all others use the classic protocol.
-    pub(crate) fn to_classic(&self, leaving: &[String], topics: &dyn TopicImage, now: Now) -> ClassicGroup {
+    pub(crate) fn to_classic(
+        &self,
+        leaving: &BTreeSet<String>,
+        topics: &dyn TopicImage,
+        now: Now,
+    ) -> ClassicGroup {
         let staying = self
             .members
             .values()

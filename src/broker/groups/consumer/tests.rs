@@ -191,7 +191,7 @@ impl Rig {
     }
 
     fn remove(&mut self, id: &str) {
-        let outcome = self.group.without(&[id.to_owned()], &self.image);
+        let outcome = self.group.without(&BTreeSet::from([id.to_owned()]), &self.image);
         self.take(outcome);
     }
 

@@ -127,3 +127,24 @@ async fn a_classic_member_that_is_to_join_again_is_put_out_on_time() {
         .unwrap();
     assert_eq!(rig.member_ids("g").await, ["m"]);
 }
+
+#[tokio::test]
+async fn members_whose_sessions_end_together_leave_together() {
+    let rig = rig().await;
+    for member in ["m1", "m2", "m3"] {
+        let joined = rig.groups().consumer_heartbeat(consumer_heartbeat(member, 0));
+        joined.await.unwrap();
+    }
+    let before = rig.described("g").await.group_epoch;
+    // What cannot be written is tried again.
+    let groups = rig.groups();
+    let log = groups.lock(groups.shard_of("g")).log.take();
+    rig.expire_consumers_after("g", 46_000);
+    groups.lock(groups.shard_of("g")).log = log;
+    assert_eq!(rig.member_ids("g").await.len(), 3);
+    rig.expire_consumers_after("g", 46_500);
+    assert_eq!(rig.member_ids("g").await.len(), 3);
+    rig.expire_consumers_after("g", 47_500);
+    let after = rig.described("g").await;
+    assert_eq!((after.members.len(), after.group_epoch), (0, before + 1));
+}

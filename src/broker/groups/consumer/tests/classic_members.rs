@@ -247,7 +247,7 @@ fn a_classic_group_becomes_a_consumer_group_and_back() {
     // The new member starts a rebalance.
     assert_eq!(rig.join("m1", &["b"]).assignment, Some(partitions("b:0,1,2")));
     assert_eq!(rig.classic_beat("k1", 7), Err(GroupError::RebalanceInProgress));
-    let leaving = ["m1".to_owned()];
+    let leaving = BTreeSet::from(["m1".to_owned()]);
     assert!(
         rig.group
             .becomes_classic_without(&leaving, &rig.settings, usize::MAX)
@@ -256,11 +256,12 @@ fn a_classic_group_becomes_a_consumer_group_and_back() {
         !rig.group.becomes_classic_without(&leaving, &rig.settings, 1),
         "too many"
     );
-    assert!(
-        !rig.group
-            .becomes_classic_without(&["k1".to_owned()], &rig.settings, usize::MAX)
-    );
-    let everyone = ["m1", "k1", "k2"].map(str::to_owned);
+    assert!(!rig.group.becomes_classic_without(
+        &BTreeSet::from(["k1".to_owned()]),
+        &rig.settings,
+        usize::MAX
+    ));
+    let everyone = BTreeSet::from(["m1", "k1", "k2"].map(str::to_owned));
     assert!(
         !rig.group
             .becomes_classic_without(&everyone, &rig.settings, usize::MAX),
@@ -330,7 +331,7 @@ fn comes_back_classic(member_id: &str, id_after: &str) {
         panic!("no downgrade")
     };
     assert_eq!((member_id.as_str(), rebalance), (id_after, false));
-    let classic = group.to_classic(&[], &rig.image, rig.now);
+    let classic = group.to_classic(&BTreeSet::new(), &rig.image, rig.now);
     let joined = classic.joined_of_migrated(&member_id);
     assert_eq!(
         (joined.generation, joined.protocol_name.as_deref()),
