@@ -60,6 +60,30 @@ impl Entry {
     }
 }
 
+/// A step of a consumer group is refused, as in Kafka, when it takes more than the topic's `max.message.bytes`. What
+/// others write has already happened, or is a set of tombstones.
+fn check_size(
+    group: &str,
+    records: &[GroupRecord],
+    bytes: usize,
+    log: &PartitionLog,
+) -> Result<(), GroupError> {
+    let max_bytes = log.config().max_message_bytes;
+    let may_be_refused = records
+        .iter()
+        .any(|record| matches!(record, GroupRecord::Consumer { .. }));
+    if bytes <= max_bytes || !may_be_refused {
+        return Ok(());
+    }
+    tracing::error!(
+        group,
+        bytes,
+        max_bytes,
+        "records of a consumer group are larger than max.message.bytes of __consumer_offsets"
+    );
+    Err(GroupError::UnknownServerError)
+}
+
 /// The groups of one partition.
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -295,7 +319,9 @@ impl Shard {
             let (key, value) = record.encode();
             builder.push(now.wall_ms, Some(&key), value.as_deref(), &[]);
         }
-        let appended = log.append(builder.finish(), AppendOrigin::Coordinator).map_err(|error| {
+        let batch = builder.finish();
+        check_size(group_id, records, batch.len(), log)?;
+        let appended = log.append(batch, AppendOrigin::Coordinator).map_err(|error| {
             tracing::error!(group = group_id, partition = log.partition(), %error, "group record not written");
             match error {
                 AppendError::Storage(_) => GroupError::NotCoordinator,

@@ -148,3 +148,26 @@ async fn members_whose_sessions_end_together_leave_together() {
     let after = rig.described("g").await;
     assert_eq!((after.members.len(), after.group_epoch), (0, before + 1));
 }
+
+#[tokio::test]
+async fn a_step_that_does_not_fit_into_a_batch_is_refused() {
+    let rig = rig().await;
+    let subscribed = |topics: usize| ConsumerHeartbeat {
+        subscribed_topics: Some((0..topics).map(|topic| format!("{topic:0>200}")).collect()),
+        ..consumer_heartbeat("m", 0)
+    };
+    let refused = rig.groups().consumer_heartbeat(subscribed(6_000)).await;
+    assert_eq!(refused.unwrap_err().error, GroupError::UnknownServerError);
+    assert!(!rig.has_group("g"));
+    rig.groups().consumer_heartbeat(subscribed(5_000)).await.unwrap();
+    // Several members are put out all the same when their records do not fit together.
+    let long = |member: usize| format!("{member:0>30000}");
+    for member in 0..40 {
+        let joined = rig
+            .groups()
+            .consumer_heartbeat(consumer_heartbeat(&long(member), 0));
+        joined.await.unwrap();
+    }
+    rig.expire_consumers_after("g", 46_000);
+    assert!(rig.described("g").await.members.is_empty());
+}
