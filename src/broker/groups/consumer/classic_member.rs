@@ -315,6 +315,7 @@ fn updated(member: &ConsumerMember, request: &JoinRequest, subscription: Subscri
     let mut updated = member.clone();
     let metadata = &mut updated.metadata;
     metadata.instance_id = request.group_instance_id.clone().or(metadata.instance_id.take());
+    metadata.rack_id = subscription.rack_id.or(metadata.rack_id.take());
     metadata.rebalance_timeout_ms = request.rebalance_timeout_ms;
     metadata.subscribed_topics = subscription.topics.into_iter().collect();
     metadata.subscribed_regex.clear();

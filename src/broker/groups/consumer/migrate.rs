@@ -143,7 +143,7 @@ fn migrated(
         id: member.id.clone(),
         metadata: MemberMetadata {
             instance_id: member.group_instance_id.clone(),
-            rack_id: None,
+            rack_id: subscription.rack_id,
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             subscribed_topics: subscription.topics.into_iter().collect(),

@@ -213,6 +213,28 @@ fn classic_members_that_do_not_fit_are_refused() {
     assert_eq!(refused.error, GroupError::InconsistentGroupProtocol);
 }
 
+#[test]
+fn classic_members_have_the_rack_they_tell() {
+    let metadata = Subscription {
+        topics: vec!["a".into()],
+        rack_id: Some("r1".into()),
+        ..Subscription::default()
+    }
+    .encode();
+    let mut rig = rig();
+    rig.join("m1", &["a"]);
+    let mut request = join_request("k1", &[]);
+    request.protocols[0].metadata = metadata.clone();
+    rig.classic_join(&request).unwrap();
+    let rack = |group: &ConsumerGroup| group.member("k1").expect("a member").metadata.rack_id.clone();
+    assert_eq!(rack(&rig.group).as_deref(), Some("r1"));
+    let mut member = classic_member("k1", &[0], None);
+    member.protocols[0].metadata = metadata;
+    let classic = ClassicGroup::of_consumers("g", 7, vec![member], rig.now);
+    let migrated = ConsumerGroup::of_classic(&classic, rig.world()).expect("consumers");
+    assert_eq!(rack(&migrated).as_deref(), Some("r1"));
+}
+
 fn classic_member(id: &str, assignment: &[i32], user_data: Option<Bytes>) -> Member {
     Member {
         id: id.into(),
