@@ -61,6 +61,10 @@ impl Shard {
                 let end = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));
                 self.heartbeat_of_new_group(request, ConsumerGroup::new(group_id), end, world)
             }
+            None => Err(Refusal::new(
+                GroupError::GroupIdNotFound,
+                format!("Consumer group {group_id} not found."),
+            )),
             Some(Group::Classic(classic)) if request.joins() => {
                 let group = ConsumerGroup::of_classic(classic, world)?;
                 let mut records = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));

@@ -83,7 +83,7 @@ impl ConsumerHeartbeat {
             }
             if self.subscribed_topics.is_none() && self.subscribed_regex.is_none() {
                 return invalid(
-                    "SubscribedTopicNames or SubscribedTopicRegex must be set when (re-)joining.",
+                    "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
                 );
             }
         } else if self.member_epoch == LEAVING_STATIC_EPOCH && self.instance_id.is_none() {
@@ -100,7 +100,10 @@ impl ConsumerHeartbeat {
                     .collect();
                 Err(Refusal::new(
                     GroupError::UnsupportedAssignor,
-                    format!("ServerAssignor {name} is not one of {}.", known.join(", ")),
+                    format!(
+                        "ServerAssignor {name} is not supported. Supported assignors: {}.",
+                        known.join(", ")
+                    ),
                 ))
             }
             // Here, because nobody waits for the group while an expression is compiled.
@@ -335,7 +338,7 @@ impl ConsumerGroup {
         }
         Err(Refusal::new(
             GroupError::GroupMaxSizeReached,
-            format!("the consumer group has reached its maximum of {max_size} members"),
+            format!("The consumer group has reached its maximum capacity of {max_size} members."),
         ))
     }
 
@@ -359,7 +362,7 @@ impl ConsumerGroup {
         Err(Refusal::new(
             GroupError::FencedInstanceId,
             format!(
-                "static member {id} with instance id {instance} was fenced by member {}",
+                "Static member {id} with instance id {instance} was fenced by member {}.",
                 member.id
             ),
         ))
@@ -404,7 +407,10 @@ fn check_released(existing: &ConsumerMember, id: &str, instance: &str) -> Result
     tracing::info!(member = id, instance, %owner, "instance id is not released");
     Err(Refusal::new(
         GroupError::UnreleasedInstanceId,
-        format!("static member {id} cannot join: instance id {instance} is owned by member {owner}"),
+        format!(
+            "Static member {id} with instance id {instance} cannot join the group because the instance id is owned by \
+             {owner} member."
+        ),
     ))
 }
 

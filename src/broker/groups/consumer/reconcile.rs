@@ -58,7 +58,7 @@ pub(super) fn reconcile(
         MemberState::Unknown if step.owned.is_none_or(|owned| !owned.is_empty()) => {
             return Err(Refusal::new(
                 GroupError::FencedMemberEpoch,
-                "the member is in an unknown state and must abandon all its partitions and rejoin",
+                "The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin.",
             ));
         }
         MemberState::Unknown => next_assignment(

@@ -226,6 +226,54 @@ fn invalid_heartbeats_are_refused() {
     assert_eq!(rig.send(&join()).err(), None);
 }
 
+/// Clients show them to people who search for them.
+#[test]
+fn refusals_are_in_kafkas_words() {
+    let mut rig = rig();
+    rig.settings.max_size = 1;
+    let static_join = |id: &str| of_instance("i1", joining(id, &["a"]));
+    rig.send(&static_join("m1")).unwrap();
+    let unsubscribed = ConsumerHeartbeat {
+        subscribed_topics: None,
+        ..joining("m1", &[])
+    };
+    let sticky = ConsumerHeartbeat {
+        server_assignor: Some("sticky".into()),
+        ..joining("m1", &["a"])
+    };
+    for (request, expected) in [
+        (
+            unsubscribed,
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+        ),
+        (
+            sticky,
+            "ServerAssignor sticky is not supported. Supported assignors: uniform, range.",
+        ),
+        (
+            joining("m2", &["a"]),
+            "The consumer group has reached its maximum capacity of 1 members.",
+        ),
+        (
+            static_join("m2"),
+            "Static member m2 with instance id i1 cannot join the group because the instance id is owned by m1 member.",
+        ),
+        (
+            of_instance("i1", staying("m2", 2)),
+            "Static member m2 with instance id i1 was fenced by member m1.",
+        ),
+        (
+            of_instance("i1", staying("m1", 3)),
+            "The consumer group member has a greater member epoch (3) than the one known by the group coordinator (2). \
+             The member must abandon all its partitions and rejoin.",
+        ),
+    ] {
+        let checked = request.validate(&rig.settings);
+        let refusal = checked.and_then(|()| rig.group.heartbeat(&request, rig.world()).map(|_| ()));
+        assert_eq!(refusal.unwrap_err().message, expected);
+    }
+}
+
 #[test]
 fn a_static_member_keeps_its_place_while_it_is_away() {
     let mut rig = rig();
