@@ -94,7 +94,7 @@ impl Shard {
             std::mem::take(&mut outcome.records),
         ));
         // Members that were in the classic group keep their sessions; what the heartbeat sets counts more.
-        let mut timers = group.session_timers(world.settings);
+        let mut timers = group.classic_sessions();
         timers.append(&mut outcome.timers);
         outcome.timers = timers;
         let former = self.replace(group_id, Group::Consumer(group), &records, world.now)?;
@@ -372,31 +372,5 @@ impl Shard {
         let leaving = found.iter().filter_map(|found| found.clone().ok()).collect();
         self.remove_consumers(group_id, &leaving, world)?;
         Ok(found.into_iter().map(|found| found.map(|_| ())).collect())
-    }
-}
-
-impl ConsumerGroup {
-    /// Session timers of all members of the classic protocol.
-    pub(crate) fn session_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
-        let session = |member: &super::consumer::member::ConsumerMember| {
-            let classic = member.metadata.classic.as_ref();
-            let own = classic.and_then(|classic| u64::try_from(classic.session_timeout_ms).ok());
-            let after_ms = own.unwrap_or_else(|| u64::from(settings.session_timeout_ms));
-            TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms)
-        };
-        self.members().map(session).collect()
-    }
-
-    /// Timers of a group that was loaded: as Kafka does, everyone has a whole session.
-    pub(crate) fn loaded_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
-        let mut timers = Vec::new();
-        for member in self.members() {
-            let after_ms = u64::from(settings.session_timeout_ms);
-            timers.push(TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms));
-            if !member.uses_classic_protocol() {
-                timers.push(member.rebalance_timer());
-            }
-        }
-        timers
     }
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        classic::{effects::Now, group::ClassicGroup, member::Member},
+        classic::{
+            effects::Now,
+            group::ClassicGroup,
+            member::{Member, timeout_ms},
+        },
         consumer_protocol::{self, Subscription},
         error::GroupError,
     },
@@ -104,7 +108,7 @@ impl ConsumerGroup {
             .filter(|member| !leaving.contains(&member.id));
         let members = staying.filter_map(|member| {
             let classic = member.metadata.classic.clone()?;
-            let session_ms = u64::try_from(classic.session_timeout_ms).unwrap_or(0);
+            let session_ms = timeout_ms(classic.session_timeout_ms);
             let target = self.target.get(&member.id).cloned().unwrap_or_default();
             Some(Member {
                 id: member.id.clone(),

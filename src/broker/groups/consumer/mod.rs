@@ -23,4 +23,5 @@ mod subscriptions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timers;
 pub(crate) mod topics;
