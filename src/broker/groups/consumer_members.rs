@@ -6,11 +6,13 @@ use super::{
         describe::DescribedConsumerGroup,
         heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
         outcome::{Refusal, World},
+        regex::matched,
         settings::ConsumerSettings,
     },
     coordinator::Groups,
     error::GroupError,
 };
+use crate::blocking;
 
 impl Groups {
     /// Settings of a group: its own, or the broker's.
@@ -65,7 +67,20 @@ impl Groups {
         let after_offset = shard.newest_record(&request.group_id);
         drop(shard);
         self.deadlines_changed();
+        self.match_regexes(&request.group_id, settings);
         Ok((answer, after_offset))
+    }
+
+    /// Matches the regular expressions of a group with the topics, when a step found that it is time. The group goes on
+    /// meanwhile.
+    pub(super) fn match_regexes(&self, group_id: &str, settings: &ConsumerSettings) {
+        let shard = self.shard_of(group_id);
+        let Some(regexes) = self.lock(shard).regexes_to_match(group_id) else {
+            return;
+        };
+        let matched = blocking::run(|| matched(regexes, self.inner.topics.as_ref()));
+        let world = self.world(settings, self.now());
+        self.lock(shard).store_matched(group_id, matched, world);
     }
 
     /// Describes a group of the consumer protocol.

@@ -14,12 +14,13 @@ use super::{
         leave::{Leaving, left},
         outcome::{Outcome, Refusal, TimerChange, TimerKind, World},
         records::ConsumerRecord,
+        regex::Matched,
         settings::ConsumerSettings,
     },
     error::GroupError,
     group::Group,
     records::GroupRecord,
-    shard::{Entry, Shard},
+    shard::{Entry, Matching, Shard},
 };
 
 /// A member that could not be put out because nothing can be written stays for so long.
@@ -152,12 +153,8 @@ impl Shard {
         };
         if let Group::Consumer(group) = &mut entry.group {
             group.settle(&mut outcome, world.now);
-            if outcome.resolve_regexes {
-                let resolved = group.resolve_regexes(world);
-                // The step itself is done; what failed is tried again with a later heartbeat.
-                if let Err(error) = self.perform_outcome(group_id, resolved, world) {
-                    tracing::warn!(group = group_id, %error, "topics of regular expressions are not stored");
-                }
+            if outcome.resolve_regexes && entry.matching == Matching::Idle {
+                entry.matching = Matching::Due;
             }
         }
         if self.groups.get(group_id).map(|entry| entry.group.phase()) != phase {
@@ -165,6 +162,33 @@ impl Shard {
         }
         self.reschedule(group_id);
         Ok(outcome.value)
+    }
+
+    /// The regular expressions to match with the topics now; the caller stores what came out.
+    pub(crate) fn regexes_to_match(&mut self, group_id: &str) -> Option<BTreeSet<String>> {
+        let entry = self.groups.get_mut(group_id)?;
+        if entry.matching != Matching::Due {
+            return None;
+        }
+        let regexes = entry.group.as_consumer().map(ConsumerGroup::regexes_in_use);
+        entry.matching = regexes.as_ref().map_or(Matching::Idle, |_| Matching::Running);
+        regexes
+    }
+
+    /// Takes over what the regular expressions of a group match.
+    pub(crate) fn store_matched(&mut self, group_id: &str, matched: Matched, world: World<'_>) {
+        if let Some(entry) = self.groups.get_mut(group_id) {
+            entry.matching = Matching::Idle;
+        }
+        // It may have gone or changed meanwhile.
+        let Ok(group) = self.consumer_group(group_id) else {
+            return;
+        };
+        let outcome = group.resolved(matched, world);
+        // What failed is tried again with a later heartbeat.
+        if let Err(error) = self.perform_outcome(group_id, outcome, world) {
+            tracing::warn!(group = group_id, %error, "topics of regular expressions are not stored");
+        }
     }
 
     /// Puts members out; what is left may be a classic group.

@@ -69,6 +69,7 @@ impl Groups {
             shard.answer_join(ticket, &group_id, value);
             drop(shard);
             self.deadlines_changed();
+            self.match_regexes(&group_id, &settings);
             return Ok(self.parked(&group_id, ticket));
         }
         let fresh_id = self.random_uuid().to_string();

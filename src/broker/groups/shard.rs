@@ -46,7 +46,16 @@ pub(crate) struct Entry {
     pub(crate) offsets: Offsets,
     /// Offset of the group's newest record: nothing is answered before it is durable.
     pub(crate) newest_record: i64,
+    pub(crate) matching: Matching,
     scheduled: Option<u64>,
+}
+
+/// Whether the group's regular expressions are to be matched with the topics, which is done outside the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matching {
+    Idle,
+    Due,
+    Running,
 }
 
 impl Entry {
@@ -55,6 +64,7 @@ impl Entry {
             group,
             offsets: Offsets::default(),
             newest_record: -1,
+            matching: Matching::Idle,
             scheduled: None,
         }
     }

@@ -17,7 +17,7 @@ pub(crate) mod migrate;
 pub(crate) mod outcome;
 mod reconcile;
 pub(crate) mod records;
-mod regex;
+pub(crate) mod regex;
 pub(crate) mod settings;
 mod subscriptions;
 mod target;

@@ -1,9 +1,12 @@
 //! Subscriptions by regular expression: RE2 syntax, matched with the whole name of a topic.
 //!
-//! A new expression is only checked when it comes; it is matched with the topics after the step, and again when the
-//! topics change, but not more often than every ten seconds.
+//! A new expression is only checked when it comes; it is matched with the topics after the step and outside the lock, and
+//! again when the topics change, but not more often than every ten seconds.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -14,6 +17,7 @@ use super::{
     metadata_hash::metadata_hash,
     outcome::{Outcome, Refusal, World},
     records::{ConsumerRecord, ResolvedRegex},
+    topics::TopicImage,
 };
 
 /// Shortest time between two looks at the topics.
@@ -30,6 +34,14 @@ pub(super) struct RegexChange {
     pub(super) changed_and_resolved: bool,
     /// The expressions are to be matched with the topics.
     pub(super) resolve: bool,
+}
+
+/// What expressions matched.
+#[derive(Debug)]
+pub(crate) struct Matched {
+    /// Of the topics that were looked at.
+    version: u64,
+    topics: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ConsumerGroup {
@@ -85,24 +97,31 @@ impl ConsumerGroup {
         due && !after.is_empty()
     }
 
-    /// Matches all expressions with the topics as they are now.
-    pub(crate) fn resolve_regexes(&self, world: World<'_>) -> Outcome<()> {
-        let version = world.topics.version();
-        let names = world.topics.names();
-        let subscriptions = self.subscriptions(self.members.values());
+    /// The expressions members are subscribed to.
+    pub(crate) fn regexes_in_use(&self) -> BTreeSet<String> {
+        let regexes = self.members.values().filter_map(ConsumerMember::regex);
+        regexes.map(str::to_owned).collect()
+    }
+
+    /// Takes over what expressions match, as far as members are still subscribed to them.
+    pub(crate) fn resolved(&self, matched: Matched, world: World<'_>) -> Outcome<()> {
+        let in_use = self.regexes_in_use();
         let mut resolved_group = self.clone_regexes();
         let (mut records, mut any_changed) = (Vec::new(), false);
-        for regex in subscriptions.regexes() {
-            let topics = matching(regex, &names);
-            let old = self.regexes.get(regex).map(|resolved| &resolved.topics);
+        let still = matched
+            .topics
+            .into_iter()
+            .filter(|(regex, _)| in_use.contains(regex));
+        for (regex, topics) in still {
+            let old = self.regexes.get(&regex).map(|resolved| &resolved.topics);
             any_changed |= old.map_or(!topics.is_empty(), |old| *old != topics);
             let resolved = ResolvedRegex {
                 topics,
-                version: i64::try_from(version).unwrap_or(i64::MAX),
+                version: i64::try_from(matched.version).unwrap_or(i64::MAX),
                 timestamp_ms: world.now.wall_ms,
             };
-            resolved_group.regexes.insert(regex.to_owned(), resolved.clone());
-            records.push(ConsumerRecord::Regex(regex.to_owned(), Some(resolved)));
+            resolved_group.regexes.insert(regex.clone(), resolved.clone());
+            records.push(ConsumerRecord::Regex(regex, Some(resolved)));
         }
         let subscriptions = resolved_group.subscriptions(self.members.values());
         let hash = metadata_hash(subscriptions.topics(), world.topics);
@@ -112,8 +131,8 @@ impl ConsumerGroup {
             records.push(ConsumerRecord::Epoch(Some((epoch, hash))));
         }
         let mut outcome = Outcome::new(records, ());
-        outcome.checked_topics = Some(version);
-        outcome.checked_regexes = Some(version);
+        outcome.checked_topics = Some(matched.version);
+        outcome.checked_regexes = Some(matched.version);
         outcome
     }
 
@@ -138,6 +157,21 @@ pub(super) fn validate(regex: &str) -> Result<(), Refusal> {
         .trim_end_matches('.');
     let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {why}.");
     Err(Refusal::new(GroupError::InvalidRegularExpression, message))
+}
+
+/// Matches expressions with the topics as they are now. May take its time, so nobody is to wait for it.
+pub(crate) fn matched(regexes: BTreeSet<String>, topics: &dyn TopicImage) -> Matched {
+    // First: what comes while the names are collected is seen next time.
+    let version = topics.version();
+    let names = topics.names();
+    let topics = regexes.into_iter().map(|regex| {
+        let topics = matching(&regex, &names);
+        (regex, topics)
+    });
+    Matched {
+        version,
+        topics: topics.collect(),
+    }
 }
 
 fn matching(regex: &str, names: &[Arc<str>]) -> BTreeSet<String> {

@@ -19,6 +19,7 @@ use super::{
     member::{Assignment, LEAVING_EPOCH},
     outcome::{Outcome, TimerKind, World},
     records::ConsumerRecord,
+    regex,
     settings::ConsumerSettings,
     topics::TopicImage,
 };
@@ -166,7 +167,8 @@ impl Rig {
                 settings: &self.settings,
                 now: self.now,
             };
-            let resolved = self.group.resolve_regexes(world);
+            let matched = regex::matched(self.group.regexes_in_use(), &self.image);
+            let resolved = self.group.resolved(matched, world);
             self.take(resolved);
         }
         outcome.value

@@ -3,7 +3,9 @@
 use jackfield_tasks::TaskGroup;
 
 use super::*;
-use crate::groups::{DescribedConsumerGroup, GroupConfigs, GroupsConfig, group::Group};
+use crate::groups::{
+    DescribedConsumerGroup, GroupConfigs, GroupsConfig, consumer::regex::matched, group::Group, shard::Shard,
+};
 
 fn of_instance(instance: &str, heartbeat: ConsumerHeartbeat) -> ConsumerHeartbeat {
     ConsumerHeartbeat {
@@ -170,4 +172,48 @@ async fn a_step_that_does_not_fit_into_a_batch_is_refused() {
     }
     rig.expire_consumers_after("g", 46_000);
     assert!(rig.described("g").await.members.is_empty());
+}
+
+#[tokio::test]
+async fn regular_expressions_are_matched_once_at_a_time_and_outside_the_step() {
+    let rig = rig().await;
+    let by_regex = ConsumerHeartbeat {
+        subscribed_topics: None,
+        subscribed_regex: Some("[tu]".into()),
+        ..consumer_heartbeat("m", 0)
+    };
+    let groups = rig.groups();
+    groups.ensure_offsets_topic().await.unwrap();
+    let settings = groups.consumer_settings("g");
+    let mut shard = groups.lock(groups.shard_of("g"));
+    let world = groups.world(&settings, groups.now());
+    let is_matched = |shard: &Shard| shard.consumer_group("g").unwrap().is_subscribed_to("t");
+    shard.consumer_heartbeat(&by_regex, world).unwrap();
+    let regexes = shard.regexes_to_match("g").expect("a new one");
+    assert!(!is_matched(&shard) && regexes.contains("[tu]"));
+    shard.consumer_heartbeat(&by_regex, world).unwrap();
+    assert_eq!(shard.regexes_to_match("g"), None, "it is under way");
+    shard.store_matched("g", matched(regexes, world.topics), world);
+    assert!(is_matched(&shard));
+    assert_eq!(shard.regexes_to_match("g"), None);
+    // Nothing is matched for members that went away meanwhile.
+    shard
+        .consumer_heartbeat(&consumer_heartbeat("m", -1), world)
+        .unwrap();
+    let written = rig.records();
+    shard.store_matched("g", matched(["t".to_owned()].into(), world.topics), world);
+    assert_eq!((is_matched(&shard), rig.records()), (false, written));
+}
+
+#[tokio::test]
+async fn a_heartbeat_with_a_new_regular_expression_sees_to_its_topics() {
+    let rig = rig().await;
+    let by_regex = ConsumerHeartbeat {
+        subscribed_topics: None,
+        subscribed_regex: Some("[tu]".into()),
+        ..consumer_heartbeat("m", 0)
+    };
+    rig.groups().consumer_heartbeat(by_regex).await.unwrap();
+    let shard = rig.groups().lock(rig.groups().shard_of("g"));
+    assert!(shard.consumer_group("g").unwrap().is_subscribed_to("t"));
 }

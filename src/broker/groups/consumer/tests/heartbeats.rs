@@ -460,7 +460,8 @@ fn expressions_whose_topics_could_not_be_stored_are_matched_again() {
     rig.topic("c", 3, 1);
     rig.advance(10_001);
     // What came out is lost.
-    let _lost = rig.group.resolve_regexes(rig.world());
+    let matched = regex::matched(rig.group.regexes_in_use(), &rig.image);
+    let _lost = rig.group.resolved(matched, rig.world());
     rig.beat("m1", None);
     assert!(rig.group.is_subscribed_to("c"));
 }
