@@ -27,7 +27,7 @@ fn subscription(topics: &[&str], owned: &[i32]) -> Bytes {
     .encode()
 }
 
-fn join_request(member_id: &str, owned: &[i32]) -> JoinRequest {
+pub(super) fn join_request(member_id: &str, owned: &[i32]) -> JoinRequest {
     JoinRequest {
         group_id: "g".into(),
         member_id: member_id.into(),
@@ -60,7 +60,7 @@ fn sync_request(member_id: &str, generation: i32) -> SyncRequest {
 }
 
 impl Rig {
-    fn classic_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
+    pub(super) fn classic_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
         match self
             .group
             .classic_join(request, "fresh", usize::MAX, self.world())?
@@ -70,7 +70,7 @@ impl Rig {
         }
     }
 
-    fn classic_sync(&mut self, member: &str, generation: i32) -> Result<Assignment, GroupError> {
+    pub(super) fn classic_sync(&mut self, member: &str, generation: i32) -> Result<Assignment, GroupError> {
         let (answer, timers) = self
             .group
             .classic_sync(&sync_request(member, generation), &self.image);
@@ -83,7 +83,7 @@ impl Rig {
         ))
     }
 
-    fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
+    pub(super) fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
         let (answer, timers) = self.group.classic_heartbeat(member, None, generation);
         self.group.set_timers(timers, self.now);
         answer
