@@ -46,7 +46,11 @@ impl Groups {
         mut request: ConsumerHeartbeat,
     ) -> Result<ConsumerHeartbeatAnswer, Refusal> {
         let settings = self.consumer_settings(&request.group_id);
-        request.validate(&settings)?;
+        match &request.subscribed_regex {
+            // It is compiled, which may take a while.
+            Some(_) => blocking::run(|| request.validate(&settings))?,
+            None => request.validate(&settings)?,
+        }
         if request.member_id.is_empty() {
             request.member_id = self.random_id();
         }

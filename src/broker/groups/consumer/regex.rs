@@ -45,7 +45,8 @@ pub(crate) struct Matched {
 }
 
 impl ConsumerGroup {
-    /// What a member's new regular expression, which is a valid one, means to the group; forgets the old one when nobody else uses it.
+    /// What a member's new regular expression, which is a valid one, means to the group; forgets the old one when nobody
+    /// else uses it.
     pub(super) fn regex_change(
         &self,
         member: &ConsumerMember,
