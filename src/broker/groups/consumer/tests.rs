@@ -3,6 +3,7 @@
 mod classic_members;
 mod heartbeats;
 mod records;
+mod refusals;
 mod walk;
 
 use std::{
