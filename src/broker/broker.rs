@@ -104,11 +104,16 @@ impl Broker {
         // Now that every topic has its own settings.
         logs.start_maintenance().map_err(|error| error.to_string())?;
         let topics = Arc::new(topics);
-        let groups = Groups::open(config.groups.clone(), Arc::clone(&topics), env.clone(), &tasks)
-            .map_err(|error| error.to_string())?;
         let own = Arc::clone(&configs);
-        let own = move |group: &str, option: &str| Some(own.group_number(group, option));
-        groups.use_group_configs(GroupConfigs(Arc::new(own)));
+        let own = move |group: &str, option: &str| own.group_number(group, option);
+        let groups = Groups::open(
+            config.groups.clone(),
+            GroupConfigs(Arc::new(own)),
+            Arc::clone(&topics),
+            env.clone(),
+            &tasks,
+        )
+        .map_err(|error| error.to_string())?;
         Ok(Core {
             connections: Connections::new(&configs.levels().values),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions),

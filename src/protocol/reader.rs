@@ -6,6 +6,10 @@ use std::ops::Range;
 /// Most elements of all arrays of a message together. A cluster has far fewer partitions.
 pub const ELEMENTS_MAX: usize = 1_000_000;
 
+/// Most bytes of a string. The classic encoding has no room for more, and neither has what is stored of it; the compact
+/// one has, and Kafka refuses it there as well.
+pub const STRING_BYTES_MAX: usize = 0x7fff;
+
 /// A message is shorter than it says, or says something impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {what} at byte {position}")]
@@ -136,10 +140,16 @@ impl<'a> Reader<'a> {
     }
 
     /// NULLABLE_STRING.
+    ///
+    /// # Errors
+    /// [`Malformed`] also for more than [`STRING_BYTES_MAX`].
     pub fn nullable_string(&mut self) -> Result<Option<&'a str>, Malformed> {
         let Some(length) = self.length(true, "STRING")? else {
             return Ok(None);
         };
+        if length > STRING_BYTES_MAX {
+            return Err(self.malformed("STRING (more than 32767 bytes)"));
+        }
         let bytes = self.skip(length, "STRING")?;
         std::str::from_utf8(bytes)
             .map(Some)
@@ -198,5 +208,21 @@ impl<'a> Reader<'a> {
             self.skip(usize::try_from(size).unwrap_or(usize::MAX), "tagged field")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compact_string_is_no_longer_than_a_classic_one_can_be() {
+        // 32,767 and 32,768 bytes as varints, each one more.
+        for (length, is_taken) in [([0x80, 0x80, 0x02], true), ([0x81, 0x80, 0x02], false)] {
+            let mut message = length.to_vec();
+            message.resize(3 + STRING_BYTES_MAX + 1, b'x');
+            let read = Reader::new(&message, true).nullable_string();
+            assert_eq!(read.is_ok(), is_taken, "{length:?}");
+        }
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::consumer::settings::ConsumerSettings;
 
-/// A group's own value of a numeric option, such as `consumer.session.timeout.ms`, by group id and option; `None` where
-/// the broker's counts.
+/// The value of a numeric option that counts for a group, such as `consumer.session.timeout.ms`: its own or the
+/// broker's, by group id and option.
 #[derive(Clone)]
 pub struct GroupConfigs(pub Arc<LookUp>);
 
 /// See [`GroupConfigs`].
-pub type LookUp = dyn Fn(&str, &str) -> Option<i64> + Send + Sync;
+pub type LookUp = dyn Fn(&str, &str) -> i64 + Send + Sync;
 
 impl std::fmt::Debug for GroupConfigs {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

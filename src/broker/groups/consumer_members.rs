@@ -2,37 +2,29 @@
 
 use super::{
     classic::effects::Now,
-    config::GroupConfigs,
     consumer::{
         describe::DescribedConsumerGroup,
         heartbeat::{ConsumerHeartbeat, ConsumerHeartbeatAnswer},
         outcome::{Refusal, World},
+        regex::matched,
         settings::ConsumerSettings,
     },
     coordinator::Groups,
     error::GroupError,
 };
+use crate::blocking;
 
 impl Groups {
-    /// From now on groups have configs of their own. Only the first call has an effect.
-    pub fn use_group_configs(&self, configs: GroupConfigs) {
-        let _first = self.inner.group_configs.set(configs);
-    }
-
     /// Settings of a group: its own, or the broker's.
     pub(super) fn consumer_settings(&self, group_id: &str) -> ConsumerSettings {
         let broker = self.inner.config.consumer;
-        let Some(GroupConfigs(own)) = self.inner.group_configs.get() else {
-            return broker;
-        };
-        let session = own(group_id, "consumer.session.timeout.ms").and_then(|own| u32::try_from(own).ok());
-        let heartbeat =
-            own(group_id, "consumer.heartbeat.interval.ms").and_then(|own| i32::try_from(own).ok());
-        let assignment = own(group_id, "consumer.assignment.interval.ms");
+        let own = |option| (self.inner.group_configs.0)(group_id, option);
+        let session = u32::try_from(own("consumer.session.timeout.ms"));
+        let heartbeat = i32::try_from(own("consumer.heartbeat.interval.ms"));
         ConsumerSettings {
             session_timeout_ms: session.unwrap_or(broker.session_timeout_ms),
             heartbeat_interval_ms: heartbeat.unwrap_or(broker.heartbeat_interval_ms),
-            assignment_interval_ms: assignment.unwrap_or(broker.assignment_interval_ms),
+            assignment_interval_ms: own("consumer.assignment.interval.ms"),
             ..broker
         }
     }
@@ -54,7 +46,11 @@ impl Groups {
         mut request: ConsumerHeartbeat,
     ) -> Result<ConsumerHeartbeatAnswer, Refusal> {
         let settings = self.consumer_settings(&request.group_id);
-        request.validate(&settings)?;
+        match &request.subscribed_regex {
+            // It is compiled, which may take a while.
+            Some(_) => blocking::run(|| request.validate(&settings))?,
+            None => request.validate(&settings)?,
+        }
         if request.member_id.is_empty() {
             request.member_id = self.random_id();
         }
@@ -75,7 +71,20 @@ impl Groups {
         let after_offset = shard.newest_record(&request.group_id);
         drop(shard);
         self.deadlines_changed();
+        self.match_regexes(&request.group_id, settings);
         Ok((answer, after_offset))
+    }
+
+    /// Matches the regular expressions of a group with the topics, when a step found that it is time. The group goes on
+    /// meanwhile.
+    pub(super) fn match_regexes(&self, group_id: &str, settings: &ConsumerSettings) {
+        let shard = self.shard_of(group_id);
+        let Some(regexes) = self.lock(shard).regexes_to_match(group_id) else {
+            return;
+        };
+        let matched = blocking::run(|| matched(regexes, self.inner.topics.as_ref()));
+        let world = self.world(settings, self.now());
+        self.lock(shard).store_matched(group_id, matched, world);
     }
 
     /// Describes a group of the consumer protocol.

@@ -33,6 +33,8 @@ pub struct Subscription {
     pub user_data: Option<Bytes>,
     /// Partitions held at the time of the join (version 1 and newer), by topic.
     pub owned: Vec<(String, Vec<i32>)>,
+    /// Where the consumer is (version 3 and newer); never empty.
+    pub rack_id: Option<String>,
 }
 
 /// Partitions a consumer got.
@@ -55,9 +57,9 @@ impl Subscription {
         }
         write_user_data(&mut out, self.user_data.as_ref());
         write_partitions(&mut out, &self.owned);
-        // Generation and rack are unknown.
+        // The generation is unknown.
         out.i32(-1);
-        out.nullable_string(None);
+        out.nullable_string(self.rack_id.as_deref());
         out.finish().into()
     }
 
@@ -81,10 +83,19 @@ impl Subscription {
         } else {
             Vec::new()
         };
+        if version >= 2 {
+            let _generation = reader.i32()?;
+        }
+        let rack_id = if version >= 3 {
+            reader.nullable_text()?
+        } else {
+            None
+        };
         Ok(Self {
             topics,
             user_data,
             owned,
+            rack_id: rack_id.filter(|rack| !rack.is_empty()),
         })
     }
 }
@@ -179,6 +190,15 @@ mod tests {
             (decoded.topics, decoded.user_data),
             (vec!["golden-groups".to_owned()], None)
         );
+        // Version 3: nothing owned, generation 5, rack `r1`; and the same with an empty rack.
+        let rack = |tail: &[u8]| {
+            let data = [b"\0\x03\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\x05", tail].concat();
+            Subscription::decode(&data).map(|decoded| decoded.rack_id)
+        };
+        assert_eq!(rack(b"\0\x02r1"), Ok(Some("r1".to_owned())));
+        assert_eq!(rack(b"\0\0"), Ok(None));
+        assert_eq!(rack(b"\xff\xff"), Ok(None));
+        assert!(rack(b"").is_err());
         let assignment = b"\0\x01\0\0\0\x01\0\x0dgolden-groups\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff";
         let decoded = Assignment::decode(assignment).expect("an assignment");
         assert_eq!(decoded.partitions, [("golden-groups".to_owned(), vec![0, 1])]);
@@ -191,6 +211,7 @@ mod tests {
             topics: vec!["a".into(), "b".into()],
             user_data: Some(Bytes::from_static(b"u")),
             owned: vec![("a".into(), vec![0, 2])],
+            rack_id: Some("r".into()),
         };
         assert_eq!(Subscription::decode(&subscription.encode()), Ok(subscription));
         let assignment = Assignment {

@@ -1,5 +1,7 @@
 //! Steps of consumer groups behind the shard's lock: their records are appended, then take effect.
 
+use std::collections::BTreeSet;
+
 use super::{
     classic::{
         effects::{JoinRefused, JoinRequest, Joined, LeavingMember, Now, SyncRequest, Synced},
@@ -12,12 +14,13 @@ use super::{
         leave::{Leaving, left},
         outcome::{Outcome, Refusal, TimerChange, TimerKind, World},
         records::ConsumerRecord,
+        regex::Matched,
         settings::ConsumerSettings,
     },
     error::GroupError,
     group::Group,
     records::GroupRecord,
-    shard::{Entry, Shard},
+    shard::{Entry, Matching, Shard},
 };
 
 /// A member that could not be put out because nothing can be written stays for so long.
@@ -43,7 +46,9 @@ impl Shard {
         if request.leaves() {
             match self.consumer_group(group_id)?.leave(request)? {
                 Leaving::Keep(outcome) => self.perform_outcome(group_id, outcome, world)?,
-                Leaving::Remove(member) => self.remove_consumers(group_id, &[member], world)?,
+                Leaving::Remove(member) => {
+                    self.remove_consumers(group_id, &BTreeSet::from([member]), world)?
+                }
             }
             return Ok(left(request));
         }
@@ -57,6 +62,10 @@ impl Shard {
                 let end = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));
                 self.heartbeat_of_new_group(request, ConsumerGroup::new(group_id), end, world)
             }
+            None => Err(Refusal::new(
+                GroupError::GroupIdNotFound,
+                format!("Consumer group {group_id} not found."),
+            )),
             Some(Group::Classic(classic)) if request.joins() => {
                 let group = ConsumerGroup::of_classic(classic, world)?;
                 let mut records = entry.map_or_else(Vec::new, |entry| entry.group.end(group_id));
@@ -85,8 +94,10 @@ impl Shard {
             group_id,
             std::mem::take(&mut outcome.records),
         ));
-        // Members that were in the classic group keep their sessions.
-        outcome.timers.extend(group.session_timers(world.settings));
+        // Members that were in the classic group keep their sessions; what the heartbeat sets counts more.
+        let mut timers = group.classic_sessions();
+        timers.append(&mut outcome.timers);
+        outcome.timers = timers;
         let former = self.replace(group_id, Group::Consumer(group), &records, world.now)?;
         let answer = self.perform_outcome(group_id, outcome, world)?;
         if let Some(Group::Classic(mut classic)) = former {
@@ -128,25 +139,22 @@ impl Shard {
     fn perform_outcome<T>(
         &mut self,
         group_id: &str,
-        outcome: Outcome<T>,
+        mut outcome: Outcome<T>,
         world: World<'_>,
     ) -> Result<T, GroupError> {
         let phase = self.groups.get(group_id).map(|entry| entry.group.phase());
         if !outcome.records.is_empty() {
-            let records = GroupRecord::of_consumer_group(group_id, outcome.records);
+            let records = std::mem::take(&mut outcome.records);
+            let records = GroupRecord::of_consumer_group(group_id, records);
             self.append(group_id, &records, world.now)?;
         }
         let Some(entry) = self.groups.get_mut(group_id) else {
             return Ok(outcome.value);
         };
         if let Group::Consumer(group) = &mut entry.group {
-            group.settle(outcome.checked_topics, outcome.timers, world.now);
-            if outcome.resolve_regexes {
-                let resolved = group.resolve_regexes(world);
-                // The step itself is done; what failed is tried again with a later heartbeat.
-                if let Err(error) = self.perform_outcome(group_id, resolved, world) {
-                    tracing::warn!(group = group_id, %error, "topics of regular expressions are not stored");
-                }
+            group.settle(&mut outcome, world.now);
+            if outcome.resolve_regexes && entry.matching == Matching::Idle {
+                entry.matching = Matching::Due;
             }
         }
         if self.groups.get(group_id).map(|entry| entry.group.phase()) != phase {
@@ -156,18 +164,47 @@ impl Shard {
         Ok(outcome.value)
     }
 
+    /// The regular expressions to match with the topics now; the caller stores what came out.
+    pub(crate) fn regexes_to_match(&mut self, group_id: &str) -> Option<BTreeSet<String>> {
+        let entry = self.groups.get_mut(group_id)?;
+        if entry.matching != Matching::Due {
+            return None;
+        }
+        let regexes = entry.group.as_consumer().map(ConsumerGroup::regexes_in_use);
+        entry.matching = regexes.as_ref().map_or(Matching::Idle, |_| Matching::Running);
+        regexes
+    }
+
+    /// Takes over what the regular expressions of a group match.
+    pub(crate) fn store_matched(&mut self, group_id: &str, matched: Matched, world: World<'_>) {
+        if let Some(entry) = self.groups.get_mut(group_id) {
+            entry.matching = Matching::Idle;
+        }
+        // It may have gone or changed meanwhile.
+        let Ok(group) = self.consumer_group(group_id) else {
+            return;
+        };
+        let outcome = group.resolved(matched, world);
+        // What failed is tried again with a later heartbeat.
+        if let Err(error) = self.perform_outcome(group_id, outcome, world) {
+            tracing::warn!(group = group_id, %error, "topics of regular expressions are not stored");
+        }
+    }
+
     /// Puts members out; what is left may be a classic group.
     fn remove_consumers(
         &mut self,
         group_id: &str,
-        leaving: &[String],
+        leaving: &BTreeSet<String>,
         world: World<'_>,
     ) -> Result<(), GroupError> {
+        let max_size = self.settings().max_size;
+        let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
+        let known = leaving.iter().filter(|id| group.member(id).is_some());
+        let leaving: &BTreeSet<String> = &known.cloned().collect();
         if leaving.is_empty() {
             return Ok(());
         }
-        let max_size = self.settings().max_size;
-        let group = self.consumer_group(group_id).map_err(|refusal| refusal.error)?;
         if group.becomes_classic_without(leaving, world.settings, max_size) {
             let classic = group.to_classic(leaving, world.topics, world.now);
             let end = group.end();
@@ -202,20 +239,39 @@ impl Shard {
         let Ok(group) = self.consumer_group(group_id) else {
             return;
         };
-        for (member, why) in group.overdue(world.now) {
-            tracing::info!(group = group_id, %member, timer = ?why, "member is removed");
-            let removed = self.remove_consumers(group_id, std::slice::from_ref(&member), world);
-            let Err(error) = removed else { continue };
-            tracing::warn!(group = group_id, %member, %error, "member is not removed this time");
-            self.settle_timers(group_id, vec![TimerChange::Set(member, why, RETRY_MS)], world.now);
+        let overdue = group.overdue(world.now);
+        self.put_out(group_id, &overdue, world);
+    }
+
+    fn put_out(&mut self, group_id: &str, overdue: &[(String, TimerKind)], world: World<'_>) {
+        // Without those before them the others may be members of a classic group, which has timers of its own.
+        if overdue.is_empty() || self.consumer_group(group_id).is_err() {
+            return;
         }
+        let ids = overdue.iter().map(|(member, _)| member.clone()).collect();
+        let Err(error) = self.remove_consumers(group_id, &ids, world) else {
+            for (member, why) in overdue {
+                tracing::info!(group = group_id, %member, timer = ?why, "member is removed");
+            }
+            return;
+        };
+        if error == GroupError::UnknownServerError && overdue.len() > 1 {
+            // Maybe too many for one batch of records.
+            let (some, others) = overdue.split_at(overdue.len() / 2);
+            self.put_out(group_id, some, world);
+            self.put_out(group_id, others, world);
+            return;
+        }
+        tracing::warn!(group = group_id, members = overdue.len(), %error, "members are not removed this time");
+        let again = |(member, why): &(String, TimerKind)| TimerChange::Set(member.clone(), *why, RETRY_MS);
+        self.settle_timers(group_id, overdue.iter().map(again).collect(), world.now);
     }
 
     fn settle_timers(&mut self, group_id: &str, timers: Vec<TimerChange>, now: Now) {
         if let Some(entry) = self.groups.get_mut(group_id)
             && let Group::Consumer(group) = &mut entry.group
         {
-            group.settle(None, timers, now);
+            group.set_timers(timers, now);
         }
         self.reschedule(group_id);
     }
@@ -277,7 +333,7 @@ impl Shard {
                 rebalance,
             } => {
                 let end = group.end();
-                let classic = working.to_classic(&[], world.topics, world.now);
+                let classic = working.to_classic(&BTreeSet::new(), world.topics, world.now);
                 let joined = classic.joined_of_migrated(&member_id);
                 self.downgrade(group_id, classic, end, rebalance, world.now)
                     .map_err(refuse)?;
@@ -337,36 +393,8 @@ impl Shard {
                 found.map(|member| member.id.clone())
             })
             .collect();
-        let mut leaving: Vec<String> = found.iter().filter_map(|found| found.clone().ok()).collect();
-        leaving.sort_unstable();
-        leaving.dedup();
+        let leaving = found.iter().filter_map(|found| found.clone().ok()).collect();
         self.remove_consumers(group_id, &leaving, world)?;
         Ok(found.into_iter().map(|found| found.map(|_| ())).collect())
-    }
-}
-
-impl ConsumerGroup {
-    /// Session timers of all members of the classic protocol.
-    pub(crate) fn session_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
-        let session = |member: &super::consumer::member::ConsumerMember| {
-            let classic = member.metadata.classic.as_ref();
-            let own = classic.and_then(|classic| u64::try_from(classic.session_timeout_ms).ok());
-            let after_ms = own.unwrap_or_else(|| u64::from(settings.session_timeout_ms));
-            TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms)
-        };
-        self.members().map(session).collect()
-    }
-
-    /// Timers of a group that was loaded: as Kafka does, everyone has a whole session.
-    pub(crate) fn loaded_timers(&self, settings: &ConsumerSettings) -> Vec<TimerChange> {
-        let mut timers = Vec::new();
-        for member in self.members() {
-            let after_ms = u64::from(settings.session_timeout_ms);
-            timers.push(TimerChange::Set(member.id.clone(), TimerKind::Session, after_ms));
-            if !member.uses_classic_protocol() {
-                timers.push(member.rebalance_timer());
-            }
-        }
-        timers
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jackfield_env::Env;
@@ -42,7 +42,7 @@ pub(super) struct Inner {
     pub(super) topics: Arc<Topics>,
     shards: Vec<Mutex<Shard>>,
     offsets_topic: OnceCell<()>,
-    pub(super) group_configs: OnceLock<GroupConfigs>,
+    pub(super) group_configs: GroupConfigs,
     started: Instant,
     /// Woken when a deadline comes closer.
     earlier_deadline: Notify,
@@ -55,6 +55,7 @@ impl Groups {
     /// When `__consumer_offsets` cannot be read.
     pub fn open(
         config: GroupsConfig,
+        group_configs: GroupConfigs,
         topics: Arc<Topics>,
         env: Env,
         tasks: &TaskGroup,
@@ -77,13 +78,14 @@ impl Groups {
                 topics,
                 shards: (0..count).map(|_| Mutex::new(Shard::new(settings))).collect(),
                 offsets_topic: OnceCell::new(),
-                group_configs: OnceLock::new(),
+                group_configs,
                 started: Instant::now(),
                 earlier_deadline: Notify::new(),
             }),
         };
         if let Some(topic) = existing {
             let now = groups.now();
+            let settings = |group_id: &str| groups.consumer_settings(group_id);
             for (index, log) in topic.partitions.iter().enumerate() {
                 if log.is_offline() {
                     // Answered from nothing, its groups would begin anew.
@@ -94,7 +96,7 @@ impl Groups {
                     groups.lock(index).close();
                     continue;
                 }
-                loader::load(&mut groups.lock(index), log, &groups.inner.config.consumer, now)?;
+                loader::load(&mut groups.lock(index), log, &settings, now)?;
             }
             let _first = groups.inner.offsets_topic.set(());
         }

@@ -51,7 +51,7 @@ enum Found {
 pub(crate) fn load(
     shard: &mut Shard,
     log: &Arc<PartitionLog>,
-    consumer_settings: &ConsumerSettings,
+    settings_of: &dyn Fn(&str) -> ConsumerSettings,
     now: Now,
 ) -> Result<(), LoadError> {
     replay(shard, log, now).map_err(|source| LoadError {
@@ -60,7 +60,7 @@ pub(crate) fn load(
     })?;
     let ids: Vec<String> = shard.groups.keys().cloned().collect();
     for id in &ids {
-        shard.start_sessions(id, consumer_settings, now);
+        shard.start_sessions(id, &settings_of(id), now);
         shard.reschedule(id);
     }
     if !ids.is_empty() {

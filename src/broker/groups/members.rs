@@ -1,6 +1,7 @@
 //! Requests of members: join, sync, heartbeat, leave.
 
 use jackfield_log::TopicId;
+use jackfield_protocol::reader::STRING_BYTES_MAX;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -11,6 +12,9 @@ use super::{
     error::GroupError,
     shard::{Gated, Waiter},
 };
+
+/// What a member id has besides the name it begins with: a dash and a UUID.
+const GIVEN_ID_BYTES: usize = 37;
 
 impl Groups {
     /// Joins a group; waits for the rebalance. Dropping the future is a requester that went away: its member stays
@@ -30,6 +34,11 @@ impl Groups {
         }
         if !sessions.contains(&request.session_timeout_ms) {
             return Err(refused(GroupError::InvalidSessionTimeout));
+        }
+        let named_after = request.group_instance_id.as_ref().unwrap_or(&request.client_id);
+        if member_id.is_empty() && named_after.len() + GIVEN_ID_BYTES > STRING_BYTES_MAX {
+            // Its member id could not be written. Kafka fails when it tries to.
+            return Err(refused(GroupError::UnknownServerError));
         }
         self.ensure_offsets_topic().await.map_err(refused)?;
         let (sender, receiver) = oneshot::channel();
@@ -60,6 +69,7 @@ impl Groups {
             shard.answer_join(ticket, &group_id, value);
             drop(shard);
             self.deadlines_changed();
+            self.match_regexes(&group_id, &settings);
             return Ok(self.parked(&group_id, ticket));
         }
         let fresh_id = self.random_uuid().to_string();
@@ -154,13 +164,17 @@ impl Groups {
         let now = self.now();
         let mut shard = self.open_shard(group_id)?;
         if shard.consumer_group(group_id).is_ok() {
-            return shard.classic_heartbeat_of_consumer_group(
+            let answer = shard.classic_heartbeat_of_consumer_group(
                 group_id,
                 member_id,
                 group_instance_id,
                 generation,
                 now,
             );
+            drop(shard);
+            // One that is to join again has less time for it than for its session.
+            self.deadlines_changed();
+            return answer;
         }
         let stepped = shard.step(group_id, now, |group, _| {
             (

@@ -46,7 +46,16 @@ pub(crate) struct Entry {
     pub(crate) offsets: Offsets,
     /// Offset of the group's newest record: nothing is answered before it is durable.
     pub(crate) newest_record: i64,
+    pub(crate) matching: Matching,
     scheduled: Option<u64>,
+}
+
+/// Whether the group's regular expressions are to be matched with the topics, which is done outside the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matching {
+    Idle,
+    Due,
+    Running,
 }
 
 impl Entry {
@@ -55,9 +64,34 @@ impl Entry {
             group,
             offsets: Offsets::default(),
             newest_record: -1,
+            matching: Matching::Idle,
             scheduled: None,
         }
     }
+}
+
+/// A step of a consumer group is refused, as in Kafka, when it takes more than the topic's `max.message.bytes`. What
+/// others write has already happened, or is a set of tombstones.
+fn check_size(
+    group: &str,
+    records: &[GroupRecord],
+    bytes: usize,
+    log: &PartitionLog,
+) -> Result<(), GroupError> {
+    let max_bytes = log.config().max_message_bytes;
+    let may_be_refused = records
+        .iter()
+        .any(|record| matches!(record, GroupRecord::Consumer { .. }));
+    if bytes <= max_bytes || !may_be_refused {
+        return Ok(());
+    }
+    tracing::error!(
+        group,
+        bytes,
+        max_bytes,
+        "records of a consumer group are larger than max.message.bytes of __consumer_offsets"
+    );
+    Err(GroupError::UnknownServerError)
 }
 
 /// The groups of one partition.
@@ -295,7 +329,9 @@ impl Shard {
             let (key, value) = record.encode();
             builder.push(now.wall_ms, Some(&key), value.as_deref(), &[]);
         }
-        let appended = log.append(builder.finish(), AppendOrigin::Coordinator).map_err(|error| {
+        let batch = builder.finish();
+        check_size(group_id, records, batch.len(), log)?;
+        let appended = log.append(batch, AppendOrigin::Coordinator).map_err(|error| {
             tracing::error!(group = group_id, partition = log.partition(), %error, "group record not written");
             match error {
                 AppendError::Storage(_) => GroupError::NotCoordinator,

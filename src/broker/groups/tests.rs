@@ -1,5 +1,7 @@
 //! The coordinator over a real log in a temporary directory.
 
+mod consumer_groups;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -387,8 +389,13 @@ async fn requests_are_checked_before_the_group_is_asked() {
         session_timeout_ms: timeout,
         ..join("g", "")
     };
+    let long_named = JoinRequest {
+        client_id: "c".repeat(32_767 - 36),
+        ..join("g", "")
+    };
     for (request, error) in [
         (join("", ""), GroupError::InvalidGroupId),
+        (long_named, GroupError::UnknownServerError),
         (session(5_999), GroupError::InvalidSessionTimeout),
         (session(1_800_001), GroupError::InvalidSessionTimeout),
         (join("g", "stranger"), GroupError::UnknownMemberId),

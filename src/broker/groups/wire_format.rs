@@ -1,5 +1,7 @@
 //! Kafka's primitive types as the coordinator's records use them. Nothing is allocated from a declared length.
 
+use jackfield_protocol::reader::STRING_BYTES_MAX;
+
 use super::records::RecordError;
 
 /// Appends primitives.
@@ -29,10 +31,11 @@ impl Writer {
         self.count(data.len());
         self.raw(data);
     }
-    /// Kafka strings are at most 32,767 bytes; ids and names come from the wire and keep to it.
     pub(crate) fn string(&mut self, text: &str) {
-        let text = &text[..text.floor_char_boundary(i16::MAX as usize)];
-        self.i16(i16::try_from(text.len()).expect("cut above"));
+        self.i16(
+            i16::try_from(text.len())
+                .expect("strings come from requests and records, which have no longer ones"),
+        );
         self.raw(text.as_bytes());
     }
     pub(crate) fn nullable_string(&mut self, text: Option<&str>) {
@@ -133,7 +136,11 @@ impl<'a> Reader<'a> {
         Err(RecordError::Malformed("varint"))
     }
 
+    /// Strings of the compact form may be no longer than others either: a name there is a key elsewhere.
     fn utf8(data: &[u8]) -> Result<String, RecordError> {
+        if data.len() > STRING_BYTES_MAX {
+            return Err(RecordError::Malformed("string of more than 32767 bytes"));
+        }
         std::str::from_utf8(data)
             .map(str::to_owned)
             .map_err(|_| RecordError::Malformed("not utf-8"))
@@ -208,5 +215,25 @@ impl<'a> Reader<'a> {
             each(tag, self.take(len)?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_as_long_in_both_forms() {
+        let read = |length: usize| {
+            let mut out = Writer::default();
+            out.compact_string(&"x".repeat(length));
+            Reader::new(&out.finish()).compact_string().map(|text| text.len())
+        };
+        assert_eq!(read(STRING_BYTES_MAX), Ok(STRING_BYTES_MAX));
+        assert!(read(STRING_BYTES_MAX + 1).is_err());
+        let mut out = Writer::default();
+        out.string(&"x".repeat(STRING_BYTES_MAX));
+        let text = Reader::new(&out.finish()).string();
+        assert_eq!(text.map(|text| text.len()), Ok(STRING_BYTES_MAX));
     }
 }

@@ -240,9 +240,9 @@ async fn what_would_have_no_effect_or_do_harm_is_refused() {
             "{changes}: {code} {message}"
         );
     }
-    let long = format!("a.b={}", "x".repeat(40_000));
-    assert_eq!(alter(&mut client, "GROUP", "g", &long).await.0, 40);
-    assert!(!server.dir.path().join("configs").exists(), "nothing was stored");
+    let too_long = request("GROUP", "g", &format!("a.b={}", "x".repeat(40_000)));
+    client.send(1, &too_long).await;
+    assert!(client.receive_frame().await.is_none() && !server.dir.path().join("configs").exists());
 }
 
 /// Retention and largest message of the log of `t`.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     effects::{Effects, Joined, JoinedMember, Now},
-    member::{Member, Protocol},
+    member::{Member, Protocol, timeout_ms},
     timers::JoinTimer,
 };
 use crate::groups::{
@@ -115,7 +115,7 @@ impl ClassicGroup {
         let protocol = value.protocol.clone().unwrap_or_default();
         group.protocol_name = value.protocol;
         for member in value.members {
-            let deadline = now.monotonic_ms + u64::try_from(member.session_timeout_ms).unwrap_or(0);
+            let deadline = now.monotonic_ms + timeout_ms(member.session_timeout_ms);
             group.insert(Member::restored(member, &protocol, deadline));
         }
         group.understand_subscriptions();
@@ -258,7 +258,7 @@ impl ClassicGroup {
             .map(|member| member.rebalance_timeout_ms)
             .max()
             .unwrap_or(0);
-        u64::try_from(longest).unwrap_or(0)
+        timeout_ms(longest)
     }
 
     /// Checks that a request comes from a current member.

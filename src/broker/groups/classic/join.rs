@@ -3,7 +3,7 @@
 use super::{
     effects::{Effects, JoinRequest, Now, OnAppended, Settings, StaticMemberReplaced, Ticket},
     group::{ClassicGroup, State},
-    member::Member,
+    member::{Member, timeout_ms},
 };
 use crate::groups::error::GroupError;
 
@@ -79,7 +79,7 @@ impl ClassicGroup {
         } else if self.pending_joins.len() >= PENDING_JOINS_MAX {
             out.refuse_join(ticket, GroupError::GroupMaxSizeReached, "");
         } else {
-            let session_ms = u64::try_from(request.session_timeout_ms).unwrap_or(0);
+            let session_ms = timeout_ms(request.session_timeout_ms);
             self.pending_joins
                 .insert(new_id.clone(), now.monotonic_ms + session_ms);
             out.refuse_join(ticket, GroupError::MemberIdRequired, &new_id);

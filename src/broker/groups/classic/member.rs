@@ -5,6 +5,11 @@ use bytes::Bytes;
 use super::effects::Ticket;
 use crate::groups::records::MemberValue;
 
+/// A timeout as requests have it; one that is less than nothing is over at once.
+pub(crate) fn timeout_ms(ms: i32) -> u64 {
+    u64::try_from(ms).unwrap_or(0)
+}
+
 /// A protocol a member supports, with its metadata (for consumers: the subscription).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protocol {

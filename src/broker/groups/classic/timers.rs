@@ -3,6 +3,7 @@
 use super::{
     effects::{Effects, Now, Settings},
     group::{ClassicGroup, State},
+    member::timeout_ms,
 };
 
 /// What ends the join phase.
@@ -30,7 +31,7 @@ impl ClassicGroup {
     /// A member has its whole session timeout again.
     pub(super) fn reschedule_heartbeat(&mut self, member_id: &str, now: Now) {
         if let Some(member) = self.members.get_mut(member_id) {
-            let session_ms = u64::try_from(member.session_timeout_ms).unwrap_or(0);
+            let session_ms = timeout_ms(member.session_timeout_ms);
             member.heartbeat_deadline = Some(now.monotonic_ms + session_ms);
         }
     }

@@ -8,7 +8,7 @@ use super::{
         classic::{
             effects::{JoinRefused, JoinRequest, Joined, SyncRequest, Synced},
             group::CONSUMER_PROTOCOL_TYPE,
-            member::Protocol,
+            member::{Protocol, timeout_ms},
         },
         consumer_protocol::{self, Subscription},
         error::GroupError,
@@ -37,25 +37,10 @@ pub(crate) enum ClassicJoin {
 /// An answer, and what happens to the member's timers whatever it is.
 pub(crate) type Timed<T> = (Result<T, GroupError>, Vec<TimerChange>);
 
-fn timeout(ms: i32) -> u64 {
-    u64::try_from(ms).unwrap_or(0)
-}
-
 impl ConsumerMember {
-    fn classic_session(&self) -> Option<TimerChange> {
-        let classic = self.metadata.classic.as_ref()?;
-        let after_ms = timeout(classic.session_timeout_ms);
-        Some(TimerChange::Set(self.id.clone(), TimerKind::Session, after_ms))
-    }
-
     /// The protocol a classic member of a consumer group is told of.
     fn classic_protocol(&self) -> Option<&Protocol> {
         self.metadata.classic.as_ref()?.protocols.first()
-    }
-
-    fn join_timer(&self) -> TimerChange {
-        let after_ms = timeout(self.metadata.rebalance_timeout_ms);
-        TimerChange::SetIfAbsent(self.id.clone(), TimerKind::Join, after_ms)
     }
 }
 
@@ -110,6 +95,9 @@ impl ConsumerGroup {
             (Some(instance), _) if !is_new => {
                 let member = self.known_static_member(id, instance);
                 let member = member.map_err(|refusal| refuse(refusal.error))?.clone();
+                if downgrades {
+                    return Ok(self.downgrade(self.clone(), member, request, subscription));
+                }
                 self.classic_joined(member, request, subscription, world, Vec::new())
             }
             _ => {
@@ -166,7 +154,7 @@ impl ConsumerGroup {
         let changed = self.change(change, world)?;
         let member = changed.updated;
         let mut timers = changed.timers;
-        let (id, sync_ms) = (member.id.clone(), timeout(request.rebalance_timeout_ms));
+        let (id, sync_ms) = (member.id.clone(), timeout_ms(request.rebalance_timeout_ms));
         timers.push(TimerChange::Cancel(id.clone(), TimerKind::Join));
         timers.extend(member.classic_session());
         timers.push(TimerChange::Set(id, TimerKind::Sync, sync_ms));
@@ -183,6 +171,7 @@ impl ConsumerGroup {
             records: changed.records,
             timers,
             checked_topics: changed.checked_topics,
+            checked_regexes: None,
             resolve_regexes: changed.resolve_regexes,
             value: joined,
         })
@@ -311,6 +300,7 @@ fn updated(member: &ConsumerMember, request: &JoinRequest, subscription: Subscri
     let mut updated = member.clone();
     let metadata = &mut updated.metadata;
     metadata.instance_id = request.group_instance_id.clone().or(metadata.instance_id.take());
+    metadata.rack_id = subscription.rack_id.or(metadata.rack_id.take());
     metadata.rebalance_timeout_ms = request.rebalance_timeout_ms;
     metadata.subscribed_topics = subscription.topics.into_iter().collect();
     metadata.subscribed_regex.clear();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     super::classic::effects::Now,
     member::{Assignment, ConsumerMember, CurrentAssignment, LEAVING_EPOCH},
-    outcome::{TimerChange, TimerKind},
+    outcome::{Outcome, TimerChange, TimerKind},
     records::{ConsumerRecord, ResolvedRegex},
 };
 
@@ -226,9 +226,18 @@ impl ConsumerGroup {
     }
 
     /// What takes effect after a step's records: the topics it looked at, and its timers.
-    pub(crate) fn settle(&mut self, checked_topics: Option<u64>, timers: Vec<TimerChange>, now: Now) {
-        self.checked_topics = checked_topics.or(self.checked_topics);
+    pub(crate) fn settle<T>(&mut self, outcome: &mut Outcome<T>, now: Now) {
+        self.checked_topics = outcome.checked_topics.or(self.checked_topics);
+        self.checked_regexes = outcome.checked_regexes.or(self.checked_regexes);
+        self.set_timers(std::mem::take(&mut outcome.timers), now);
+    }
+
+    pub(crate) fn set_timers(&mut self, timers: Vec<TimerChange>, now: Now) {
         for change in timers {
+            // A step may have put out a member whose timers were set before.
+            if !self.members.contains_key(change.member()) {
+                continue;
+            }
             match change {
                 TimerChange::Set(member, kind, after_ms) => {
                     let deadline = now.monotonic_ms + after_ms;

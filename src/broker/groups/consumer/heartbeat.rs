@@ -83,7 +83,7 @@ impl ConsumerHeartbeat {
             }
             if self.subscribed_topics.is_none() && self.subscribed_regex.is_none() {
                 return invalid(
-                    "SubscribedTopicNames or SubscribedTopicRegex must be set when (re-)joining.",
+                    "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
                 );
             }
         } else if self.member_epoch == LEAVING_STATIC_EPOCH && self.instance_id.is_none() {
@@ -100,10 +100,17 @@ impl ConsumerHeartbeat {
                     .collect();
                 Err(Refusal::new(
                     GroupError::UnsupportedAssignor,
-                    format!("ServerAssignor {name} is not one of {}.", known.join(", ")),
+                    format!(
+                        "ServerAssignor {name} is not supported. Supported assignors: {}.",
+                        known.join(", ")
+                    ),
                 ))
             }
-            _ => Ok(()),
+            // Here, because nobody waits for the group while an expression is compiled.
+            _ => match self.subscribed_regex.as_deref() {
+                None | Some("") => Ok(()),
+                Some(regex) => super::regex::validate(regex),
+            },
         }
     }
 
@@ -211,6 +218,7 @@ impl ConsumerGroup {
             records: changed.records,
             timers,
             checked_topics: changed.checked_topics,
+            checked_regexes: None,
             resolve_regexes: changed.resolve_regexes,
             value: answer,
         })
@@ -232,14 +240,15 @@ impl ConsumerGroup {
             ));
         }
         let names_changed = updated.metadata.subscribed_topics != member.metadata.subscribed_topics;
-        let regex = self.regex_change(&member, &updated, world, &mut records)?;
-        // What a new expression matches is not known yet. A classic member can only give its expression up.
-        let regex_counts = if updated.uses_classic_protocol() {
+        let regex = self.regex_change(&member, &updated, world, &mut records);
+        let other_counts = if updated.uses_classic_protocol() {
+            // It can only give its expression up, and does not choose an assignor.
             regex.changed
         } else {
-            regex.changed_and_resolved
+            // What a new expression matches is not known yet.
+            regex.changed_and_resolved || self.changes_assignor(&updated, world.settings)
         };
-        let must_bump = names_changed || regex_counts;
+        let must_bump = names_changed || other_counts;
         let (epoch, checked_topics) = self.next_epoch(must_bump, &updated, world, &mut records);
         let (target_epoch, target) = self.next_target(epoch, &updated, world, &mut records);
         let step = Reconcile {
@@ -329,7 +338,7 @@ impl ConsumerGroup {
         }
         Err(Refusal::new(
             GroupError::GroupMaxSizeReached,
-            format!("the consumer group has reached its maximum of {max_size} members"),
+            format!("The consumer group has reached its maximum capacity of {max_size} members."),
         ))
     }
 
@@ -353,7 +362,7 @@ impl ConsumerGroup {
         Err(Refusal::new(
             GroupError::FencedInstanceId,
             format!(
-                "static member {id} with instance id {instance} was fenced by member {}",
+                "Static member {id} with instance id {instance} was fenced by member {}.",
                 member.id
             ),
         ))
@@ -398,7 +407,10 @@ fn check_released(existing: &ConsumerMember, id: &str, instance: &str) -> Result
     tracing::info!(member = id, instance, %owner, "instance id is not released");
     Err(Refusal::new(
         GroupError::UnreleasedInstanceId,
-        format!("static member {id} cannot join: instance id {instance} is owned by member {owner}"),
+        format!(
+            "Static member {id} with instance id {instance} cannot join the group because the instance id is owned by \
+             {owner} member."
+        ),
     ))
 }
 

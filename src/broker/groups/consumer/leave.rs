@@ -1,5 +1,7 @@
 //! Members that leave or are put out.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::error::GroupError,
     group::ConsumerGroup,
@@ -85,46 +87,45 @@ impl ConsumerGroup {
     }
 
     /// Puts members out; the group goes on without them.
-    pub(crate) fn without(&self, leaving: &[String], image: &dyn TopicImage) -> Outcome<()> {
+    pub(crate) fn without(&self, leaving: &BTreeSet<String>, image: &dyn TopicImage) -> Outcome<()> {
         let mut records: Vec<ConsumerRecord> = leaving.iter().flat_map(|id| removal(id)).collect();
         let staying = || {
-            self.members
-                .values()
-                .filter(|member| !leaving.contains(&member.id))
+            let members = self.members.values();
+            members.filter(|member| !leaving.contains(&member.id))
         };
         let subscriptions = self.subscriptions(staying());
-        for member in self
-            .members
-            .values()
-            .filter(|member| leaving.contains(&member.id))
-        {
-            let unused = member
-                .regex()
-                .filter(|regex| subscriptions.members_of_regex(regex) == 0);
-            let tombstone = unused.map(|regex| ConsumerRecord::Regex(regex.to_owned(), None));
-            records.extend(tombstone.filter(|tombstone| !records.contains(tombstone)));
-        }
+        let left = leaving.iter().filter_map(|id| self.members.get(id)?.regex());
+        let unused: BTreeSet<&str> = left
+            .filter(|regex| subscriptions.members_of_regex(regex) == 0)
+            .collect();
+        records.extend(
+            unused
+                .iter()
+                .map(|regex| ConsumerRecord::Regex((*regex).to_owned(), None)),
+        );
         let (epoch, hash) = (self.epoch + 1, metadata_hash(subscriptions.topics(), image));
         tracing::info!(group = %self.id, epoch, members = staying().count(), "members left, consumer group epoch");
         records.push(ConsumerRecord::Epoch(Some((epoch, hash))));
+        if staying().next().is_none() {
+            // As a new group: the next member does not wait for the assignment interval.
+            records.push(ConsumerRecord::TargetEpoch(Some((epoch, 0))));
+        }
         Outcome::new(records, ())
     }
 
     /// Whether what remains without these members is a group of classic members that may be a classic group.
     pub(crate) fn becomes_classic_without(
         &self,
-        leaving: &[String],
+        leaving: &BTreeSet<String>,
         settings: &ConsumerSettings,
         classic_max_size: usize,
     ) -> bool {
-        let mut staying = self
-            .members
-            .values()
-            .filter(|member| !leaving.contains(&member.id))
-            .peekable();
-        let some_stay = staying.peek().is_some();
-        let count = self.members.len() - leaving.len();
-        let all_classic = some_stay && staying.all(ConsumerMember::uses_classic_protocol);
+        let staying = || {
+            let members = self.members.values();
+            members.filter(|member| !leaving.contains(&member.id))
+        };
+        let count = staying().count();
+        let all_classic = count > 0 && staying().all(ConsumerMember::uses_classic_protocol);
         all_classic && settings.migration_policy.downgrades() && count <= classic_max_size
     }
 

@@ -1,9 +1,15 @@
 //! A group with members changes its protocol: from classic when the first member of the consumer protocol comes, and back
 //! when the last one is gone.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
-        classic::{effects::Now, group::ClassicGroup, member::Member},
+        classic::{
+            effects::Now,
+            group::ClassicGroup,
+            member::{Member, timeout_ms},
+        },
         consumer_protocol::{self, Subscription},
         error::GroupError,
     },
@@ -90,14 +96,19 @@ impl ConsumerGroup {
     }
 
     /// The group without some members as a classic group; all others use the classic protocol.
-    pub(crate) fn to_classic(&self, leaving: &[String], topics: &dyn TopicImage, now: Now) -> ClassicGroup {
+    pub(crate) fn to_classic(
+        &self,
+        leaving: &BTreeSet<String>,
+        topics: &dyn TopicImage,
+        now: Now,
+    ) -> ClassicGroup {
         let staying = self
             .members
             .values()
             .filter(|member| !leaving.contains(&member.id));
         let members = staying.filter_map(|member| {
             let classic = member.metadata.classic.clone()?;
-            let session_ms = u64::try_from(classic.session_timeout_ms).unwrap_or(0);
+            let session_ms = timeout_ms(classic.session_timeout_ms);
             let target = self.target.get(&member.id).cloned().unwrap_or_default();
             Some(Member {
                 id: member.id.clone(),
@@ -136,7 +147,7 @@ fn migrated(
         id: member.id.clone(),
         metadata: MemberMetadata {
             instance_id: member.group_instance_id.clone(),
-            rack_id: None,
+            rack_id: subscription.rack_id,
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             subscribed_topics: subscription.topics.into_iter().collect(),

@@ -17,10 +17,11 @@ pub(crate) mod migrate;
 pub(crate) mod outcome;
 mod reconcile;
 pub(crate) mod records;
-mod regex;
+pub(crate) mod regex;
 pub(crate) mod settings;
 mod subscriptions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timers;
 pub(crate) mod topics;

@@ -36,6 +36,15 @@ pub(crate) enum TimerChange {
     Cancel(String, TimerKind),
 }
 
+impl TimerChange {
+    /// Whose timer it is.
+    pub(crate) fn member(&self) -> &str {
+        match self {
+            Self::Set(member, ..) | Self::SetIfAbsent(member, ..) | Self::Cancel(member, _) => member,
+        }
+    }
+}
+
 /// Result of a step: append `records` (all or nothing), apply them, then the rest.
 #[derive(Debug)]
 pub(crate) struct Outcome<T> {
@@ -43,6 +52,8 @@ pub(crate) struct Outcome<T> {
     pub(crate) timers: Vec<TimerChange>,
     /// The group was compared with the topics of this version.
     pub(crate) checked_topics: Option<u64>,
+    /// Its regular expressions were matched with the topics of this version.
+    pub(crate) checked_regexes: Option<u64>,
     /// Regular expressions are to be matched with the topics afterwards.
     pub(crate) resolve_regexes: bool,
     pub(crate) value: T,
@@ -54,6 +65,7 @@ impl<T> Outcome<T> {
             records,
             timers: Vec::new(),
             checked_topics: None,
+            checked_regexes: None,
             resolve_regexes: false,
             value,
         }

@@ -7,7 +7,7 @@ use jackfield_log::TopicId;
 use super::{
     super::error::GroupError,
     member::{Assignment, ConsumerMember, HeldPartitions, MemberState, holds},
-    outcome::{Refusal, TimerChange, TimerKind},
+    outcome::Refusal,
 };
 
 /// Where a member is to go.
@@ -18,18 +18,6 @@ pub(super) struct Reconcile<'a> {
     pub(super) subscription_changed: bool,
     /// What the member says it holds; `None` when it did not change.
     pub(super) owned: Option<&'a Assignment>,
-}
-
-impl ConsumerMember {
-    /// A member that is to give up partitions has its rebalance timeout for it.
-    pub(crate) fn rebalance_timer(&self) -> TimerChange {
-        if self.current.state == MemberState::UnrevokedPartitions {
-            let timeout = u64::try_from(self.metadata.rebalance_timeout_ms).unwrap_or(0);
-            TimerChange::Set(self.id.clone(), TimerKind::Rebalance, timeout)
-        } else {
-            TimerChange::Cancel(self.id.clone(), TimerKind::Rebalance)
-        }
-    }
 }
 
 /// The member after the step.
@@ -58,7 +46,7 @@ pub(super) fn reconcile(
         MemberState::Unknown if step.owned.is_none_or(|owned| !owned.is_empty()) => {
             return Err(Refusal::new(
                 GroupError::FencedMemberEpoch,
-                "the member is in an unknown state and must abandon all its partitions and rejoin",
+                "The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin.",
             ));
         }
         MemberState::Unknown => next_assignment(

@@ -82,14 +82,6 @@ impl<'a> Subscriptions<'a> {
         self.topics.keys().copied()
     }
 
-    pub(super) fn regexes(&self) -> impl Iterator<Item = &'a str> + '_ {
-        self.regexes.keys().copied()
-    }
-
-    pub(super) fn has_regexes(&self) -> bool {
-        !self.regexes.is_empty()
-    }
-
     pub(super) fn members_of_regex(&self, regex: &str) -> usize {
         self.regexes.get(regex).copied().unwrap_or(0)
     }

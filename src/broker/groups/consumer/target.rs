@@ -36,6 +36,11 @@ impl ConsumerGroup {
             .unwrap_or_else(|| settings.default_assignor())
     }
 
+    /// Whether another assignor is to be taken once the member is what it says now.
+    pub(super) fn changes_assignor(&self, updated: &ConsumerMember, settings: &ConsumerSettings) -> bool {
+        self.preferred_assignor(None, settings) != self.preferred_assignor(Some(updated), settings)
+    }
+
     /// The target assignment of the changed member and its epoch; computed anew when the group has a newer epoch.
     pub(super) fn next_target(
         &self,

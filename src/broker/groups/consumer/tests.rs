@@ -3,6 +3,7 @@
 mod classic_members;
 mod heartbeats;
 mod records;
+mod refusals;
 mod walk;
 
 use std::{
@@ -19,6 +20,7 @@ use super::{
     member::{Assignment, LEAVING_EPOCH},
     outcome::{Outcome, TimerKind, World},
     records::ConsumerRecord,
+    regex,
     settings::ConsumerSettings,
     topics::TopicImage,
 };
@@ -154,20 +156,20 @@ impl Rig {
     }
 
     /// What the shard does with an outcome.
-    fn take<T>(&mut self, outcome: Outcome<T>) -> T {
-        for record in outcome.records {
+    fn take<T>(&mut self, mut outcome: Outcome<T>) -> T {
+        for record in std::mem::take(&mut outcome.records) {
             self.group.apply(record.clone());
             self.records.push(record);
         }
-        self.group
-            .settle(outcome.checked_topics, outcome.timers, self.now);
+        self.group.settle(&mut outcome, self.now);
         if outcome.resolve_regexes {
             let world = World {
                 topics: &self.image,
                 settings: &self.settings,
                 now: self.now,
             };
-            let resolved = self.group.resolve_regexes(world);
+            let matched = regex::matched(self.group.regexes_in_use(), &self.image);
+            let resolved = self.group.resolved(matched, world);
             self.take(resolved);
         }
         outcome.value
@@ -192,7 +194,7 @@ impl Rig {
     }
 
     fn remove(&mut self, id: &str) {
-        let outcome = self.group.without(&[id.to_owned()], &self.image);
+        let outcome = self.group.without(&BTreeSet::from([id.to_owned()]), &self.image);
         self.take(outcome);
     }
 

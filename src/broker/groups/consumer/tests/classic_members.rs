@@ -27,7 +27,7 @@ fn subscription(topics: &[&str], owned: &[i32]) -> Bytes {
     .encode()
 }
 
-fn join_request(member_id: &str, owned: &[i32]) -> JoinRequest {
+pub(super) fn join_request(member_id: &str, owned: &[i32]) -> JoinRequest {
     JoinRequest {
         group_id: "g".into(),
         member_id: member_id.into(),
@@ -60,7 +60,7 @@ fn sync_request(member_id: &str, generation: i32) -> SyncRequest {
 }
 
 impl Rig {
-    fn classic_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
+    pub(super) fn classic_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinRefused> {
         match self
             .group
             .classic_join(request, "fresh", usize::MAX, self.world())?
@@ -70,11 +70,11 @@ impl Rig {
         }
     }
 
-    fn classic_sync(&mut self, member: &str, generation: i32) -> Result<Assignment, GroupError> {
+    pub(super) fn classic_sync(&mut self, member: &str, generation: i32) -> Result<Assignment, GroupError> {
         let (answer, timers) = self
             .group
             .classic_sync(&sync_request(member, generation), &self.image);
-        self.group.settle(None, timers, self.now);
+        self.group.set_timers(timers, self.now);
         let synced = answer?;
         let assignment = consumer_protocol::Assignment::decode(&synced.assignment).expect("an assignment");
         Ok(super::super::classic_member::by_id(
@@ -83,9 +83,9 @@ impl Rig {
         ))
     }
 
-    fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
+    pub(super) fn classic_beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
         let (answer, timers) = self.group.classic_heartbeat(member, None, generation);
-        self.group.settle(None, timers, self.now);
+        self.group.set_timers(timers, self.now);
         answer
     }
 }
@@ -213,6 +213,28 @@ fn classic_members_that_do_not_fit_are_refused() {
     assert_eq!(refused.error, GroupError::InconsistentGroupProtocol);
 }
 
+#[test]
+fn classic_members_have_the_rack_they_tell() {
+    let metadata = Subscription {
+        topics: vec!["a".into()],
+        rack_id: Some("r1".into()),
+        ..Subscription::default()
+    }
+    .encode();
+    let mut rig = rig();
+    rig.join("m1", &["a"]);
+    let mut request = join_request("k1", &[]);
+    request.protocols[0].metadata = metadata.clone();
+    rig.classic_join(&request).unwrap();
+    let rack = |group: &ConsumerGroup| group.member("k1").expect("a member").metadata.rack_id.clone();
+    assert_eq!(rack(&rig.group).as_deref(), Some("r1"));
+    let mut member = classic_member("k1", &[0], None);
+    member.protocols[0].metadata = metadata;
+    let classic = ClassicGroup::of_consumers("g", 7, vec![member], rig.now);
+    let migrated = ConsumerGroup::of_classic(&classic, rig.world()).expect("consumers");
+    assert_eq!(rack(&migrated).as_deref(), Some("r1"));
+}
+
 fn classic_member(id: &str, assignment: &[i32], user_data: Option<Bytes>) -> Member {
     Member {
         id: id.into(),
@@ -247,7 +269,7 @@ fn a_classic_group_becomes_a_consumer_group_and_back() {
     // The new member starts a rebalance.
     assert_eq!(rig.join("m1", &["b"]).assignment, Some(partitions("b:0,1,2")));
     assert_eq!(rig.classic_beat("k1", 7), Err(GroupError::RebalanceInProgress));
-    let leaving = ["m1".to_owned()];
+    let leaving = BTreeSet::from(["m1".to_owned()]);
     assert!(
         rig.group
             .becomes_classic_without(&leaving, &rig.settings, usize::MAX)
@@ -256,11 +278,12 @@ fn a_classic_group_becomes_a_consumer_group_and_back() {
         !rig.group.becomes_classic_without(&leaving, &rig.settings, 1),
         "too many"
     );
-    assert!(
-        !rig.group
-            .becomes_classic_without(&["k1".to_owned()], &rig.settings, usize::MAX)
-    );
-    let everyone = ["m1", "k1", "k2"].map(str::to_owned);
+    assert!(!rig.group.becomes_classic_without(
+        &BTreeSet::from(["k1".to_owned()]),
+        &rig.settings,
+        usize::MAX
+    ));
+    let everyone = BTreeSet::from(["m1", "k1", "k2"].map(str::to_owned));
     assert!(
         !rig.group
             .becomes_classic_without(&everyone, &rig.settings, usize::MAX),
@@ -312,13 +335,13 @@ fn groups_that_would_lose_something_stay_classic() {
     assert_eq!(upgrade(&rig, classic_member("k1", &[0], None)), refused);
 }
 
-#[test]
-fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
+/// A static member of a group by itself comes back under this id, as a classic member.
+fn comes_back_classic(member_id: &str, id_after: &str) {
     let mut rig = rig();
     rig.send(&of_instance("i1", joining("m1", &["a"]))).unwrap();
     let request = JoinRequest {
         group_instance_id: Some("i1".into()),
-        ..join_request("", &[])
+        ..join_request(member_id, &[])
     };
     let joined = rig.group.classic_join(&request, "fresh", usize::MAX, rig.world());
     let Ok(ClassicJoin::Downgrade {
@@ -329,14 +352,21 @@ fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
     else {
         panic!("no downgrade")
     };
-    assert_eq!((member_id.as_str(), rebalance), ("fresh", false));
-    let classic = group.to_classic(&[], &rig.image, rig.now);
+    assert_eq!((member_id.as_str(), rebalance), (id_after, false));
+    let classic = group.to_classic(&BTreeSet::new(), &rig.image, rig.now);
     let joined = classic.joined_of_migrated(&member_id);
     assert_eq!(
         (joined.generation, joined.protocol_name.as_deref()),
         (2, Some("range"))
     );
     let member = classic.members().next().expect("a member");
+    assert_eq!((member.id.as_str(), classic.members().count()), (id_after, 1));
     let assignment = consumer_protocol::Assignment::decode(&member.assignment).unwrap();
     assert_eq!(assignment.partitions, [("a".to_owned(), vec![0, 1])]);
+}
+
+#[test]
+fn a_static_member_that_comes_back_classic_may_end_the_consumer_group() {
+    comes_back_classic("", "fresh");
+    comes_back_classic("m1", "m1");
 }

@@ -124,109 +124,6 @@ fn epochs_fence_and_the_previous_one_is_taken_once_more() {
 }
 
 #[test]
-#[allow(clippy::too_many_lines, reason = "a table")]
-fn invalid_heartbeats_are_refused() {
-    let invalid = Some(GroupError::InvalidRequest);
-    let join = || joining("m1", &["a"]);
-    let mut rig = rig();
-    for (request, expected) in [
-        (
-            ConsumerHeartbeat {
-                member_id: String::new(),
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                group_id: " ".into(),
-                ..join()
-            },
-            invalid,
-        ),
-        (of_instance("", join()), invalid),
-        (
-            ConsumerHeartbeat {
-                rack_id: Some(String::new()),
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                rebalance_timeout_ms: None,
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                owned: None,
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                owned: Some(partitions("a:0")),
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                subscribed_topics: None,
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                member_epoch: -2,
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                member_epoch: -3,
-                ..join()
-            },
-            invalid,
-        ),
-        (
-            ConsumerHeartbeat {
-                server_assignor: Some("sticky".into()),
-                ..join()
-            },
-            Some(GroupError::UnsupportedAssignor),
-        ),
-        (
-            ConsumerHeartbeat {
-                subscribed_regex: Some("(".into()),
-                ..join()
-            },
-            Some(GroupError::InvalidRegularExpression),
-        ),
-        (
-            ConsumerHeartbeat {
-                server_assignor: Some("range".into()),
-                ..join()
-            },
-            None,
-        ),
-    ] {
-        assert_eq!(rig.send(&request).err(), expected, "{request:?}");
-    }
-    rig.settings.max_size = 1;
-    assert_eq!(
-        rig.send(&joining("m2", &["a"])).err(),
-        Some(GroupError::GroupMaxSizeReached)
-    );
-    assert_eq!(rig.send(&join()).err(), None);
-}
-
-#[test]
 fn a_static_member_keeps_its_place_while_it_is_away() {
     let mut rig = rig();
     rig.send(&of_instance("i1", joining("m1", &["a"]))).unwrap();
@@ -311,6 +208,23 @@ fn members_that_come_together_share_a_target() {
 }
 
 #[test]
+fn who_joins_a_group_that_became_empty_does_not_wait() {
+    let mut rig = rig();
+    rig.settings.assignment_interval_ms = 1_000;
+    rig.join("m1", &["a"]);
+    rig.advance(300);
+    rig.send(&staying("m1", LEAVING_EPOCH)).unwrap();
+    assert_eq!((rig.group.epoch(), rig.group.assignment_epoch()), (3, 3));
+    rig.assert_restart_finds_the_same();
+    rig.advance(300);
+    let joined = rig.join("m2", &["a"]);
+    assert_eq!(
+        (joined.member_epoch, joined.assignment),
+        (4, Some(partitions("a:0,1")))
+    );
+}
+
+#[test]
 fn the_assignor_most_members_want_is_taken() {
     let mut rig = rig();
     let wants = |id: &str, assignor: &str| ConsumerHeartbeat {
@@ -326,6 +240,30 @@ fn the_assignor_most_members_want_is_taken() {
     rig.send(&wants("m3", "uniform")).unwrap();
     assert_eq!(preferred(&rig), "uniform");
     assert_eq!(rig.group.epoch(), epoch + 2);
+}
+
+#[test]
+fn another_assignor_assigns_anew() {
+    let mut rig = rig();
+    let wants = |assignor: &str, epoch: i32| ConsumerHeartbeat {
+        server_assignor: Some(assignor.into()),
+        ..staying("m1", epoch)
+    };
+    rig.join("m1", &["a"]);
+    // What was taken anyway changes nothing.
+    assert_eq!(rig.send(&wants("uniform", 2)).unwrap().member_epoch, 2);
+    assert_eq!(rig.send(&wants("range", 2)).unwrap().member_epoch, 3);
+    assert_eq!(rig.group.assignment_epoch(), 3);
+    // One among others does not decide alone.
+    rig.send(&ConsumerHeartbeat {
+        server_assignor: Some("range".into()),
+        ..joining("m2", &["a"])
+    })
+    .unwrap();
+    rig.beat("m1", Some("a:0"));
+    let epoch = rig.group.epoch();
+    rig.send(&wants("uniform", epoch)).unwrap();
+    assert_eq!(rig.group.epoch(), epoch);
 }
 
 #[test]
@@ -357,6 +295,24 @@ fn a_regular_expression_follows_the_topics() {
     rig.send(&names).unwrap();
     assert!(rig.group.regexes.is_empty());
     rig.assert_restart_finds_the_same();
+}
+
+#[test]
+fn expressions_whose_topics_could_not_be_stored_are_matched_again() {
+    let mut rig = rig();
+    rig.send(&ConsumerHeartbeat {
+        subscribed_topics: None,
+        subscribed_regex: Some("[ac]".into()),
+        ..joining("m1", &[])
+    })
+    .unwrap();
+    rig.topic("c", 3, 1);
+    rig.advance(10_001);
+    // What came out is lost.
+    let matched = regex::matched(rig.group.regexes_in_use(), &rig.image);
+    let _lost = rig.group.resolved(matched, rig.world());
+    rig.beat("m1", None);
+    assert!(rig.group.is_subscribed_to("c"));
 }
 
 #[test]
