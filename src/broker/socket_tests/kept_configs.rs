@@ -176,14 +176,21 @@ async fn one_request_does_not_ask_for_too_much() {
         ]);
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![unknown]);
     assert_eq!(client.call(0, &request).await.responses[0].error_code, 42);
-    let (code, _) = created(
-        &mut client,
-        &create_request(
-            "v",
-            1,
-            &[("retention.ms", &name), ("flush.ms", &"1".repeat(40_000))],
-        ),
-    )
-    .await;
-    assert_eq!(code, 40);
+}
+
+#[tokio::test]
+async fn a_value_grows_no_longer_than_kafkas() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1, &[]).await;
+    let replicas = |from: i32| {
+        let words: Vec<_> = (from..from + 3_000)
+            .map(|partition| format!("{partition}:1"))
+            .collect();
+        words.join(",")
+    };
+    let key = "leader.replication.throttled.replicas";
+    altered(&mut client, "TOPIC", "t", &format!("{key}={}", replicas(10_000))).await;
+    let (code, message) = alter(&mut client, "TOPIC", "t", &format!("+{key}={}", replicas(20_000))).await;
+    assert!(code == 40 && message.contains("32767 bytes"), "{code} {message}");
 }
