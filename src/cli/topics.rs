@@ -258,7 +258,7 @@ fn create(kafka: &mut Kafka, names: &[String], new: &NewTopics) -> anyhow::Resul
         .collect())
 }
 
-/// Partitions first: when they cannot be added, the configuration is left as it is.
+/// Nothing is altered when the broker would refuse a part of it.
 fn alter(
     kafka: &mut Kafka,
     names: &[String],
@@ -267,14 +267,7 @@ fn alter(
 ) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for name in names {
-        let grown = match partitions {
-            Some(count) => grow(kafka, name, count)?,
-            None => None,
-        };
-        let refused = match grown {
-            None if !changes.is_empty() => configs::alter(kafka, ConfigType::Topic, name, changes, false)?,
-            refused => refused,
-        };
+        let refused = alter_one(kafka, name, partitions, changes)?;
         outcomes.push(Outcome {
             kind: "topic",
             name: name.clone(),
@@ -282,6 +275,30 @@ fn alter(
         });
     }
     Ok(outcomes)
+}
+
+fn alter_one(
+    kafka: &mut Kafka,
+    name: &str,
+    partitions: Option<i32>,
+    changes: &[Change],
+) -> anyhow::Result<Option<Refusal>> {
+    if let Some(count) = partitions {
+        if !changes.is_empty() {
+            let refused = configs::alter(kafka, ConfigType::Topic, name, changes, true)?;
+            if refused.is_some() {
+                return Ok(refused);
+            }
+        }
+        let refused = grow(kafka, name, count)?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    configs::alter(kafka, ConfigType::Topic, name, changes, false)
 }
 
 fn grow(kafka: &mut Kafka, name: &str, count: i32) -> anyhow::Result<Option<Refusal>> {
@@ -328,6 +345,20 @@ fn delete(kafka: &mut Kafka, names: &[String]) -> anyhow::Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
+/// An offset that a partition does not have yet is a mistake, and everything would be deleted.
+fn refuse_behind_end(kafka: &mut Kafka, partitions: &Partitions, wanted: i64) -> anyhow::Result<()> {
+    for ((topic, id), range) in kafka.ends(partitions)? {
+        if wanted > range.end {
+            bail!(
+                "partition {id} of topic '{topic}' ends at {}, in front of {wanted}; nothing was deleted, and \
+                 --before latest deletes everything",
+                range.end
+            );
+        }
+    }
+    Ok(())
+}
+
 fn delete_records(
     kafka: &mut Kafka,
     output: &Output,
@@ -336,6 +367,9 @@ fn delete_records(
     before: Position,
 ) -> anyhow::Result<()> {
     let partitions = Partitions::of(&kafka.topics(&[topic])?, only)?;
+    if let Position::Offset(wanted) = before {
+        refuse_behind_end(kafka, &partitions, wanted)?;
+    }
     let offsets = kafka.resolve(&partitions, before)?;
     let mut by_leader: BTreeMap<i32, BTreeMap<&str, Vec<DeleteRecordsPartition>>> = BTreeMap::new();
     for ((topic, id), offset) in &offsets {

@@ -50,6 +50,15 @@ pub(super) fn on(commands: &Commands) {
         "topic 'orders' has no partition 7; it has 3",
     );
 
+    commands.check_error(
+        "topics delete-records orders --before 4 -p 1",
+        "partition 1 of topic 'orders' ends at 3, in front of 4; nothing was deleted, and --before latest deletes everything",
+    );
+    assert_eq!(
+        commands.ok("topics delete-records orders --before latest -p 1"),
+        "starts at 3: orders:1\n"
+    );
+
     configs_of(commands);
     assert_eq!(
         commands.ok("topics delete orders payments"),
@@ -94,6 +103,11 @@ fn described(commands: &Commands) {
     let configs = &commands.json("topics describe orders --json")[0]["configs"];
     assert_eq!(*configs, json!({"cleanup.policy": "delete"}));
     commands.check_error("topics alter orders --partitions 1", "topic 'orders': ");
+    commands.check_error(
+        "topics alter orders --partitions 4 --config bad.key=1",
+        "bad.key",
+    );
+    assert_eq!(cells(&commands.ok("topics list --long"))[0], ["orders", "3", "1"]);
     commands.check_error("topics alter orders", "nothing to change; give --partitions");
 }
 
