@@ -90,18 +90,30 @@ impl Connection {
 
     /// Makes an error of the client library one that says what to do.
     pub(crate) fn explain(&self, error: &KafkaError) -> anyhow::Error {
+        let code = error.rdkafka_error_code();
         let unreachable = matches!(
-            error.rdkafka_error_code(),
+            code,
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)
                 | Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::Resolve)
+                | Some(RDKafkaErrorCode::MessageTimedOut)
         );
-        if unreachable {
-            return anyhow!(
-                "the broker at {} does not answer any more ({error})",
-                self.bootstrap_server
-            );
+        match code {
+            Some(code) if unreachable => anyhow!("{}", self.silent(&code.to_string())),
+            _ => anyhow!("{error}"),
         }
-        anyhow!("{error}")
+    }
+
+    /// Words for a broker that was there, and is silent.
+    pub(crate) fn silent(&self, reason: &str) -> String {
+        format!(
+            "the broker at {} does not answer any more ({reason})",
+            self.bootstrap_server
+        )
+    }
+
+    /// A property that the user gave.
+    pub(crate) fn property(&self, key: &str) -> Option<&str> {
+        self.properties.get(key).map(String::as_str)
     }
 }
 
