@@ -41,8 +41,8 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 /// How often is looked how far things are while the input is read, and at its end.
 const LOOK: Duration = Duration::from_millis(200);
 const LAST_LOOKS: Duration = Duration::from_millis(2);
-/// Silence of the broker that is worth a word.
-const SILENCE: Duration = Duration::from_secs(1);
+/// Silence of the broker that is worth a word; until the client has its id for idempotence, up to a second is usual.
+const SILENCE: Duration = Duration::from_secs(3);
 /// A rate says nothing about less.
 const WORTH_A_RATE: Duration = Duration::from_secs(1);
 
@@ -115,8 +115,7 @@ impl Sender {
     /// Reading waits for whoever writes, so that it has a thread of its own.
     async fn send_until(self: &Arc<Self>, format: Format, signals: &mut Signals) -> anyhow::Result<()> {
         let sender = Arc::clone(self);
-        let mut reading =
-            TaskGroup::new("produce").spawn_blocking("input", move || sender.send_all(&format));
+        let mut reading = TaskGroup::new("produce").spawn_blocking("input", move || sender.send_all(&format));
         // Somebody who types sees what he types.
         let types = self.arguments.files.is_empty() && std::io::stdin().is_terminal();
         let mut progress = Progress::new(!self.arguments.quiet && !types);
@@ -161,7 +160,10 @@ impl Sender {
             Some(failure) => refused::in_words(&failure, &self.arguments.topic, &self.connection),
             None => self.no_answer(),
         };
-        bail!("{missing} of {} records were not acknowledged: {why}", deliveries.sent());
+        bail!(
+            "{missing} of {} records were not acknowledged: {why}",
+            deliveries.sent()
+        );
     }
 
     fn no_answer(&self) -> String {
@@ -201,6 +203,7 @@ impl Sender {
     }
 
     /// Waits while the client's queue is full. The answer is whether more may be sent.
+    #[allow(clippy::result_large_err, reason = "the library gives the record back")]
     fn send(&self, envelope: &Envelope) -> anyhow::Result<bool> {
         let deliveries = self.deliveries();
         let number = usize::try_from(deliveries.sent() + 1).unwrap_or(0);
@@ -243,7 +246,10 @@ impl Sender {
         };
         let how = if asks_nobody { "sent to" } else { "acknowledged by" };
         let records = if delivered == 1 { "record" } else { "records" };
-        let mut text = format!("{delivered} {records} {how} {}", self.connection.bootstrap_server());
+        let mut text = format!(
+            "{delivered} {records} {how} {}",
+            self.connection.bootstrap_server()
+        );
         let took = self.started.elapsed();
         if took >= WORTH_A_RATE {
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -207,8 +207,8 @@ fn a_record_that_is_not_taken_is_named_with_the_reason() {
         (
             "produce compacted",
             "no key\n",
-            "1 of 1 records were not acknowledged: record 1, for partition 0 of topic 'compacted': the broker takes it \
-             not without a key",
+            "1 of 1 records were not acknowledged: record 1, for partition 0 of topic 'compacted': the broker \
+             does not take it without a key",
         ),
         (
             "produce small",

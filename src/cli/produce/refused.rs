@@ -19,7 +19,7 @@ pub(super) fn in_words(failure: &Failure, topic: &str, connection: &Connection) 
     } = failure;
     let why = match failure.code() {
         Some(RDKafkaErrorCode::InvalidRecord) if !failure.has_key => {
-            "the broker takes it not without a key, as in a topic with cleanup.policy=compact; give it one with \
+            "the broker does not take it without a key, as in a topic with cleanup.policy=compact; give it one with \
              --key or --key-separator"
                 .to_owned()
         }
@@ -82,6 +82,8 @@ mod tests {
              topics alter t --config max.message.bytes=BYTES"
         );
         assert!(too_large(20, "t", Some(1000)).contains("-X batch.size=1000"));
-        assert!(too_large(20, "t", None).starts_with("it has 20 bytes, which is more than max.message.bytes of"));
+        assert!(
+            too_large(20, "t", None).starts_with("it has 20 bytes, which is more than max.message.bytes of")
+        );
     }
 }
