@@ -18,6 +18,7 @@ use crate::{
     client::{Connection, key_value},
     configs::{self, Change},
     configuration::Environment,
+    exit::Usage,
     kafka::{Kafka, Partitions, Refusal, broker_ids, text, topic_name},
     output::{Outcome, Output, confirm},
     position::Position,
@@ -62,7 +63,11 @@ pub(crate) fn run(arguments: TopicsArguments, environment: &Environment) -> anyh
         } => {
             let changes = configs::changes("--config", &config, &delete_config)?;
             if partitions.is_none() && changes.is_empty() {
-                bail!("nothing to change; give --partitions, --config or --delete-config");
+                let text = "nothing to change; give --partitions, --config or --delete-config";
+                return Err(Usage(text.to_owned()).into());
+            }
+            for name in &topics {
+                configs::check_keys(&mut kafka, (ConfigType::Topic, name.clone()), &delete_config)?;
             }
             report(&output, alter(&mut kafka, &topics, partitions, &changes)?, None)
         }
