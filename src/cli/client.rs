@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -15,7 +15,7 @@ use rdkafka::{
     types::RDKafkaConfRes,
 };
 
-use crate::{arguments::ClientOptions, configuration::Environment, properties};
+use crate::{arguments::ClientOptions, configuration::Environment, exit::Usage, properties};
 
 const DEFAULT_BOOTSTRAP_SERVER: &str = "127.0.0.1:9092";
 const BOOTSTRAP: &str = "bootstrap.servers";
@@ -38,16 +38,21 @@ impl Connection {
         let mut properties = file.as_deref().map_or_else(|| Ok(BTreeMap::new()), from_file)?;
         for pair in &options.properties {
             let (key, value) = key_value("--property", pair)?;
-            check_property(&key, &value).with_context(|| format!("--property {pair}"))?;
+            check_property(&key, &value).map_err(|bad| Usage(format!("--property {pair}: {bad}")))?;
             properties.insert(key, value);
         }
-        let bootstrap_server = options
-            .bootstrap_server
-            .clone()
-            .or_else(|| properties.remove(BOOTSTRAP))
-            .or_else(|| environment.get(BOOTSTRAP).map(str::to_owned))
-            .unwrap_or_else(|| DEFAULT_BOOTSTRAP_SERVER.to_owned());
-        properties.remove(BOOTSTRAP);
+        let of_properties = properties.remove(BOOTSTRAP);
+        let given = [
+            ("--bootstrap-server", options.bootstrap_server.as_deref()),
+            (BOOTSTRAP, of_properties.as_deref()),
+            ("JACKFIELD_BOOTSTRAP_SERVERS", environment.get(BOOTSTRAP)),
+        ];
+        let given = given
+            .into_iter()
+            .find_map(|(origin, servers)| Some((origin, servers?)));
+        let (origin, bootstrap_server) = given.unwrap_or(("", DEFAULT_BOOTSTRAP_SERVER));
+        check_addresses(origin, bootstrap_server)?;
+        let bootstrap_server = bootstrap_server.to_owned();
         Ok(Self {
             bootstrap_server,
             timeout: options.timeout.unwrap_or(ANSWER_TIMEOUT),
@@ -90,18 +95,53 @@ impl Connection {
 
     /// Makes an error of the client library one that says what to do.
     pub(crate) fn explain(&self, error: &KafkaError) -> anyhow::Error {
+        let code = error.rdkafka_error_code();
         let unreachable = matches!(
-            error.rdkafka_error_code(),
+            code,
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)
                 | Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::Resolve)
+                | Some(RDKafkaErrorCode::MessageTimedOut)
         );
-        if unreachable {
-            return anyhow!(
-                "the broker at {} does not answer any more ({error})",
-                self.bootstrap_server
-            );
+        match code {
+            Some(code) if unreachable => anyhow!("{}", self.silent(&code.to_string())),
+            _ => anyhow!("{error}"),
         }
-        anyhow!("{error}")
+    }
+
+    /// Words for a broker that was there, and is silent.
+    pub(crate) fn silent(&self, reason: &str) -> String {
+        format!(
+            "the broker at {} does not answer any more ({reason})",
+            self.bootstrap_server
+        )
+    }
+
+    /// A property that the user gave.
+    pub(crate) fn property(&self, key: &str) -> Option<&str> {
+        self.properties.get(key).map(String::as_str)
+    }
+}
+
+/// Every address must be one; whether somebody answers there is found out later.
+fn check_addresses(origin: &str, servers: &str) -> Result<(), Usage> {
+    let is_address = |text: &str| {
+        let is_host = |host: &str| match host.strip_prefix('[') {
+            Some(rest) => rest.ends_with(']'),
+            None => !host.is_empty() && !host.contains([':', '/', ' ']),
+        };
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        text.rsplit_once(':')
+            .is_some_and(|(host, port)| is_host(host) && is_port(port))
+    };
+    match servers
+        .split(',')
+        .map(str::trim)
+        .find(|server| !is_address(server))
+    {
+        None => Ok(()),
+        Some(wrong) => Err(Usage(format!(
+            "{origin}: '{wrong}' is no address; write HOST:PORT, such as {DEFAULT_BOOTSTRAP_SERVER}"
+        ))),
     }
 }
 
@@ -169,7 +209,7 @@ fn check_property(key: &str, value: &str) -> Result<(), Bad> {
 /// Names the flag and what was given.
 pub(crate) fn key_value(flag: &str, pair: &str) -> anyhow::Result<(String, String)> {
     let Some((key, value)) = pair.split_once('=') else {
-        bail!("{flag} {pair}: must be key=value");
+        return Err(Usage(format!("{flag} {pair}: must be key=value")).into());
     };
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
@@ -233,6 +273,37 @@ mod tests {
             [Some("b"), Some("7000"), None]
         );
         assert_eq!(connection.client_id(), "b");
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for good in ["localhost:9092", "a:1, b:2", "[::1]:9092", "1.2.3.4:65535"] {
+            assert!(check_addresses("-b", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "localhost",
+            "a:1,",
+            ":9092",
+            "a:",
+            "a:0",
+            "a:99999",
+            "::1:9092",
+            "PLAINTEXT://a:9092",
+        ] {
+            let error = check_addresses("-b", bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("-b: '")
+                    && error.ends_with("' is no address; write HOST:PORT, such as 127.0.0.1:9092"),
+                "{bad}: {error}"
+            );
+        }
+        let foo = Environment::new([("JACKFIELD_BOOTSTRAP_SERVERS".into(), "foo".into())]);
+        let error = Connection::new(&options(None), &foo).unwrap_err().to_string();
+        assert!(
+            error.starts_with("JACKFIELD_BOOTSTRAP_SERVERS: 'foo' is no address"),
+            "{error}"
+        );
     }
 
     #[test]

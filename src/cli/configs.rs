@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListGroupsRequest,
+    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest, ListGroupsRequest,
     describe_configs_request::DescribeConfigsResource,
     describe_configs_response::DescribeConfigsResourceResult,
     incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: ConfigsArguments, environment: &Environment) -> any
                 kind.name()
             );
             confirm(&question, confirmation.yes)?;
+            check_keys(&mut kafka, (kind, name.clone()), &keys)?;
             let refusal = alter(&mut kafka, kind, &name, &changes("", &[], &keys)?, false)?;
             outcome(&mut kafka, &output, kind, name, "configured", refusal)
         }
@@ -279,15 +280,12 @@ fn list(kafka: &mut Kafka, output: &Output, kind: Option<ConfigType>) -> anyhow:
                 .keys()
                 .map(|id| (ConfigType::Broker, id.to_string())),
         );
+        resources.push((ConfigType::Broker, ALL_BROKERS.to_owned()));
     }
     // Not every broker has configuration of groups; who asks for it in particular is told.
-    if kind == Some(ConfigType::Group) {
-        let groups = kafka.any(&ListGroupsRequest::default(), 5)?.groups;
-        resources.extend(
-            groups
-                .iter()
-                .map(|group| (ConfigType::Group, group.group_id.to_string())),
-        );
+    if kind == Some(ConfigType::Group) || (kind.is_none() && kafka.serves::<ListConfigResourcesRequest>(1)) {
+        let groups = configured_groups(kafka)?;
+        resources.extend(groups.into_iter().map(|name| (ConfigType::Group, name)));
     }
     let mut entries = fetch(kafka, &resources, &[])?;
     entries.retain(Entry::is_own);
@@ -308,6 +306,21 @@ fn list(kafka: &mut Kafka, output: &Output, kind: Option<ConfigType>) -> anyhow:
     })
 }
 
+/// Groups that have configuration, whether or not there ever was a member; older brokers list only groups that are.
+fn configured_groups(kafka: &mut Kafka) -> anyhow::Result<Vec<String>> {
+    if !kafka.serves::<ListConfigResourcesRequest>(1) {
+        let groups = kafka.any(&ListGroupsRequest::default(), 5)?.groups;
+        return Ok(groups.iter().map(|group| group.group_id.to_string()).collect());
+    }
+    let request = ListConfigResourcesRequest::default().with_resource_types(vec![ConfigType::Group.code()]);
+    let answer = kafka.any(&request, 1)?;
+    if let Some(refusal) = Refusal::from_code(answer.error_code, None) {
+        bail!("the configured groups cannot be listed: {refusal}");
+    }
+    let names = answer.config_resources.iter();
+    Ok(names.map(|resource| resource.resource_name.to_string()).collect())
+}
+
 fn describe(
     kafka: &mut Kafka,
     output: &Output,
@@ -316,13 +329,12 @@ fn describe(
     all: bool,
 ) -> anyhow::Result<()> {
     let mut entries = fetch(kafka, std::slice::from_ref(&resource), keys)?;
-    if let Some(missing) = keys
+    if keys
         .iter()
-        .find(|key| !entries.iter().any(|entry| entry.key == **key))
+        .any(|key| !entries.iter().any(|entry| entry.key == *key))
     {
         let known = fetch(kafka, std::slice::from_ref(&resource), &[])?;
-        let near = suggestion(missing, known.iter().map(|entry| entry.key.as_str()));
-        bail!("a {} has no key '{missing}'{near}", resource.0.name());
+        all_known(resource.0, keys, &known)?;
     }
     let every = entries.len();
     entries.retain(|entry| all || !keys.is_empty() || entry.is_own());
@@ -347,10 +359,43 @@ fn describe(
         };
         let rows: Vec<_> = entries.iter().map(row).collect();
         if rows.is_empty() {
-            return format!("nothing but defaults; --all shows all {hidden} keys\n");
+            return match hidden {
+                0 => "nothing is configured\n".to_owned(),
+                _ => format!("nothing but defaults; --all shows all {hidden} keys\n"),
+            };
         }
         output.table(&["KEY", "VALUE", "SOURCE"], &rows)
     })
+}
+
+/// Keys that nothing has can be returned to no default.
+pub(crate) fn check_keys(
+    kafka: &mut Kafka,
+    resource: (ConfigType, String),
+    keys: &[String],
+) -> anyhow::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let kind = resource.0;
+    let mut resources = vec![resource];
+    // The defaults of all brokers have only the keys that are set; a broker has them all.
+    if kind == ConfigType::Broker {
+        let ids = kafka.brokers().keys().take(1);
+        resources.extend(ids.map(|id| (kind, id.to_string())));
+    }
+    all_known(kind, keys, &fetch(kafka, &resources, &[])?)
+}
+
+fn all_known(kind: ConfigType, keys: &[String], known: &[Entry]) -> anyhow::Result<()> {
+    // Keys of one listener stand in no list.
+    let is_known =
+        |key: &str| key.starts_with("listener.name.") || known.iter().any(|entry| entry.key == key);
+    let Some(missing) = keys.iter().find(|key| !is_known(key)) else {
+        return Ok(());
+    };
+    let near = suggestion(missing, known.iter().map(|entry| entry.key.as_str()));
+    bail!("a {} has no key '{missing}'{near}", kind.name())
 }
 
 fn with_help(entry: &Entry, help: bool) -> Value {

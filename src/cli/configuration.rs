@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use crate::properties;
+use crate::{
+    exit::{CannotRead, Usage},
+    properties,
+};
 
 /// Prefix of every variable that is ours.
 const PREFIX: &str = "JACKFIELD_";
@@ -243,8 +246,8 @@ fn file_layer(path: &Path) -> anyhow::Result<Box<dyn Source>> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CannotRead(format!("cannot read {}: {error}", path.display())))?;
         // Parsed from text, so that the origin can be the path as the user wrote it.
         let table = File::from_str(&text, FileFormat::Toml)
             .collect()
@@ -268,7 +271,7 @@ fn flag_layer(flags: &[String]) -> anyhow::Result<Pairs> {
     let mut pairs = BTreeMap::new();
     for flag in flags {
         let Some((key, value)) = flag.split_once('=') else {
-            bail!("--set {flag}: must be key=value");
+            return Err(Usage(format!("--set {flag}: must be key=value")).into());
         };
         pairs.insert(key.trim().to_owned(), value.trim().to_owned());
     }

@@ -20,9 +20,14 @@ pub(crate) struct ConnectorFile {
 impl ConnectorFile {
     /// Reads a file; the error names it and says what is wrong.
     pub(crate) fn read(path: &Path) -> Result<Self, ConnectorFailed> {
-        let failed = |reason: String| ConnectorFailed(format!("connector file {}: {reason}", path.display()));
-        let bytes = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-        let (config, initial_state) = parse(&bytes).map_err(failed)?;
+        let bytes = std::fs::read(path).map_err(|error| failed(path, &format!("cannot be read: {error}")))?;
+        Self::of_bytes(path, &bytes)
+    }
+
+    /// As [`ConnectorFile::read`], with the file's content.
+    pub(crate) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, ConnectorFailed> {
+        let failed = |reason: String| failed(path, &reason);
+        let (config, initial_state) = parse(bytes).map_err(failed)?;
         let Some(name) = config.get("name").filter(|name| !name.is_empty()).cloned() else {
             return Err(failed(
                 "has no 'name'; add a line such as name=my-connector".to_owned(),
@@ -35,6 +40,10 @@ impl ConnectorFile {
             initial_state,
         })
     }
+}
+
+fn failed(path: &Path, reason: &str) -> ConnectorFailed {
+    ConnectorFailed(format!("connector file {}: {reason}", path.display()))
 }
 
 fn parse(bytes: &[u8]) -> Result<(ConfigMap, TargetState), String> {

@@ -15,6 +15,7 @@ use crate::{
     client::key_value,
     configuration::Environment,
     connector_file::ConnectorFile,
+    exit::CannotRead,
     kafka::Refusal,
     output::{Outcome, Output, confirm, suggestion},
 };
@@ -268,16 +269,17 @@ impl Worker {
     fn validate(&self, files: &[PathBuf]) -> anyhow::Result<()> {
         let (mut answers, mut text, mut errors) = (Vec::new(), String::new(), 0);
         for file in read_all(files)? {
-            let Some(class) = file.config.get("connector.class") else {
-                bail!(
-                    "connector '{}' has no connector.class, in {}",
-                    file.name,
-                    file.path.display()
-                );
+            let answer = match self.validate_one(&file) {
+                Ok(answer) => answer,
+                // The other files are checked all the same.
+                Err(RestError::Refused { message, .. }) => {
+                    errors += 1;
+                    text += &format!("{}: {message}\n", file.name);
+                    answers.push(json!({"name": file.name, "error_count": 1, "error": message}));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
-            let path = format!("/connector-plugins/{}/config/validate", segment(class));
-            let answer = self.rest.send("PUT", &path, Some(&json!(file.config)));
-            let answer = answer.map_err(|error| about(&file.name, error))?.body;
             errors += answer["error_count"].as_u64().unwrap_or(0);
             text += &shown::validation(&self.output, &file.name, &answer);
             answers.push(answer);
@@ -288,6 +290,17 @@ impl Worker {
             1 => bail!("1 error"),
             many => bail!("{many} errors"),
         }
+    }
+
+    fn validate_one(&self, file: &ConnectorFile) -> Result<Value, RestError> {
+        let Some(class) = file.config.get("connector.class") else {
+            return Err(RestError::Refused {
+                status: 400,
+                message: format!("has no connector.class, in {}", file.path.display()),
+            });
+        };
+        let path = format!("/connector-plugins/{}/config/validate", segment(class));
+        Ok(self.rest.send("PUT", &path, Some(&json!(file.config)))?.body)
     }
 
     fn logs(&self, action: LogsAction) -> anyhow::Result<()> {
@@ -308,11 +321,10 @@ impl Worker {
                 level,
                 cluster,
             } => {
+                let level = level.to_uppercase();
                 let scope = if cluster { "?scope=cluster" } else { "" };
                 let path = format!("/admin/loggers/{}{scope}", segment(&logger));
-                let answer = self
-                    .rest
-                    .send("PUT", &path, Some(&json!({"level": level.to_uppercase()})))?;
+                let answer = self.rest.send("PUT", &path, Some(&json!({"level": level})))?;
                 self.output.print(&answer.body, || {
                     // For the whole cluster there is no answer: other workers are only asked.
                     let changed = answer
@@ -322,10 +334,10 @@ impl Worker {
                         .flatten()
                         .filter_map(Value::as_str);
                     let changed: String = changed.map(|logger| format!("{logger}\n")).collect();
-                    if changed.is_empty() {
-                        format!("asked for {level} of {logger}\n")
-                    } else {
-                        changed
+                    match (changed.is_empty(), cluster) {
+                        (false, _) => changed,
+                        (true, true) => format!("asked for {level} of {logger}\n"),
+                        (true, false) => format!("{logger} was at {level} already\n"),
                     }
                 })
             }
@@ -356,7 +368,11 @@ fn about(name: &str, error: RestError) -> anyhow::Error {
 
 /// All files are read before the first is used.
 fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<ConnectorFile>> {
-    let read = |file: &PathBuf| ConnectorFile::read(file).map_err(|error| anyhow!("{error}"));
+    let read = |file: &PathBuf| {
+        let bytes = std::fs::read(file)
+            .map_err(|error| CannotRead(format!("cannot read {}: {error}", file.display())))?;
+        ConnectorFile::of_bytes(file, &bytes).map_err(|error| anyhow!("{error}"))
+    };
     files.iter().map(read).collect()
 }
 
@@ -368,7 +384,7 @@ fn read_json(file: &PathBuf) -> anyhow::Result<Value> {
             .read_to_end(&mut bytes)
             .context("standard input")?;
     } else {
-        bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        bytes = std::fs::read(file).map_err(|error| CannotRead(format!("cannot read {name}: {error}")))?;
     }
     let offsets: Value = serde_json::from_slice(&bytes).with_context(|| format!("{name} is no JSON"))?;
     if !offsets["offsets"].is_array() {

@@ -27,6 +27,9 @@ use crate::{
     signals::Signals,
 };
 
+/// Bytes of the output that leave together while there is always more.
+const OUTPUT_BUFFER: usize = 1 << 16;
+
 /// Consumes until the count, the end or a signal.
 pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) -> anyhow::Result<()> {
     let printer = Printer::new(&arguments.print)?;
@@ -43,6 +46,7 @@ pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) 
         waiting: VecDeque::new(),
         unread: BTreeSet::new(),
         at_end: BTreeSet::new(),
+        unflushed: BTreeMap::new(),
         printed: 0,
         bytes: 0,
     };
@@ -55,14 +59,15 @@ pub(crate) async fn run(arguments: ConsumeArguments, environment: &Environment) 
     drop(kafka);
     // Only from here on is there something to end in order.
     let mut signals = Signals::install()?;
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER, std::io::stdout().lock());
     let result = reading.print_all(&mut out, &mut signals).await;
-    // What was printed is committed, also when the command ends with an error.
-    out.flush()?;
-    if arguments.group.is_some() {
-        commit(&consumer)?;
-    }
-    result
+    // What was printed is committed, also when the command ends with an error; what could not be printed is not.
+    let flushed = reading.flush(&mut out);
+    let committed = match arguments.group {
+        Some(_) => commit(&consumer),
+        None => Ok(()),
+    };
+    result.and(flushed).and(committed)
 }
 
 fn consumer(
@@ -124,6 +129,8 @@ struct Reading<'a> {
     unread: BTreeSet<Partition>,
     /// Partitions of a group's member that have nothing more right now.
     at_end: BTreeSet<Partition>,
+    /// The last record of a group's partition, as long as the output's buffer holds it.
+    unflushed: BTreeMap<Partition, i64>,
     printed: u64,
     bytes: u64,
 }
@@ -194,7 +201,7 @@ impl Reading<'_> {
             let next = match self.consumer.recv().now_or_never() {
                 Some(next) => next,
                 None => {
-                    out.flush()?;
+                    self.flush(out)?;
                     tokio::select! {
                         next = self.consumer.recv() => next,
                         _ = signals.next() => break,
@@ -205,6 +212,10 @@ impl Reading<'_> {
                 Ok(message) => self.take(&message, out)?,
                 Err(KafkaError::PartitionEOF(partition)) => self.reached_end(partition),
                 Err(error) => self.tolerate(&error)?,
+            }
+            // In front of the buffer's own writes, which nobody hears of.
+            if out.buffer().len() >= OUTPUT_BUFFER / 2 {
+                self.flush(out)?;
             }
             progress.show(|| format!("{} records, {}", self.printed, progress::bytes(self.bytes)));
         }
@@ -270,7 +281,21 @@ impl Reading<'_> {
         self.printed += 1;
         self.bytes += u64::try_from(message.payload_len()).unwrap_or(0);
         if self.arguments.group.is_some() {
-            self.consumer.store_offset_from_message(message)?;
+            let partition = (message.topic().to_owned(), message.partition());
+            self.unflushed.insert(partition, message.offset());
+        }
+        Ok(())
+    }
+
+    /// Writes what is printed, and only then lets the library commit it.
+    fn flush(&mut self, out: &mut BufWriter<StdoutLock<'_>>) -> anyhow::Result<()> {
+        out.flush()?;
+        for ((topic, partition), offset) in std::mem::take(&mut self.unflushed) {
+            match self.consumer.store_offset(&topic, partition, offset) {
+                // The group gave the partition to another member, which prints these records again.
+                Ok(()) | Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -23,7 +23,19 @@ impl std::fmt::Display for ConnectorFailed {
 
 impl std::error::Error for ConnectorFailed {}
 
-/// A directory given on the command line cannot be read.
+/// The command line is wrong in a way that its parser does not see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A file or directory given on the command line cannot be read.
 #[derive(Debug)]
 pub(crate) struct CannotRead(pub(crate) String);
 
@@ -47,7 +59,7 @@ pub(crate) fn code(result: &anyhow::Result<()>) -> u8 {
         Ok(()) => OK,
         Err(error) if reader_left(error) => OK,
         Err(error) if error.is::<ConnectorFailed>() => CONNECTOR,
-        Err(error) if error.is::<CannotRead>() => USAGE,
+        Err(error) if error.is::<CannotRead>() || error.is::<Usage>() => USAGE,
         Err(_) => FAILED,
     }
 }
@@ -83,7 +95,9 @@ mod tests {
         assert_eq!(code(&Ok(())), OK);
         assert_eq!(code(&Err(anyhow!("x"))), FAILED);
         assert_eq!(code(&Err(ConnectorFailed("x".into()).into())), CONNECTOR);
-        assert_eq!(code(&Err(CannotRead("x".into()).into())), USAGE);
+        let unread: anyhow::Error = CannotRead("x".into()).into();
+        assert_eq!(code(&Err(unread.context("a").context("b"))), USAGE);
+        assert_eq!(code(&Err(Usage("x".into()).into())), USAGE);
         assert_eq!(code(&Err(io::Error::from(io::ErrorKind::BrokenPipe).into())), OK);
     }
 

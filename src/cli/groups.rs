@@ -18,9 +18,23 @@ use crate::{
     arguments::{GroupsAction, GroupsArguments},
     client::Connection,
     configuration::Environment,
+    exit::Usage,
     kafka::{Kafka, Partition, Partitions, Refusal, text},
     output::{Outcome, Output, confirm, suggestion},
 };
+
+/// Kafka's states of groups of all kinds.
+const STATES: [&str; 9] = [
+    "PreparingRebalance",
+    "CompletingRebalance",
+    "Stable",
+    "Dead",
+    "Empty",
+    "Assigning",
+    "Reconciling",
+    "NotReady",
+    "Unknown",
+];
 
 /// Runs one action.
 pub(crate) fn run(arguments: GroupsArguments, environment: &Environment) -> anyhow::Result<()> {
@@ -86,6 +100,14 @@ fn all(kafka: &mut Kafka) -> anyhow::Result<BTreeMap<String, Listed>> {
 }
 
 fn list(kafka: &mut Kafka, output: &Output, states: &[String]) -> anyhow::Result<()> {
+    let is_state = |name: &String| STATES.iter().any(|state| state.eq_ignore_ascii_case(name));
+    if let Some(wrong) = states.iter().find(|name| !is_state(name)) {
+        return Err(Usage(format!(
+            "--state: '{wrong}' is no state of a group; there are {}",
+            STATES.join(", ")
+        ))
+        .into());
+    }
     let mut groups = all(kafka)?;
     let wanted =
         |state: &str| states.is_empty() || states.iter().any(|wanted| wanted.eq_ignore_ascii_case(state));
@@ -194,6 +216,12 @@ fn lines<'a>(
     Ok(all.into_iter().map(line).collect())
 }
 
+/// Of the partitions that have one; `None` when none has.
+fn total_lag(lines: &[Line<'_>]) -> Option<i64> {
+    let mut known = lines.iter().filter_map(Line::lag).peekable();
+    (lines.is_empty() || known.peek().is_some()).then(|| known.sum())
+}
+
 fn document(name: &str, listed: &Listed, group: &Described, lines: &[Line<'_>]) -> Value {
     let member = |member: &described::Member| {
         json!({
@@ -223,7 +251,7 @@ fn document(name: &str, listed: &Listed, group: &Described, lines: &[Line<'_>]) 
         "coordinator": listed.coordinator,
         "members": group.members.iter().map(member).collect::<Vec<_>>(),
         "offsets": lines.iter().map(offset).collect::<Vec<_>>(),
-        "total_lag": lines.iter().filter_map(Line::lag).sum::<i64>(),
+        "total_lag": total_lag(lines),
     })
 }
 
@@ -238,7 +266,13 @@ fn by_topic(partitions: &[Partition]) -> Value {
 
 fn in_words(output: &Output, name: &str, listed: &Listed, group: &Described, lines: &[Line<'_>]) -> String {
     let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let lag: i64 = lines.iter().filter_map(Line::lag).sum();
+    let unknown = lines.iter().filter(|line| line.lag().is_none()).count();
+    let lag = match (total_lag(lines), unknown) {
+        (None, _) => "lag unknown".to_owned(),
+        (Some(lag), 0) => format!("lag {lag}"),
+        (Some(lag), 1) => format!("lag {lag} (without 1 partition whose lag is unknown)"),
+        (Some(lag), many) => format!("lag {lag} (without {many} partitions whose lag is unknown)"),
+    };
     let members = match group.members.len() {
         0 => "no members".to_owned(),
         1 => "1 member".to_owned(),
@@ -246,7 +280,7 @@ fn in_words(output: &Output, name: &str, listed: &Listed, group: &Described, lin
     };
     let assignor = if group.assignor.is_empty() { "" } else { ", " };
     let mut text = format!(
-        "{name}: {}, {} group{assignor}{}, {members}, lag {lag}, coordinator {}\n",
+        "{name}: {}, {} group{assignor}{}, {members}, {lag}, coordinator {}\n",
         group.state, listed.kind, group.assignor, listed.coordinator
     );
     let row = |line: &Line<'_>| {
@@ -307,4 +341,25 @@ fn delete_offsets(kafka: &mut Kafka, output: &Output, group: &str, topics: &[Str
     let partitions = wanted.of_committed(group, &committed)?;
     let outcomes = committed::delete(kafka, group, &partitions)?;
     output.outcomes(&outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_that_nobody_knows_is_not_none() {
+        let total = |committed: &[Option<i64>]| {
+            let line = |committed: &Option<i64>| Line {
+                partition: ("t".to_owned(), 0),
+                committed: *committed,
+                end: Some(5),
+                member: None,
+            };
+            total_lag(&committed.iter().map(line).collect::<Vec<_>>())
+        };
+        assert_eq!(total(&[]), Some(0));
+        assert_eq!(total(&[None, None]), None);
+        assert_eq!(total(&[None, Some(3), Some(5)]), Some(2));
+    }
 }

@@ -84,7 +84,7 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         Command::Standalone(arguments) => runtime.block_on(standalone::run(arguments, environment, env)),
         Command::Broker(arguments) => runtime.block_on(broker::run(arguments, environment, env)),
         Command::Topics(arguments) => topics::run(arguments, &environment),
-        Command::Produce(arguments) => produce::run(&arguments, &environment),
+        Command::Produce(arguments) => runtime.block_on(produce::run(arguments, &environment)),
         Command::Consume(arguments) => runtime.block_on(consume::run(arguments, &environment)),
         Command::Groups(arguments) => groups::run(arguments, &environment),
         Command::Configs(arguments) => configs::run(arguments, &environment),

@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::Context as _;
 use jackfield_env::{LogLevel, LogLevels, LoggerLevel};
 use tracing_subscriber::{
     EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
 };
+
+use crate::exit::Usage;
 
 /// Our own state changes, other people's warnings.
 const DEFAULT: &str = "warn,jackfield=info,librdkafka=off,rdkafka=off";
@@ -31,8 +32,9 @@ const CRATES: [&str; 7] = [
 /// back changes the levels.
 pub(crate) fn start(filter: Option<&str>) -> anyhow::Result<Arc<dyn LogLevels>> {
     let directives = directives(filter);
+    check(&directives)?;
     let parsed = EnvFilter::try_new(&directives)
-        .with_context(|| format!("log level '{}' is not understood", filter.unwrap_or_default()))?;
+        .map_err(|error| Usage(format!("log level '{}': {error}", filter.unwrap_or_default())))?;
     let (filter, handle) = reload::Layer::new(parsed);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -47,6 +49,18 @@ pub(crate) fn start(filter: Option<&str>) -> anyhow::Result<Arc<dyn LogLevels>> 
         handle,
         levels: Mutex::new(Levels::parse(&directives)),
     }))
+}
+
+/// A word alone is a level; the library would take any other for a target, of which everything is to be logged.
+fn check(directives: &str) -> Result<(), Usage> {
+    let words = directives.split(',').map(str::trim);
+    let mut alone = words.filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    match alone.find(|word| LogLevel::parse(word).is_none()) {
+        None => Ok(()),
+        Some(wrong) => Err(Usage(format!(
+            "log level '{wrong}' is not understood; write off, error, warn, info, debug or trace, or TARGET=LEVEL"
+        ))),
+    }
 }
 
 /// A bare level is about our own crates; libraries stay at their warnings.
@@ -216,6 +230,14 @@ mod tests {
         assert_eq!(directives(Some("error")), "error");
         assert_eq!(directives(Some("jackfield_log=trace")), "jackfield_log=trace");
         assert_eq!(directives(None), DEFAULT);
+        for good in [DEFAULT, "debug", "warn,jackfield=off", "[span]=debug", "a=b"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        let error = check("warn,jackfield_log").unwrap_err().to_string();
+        assert!(
+            error.starts_with("log level 'jackfield_log' is not understood; write off"),
+            "{error}"
+        );
     }
 
     #[test]

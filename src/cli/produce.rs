@@ -1,46 +1,53 @@
 //! `jackfield produce`: what is read becomes records, and every one of them is accounted for.
 
+mod deliveries;
 mod input;
+mod refused;
 
 use std::{
     fs::File,
     io::{BufReader, IsTerminal as _, Read},
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
+use jackfield_tasks::TaskGroup;
 use rdkafka::{
-    ClientContext, Message as _,
-    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
+    producer::{BaseRecord, Producer as _, ThreadedProducer},
 };
 
-use self::input::Format;
+use self::{
+    deliveries::{Deliveries, Patience},
+    input::Format,
+};
 use crate::{
     arguments::{Acks, Compression, ProduceArguments},
-    client::{Connection, LibraryLog, key_value},
+    client::{Connection, key_value},
     configuration::Environment,
     envelope::Envelope,
     exit::CannotRead,
     kafka::{Kafka, Partitions},
     progress::{self, Progress},
+    signals::Signals,
 };
 
-/// How long the last records may take once the input has ended.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
-const BACK_OFF: Duration = Duration::from_millis(50);
+/// How often is looked whether the queue has room again.
+const BACK_OFF: Duration = Duration::from_millis(20);
+/// How often is looked how far things are while the input is read, and at its end.
+const LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOKS: Duration = Duration::from_millis(2);
+/// Silence of the broker that is worth a word; until the client has its id for idempotence, up to a second is usual.
+const SILENCE: Duration = Duration::from_secs(3);
 /// A rate says nothing about less.
 const WORTH_A_RATE: Duration = Duration::from_secs(1);
 
-/// Produces until the input ends.
-pub(crate) fn run(arguments: &ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
+/// Produces until the input ends, or a signal comes.
+pub(crate) async fn run(arguments: ProduceArguments, environment: &Environment) -> anyhow::Result<()> {
     let connection = Connection::new(&arguments.client, environment)?;
     let format = Format::new(&arguments.input)?;
     let mut kafka = Kafka::connect(&connection)?;
@@ -52,15 +59,17 @@ pub(crate) fn run(arguments: &ProduceArguments, environment: &Environment) -> an
         )?;
     }
     drop(kafka);
-    let mut sender = Sender::new(arguments, &connection)?;
-    let read = sender.send_all(&format, &arguments.files);
-    // What was sent before a bad line is delivered, too.
-    let flushed = sender.producer.flush(FLUSH_TIMEOUT);
-    sender.progress.end();
-    if !arguments.quiet {
-        eprintln!("{}", sender.report(connection.bootstrap_server()));
+    let sender = Arc::new(Sender::new(arguments, connection)?);
+    // Only from here on is there something to end in order.
+    let mut signals = Signals::install()?;
+    let read = sender.send_until(format, &mut signals).await;
+    // What was sent before a bad line or a signal is delivered, too.
+    let delivered = sender.settle(&mut signals).await;
+    if !sender.arguments.quiet {
+        eprintln!("{}", sender.report());
     }
-    let delivered = sender.producer.context().check(sender.sent, flushed);
+    // Everything is answered, and the process ends: nothing is gained by waiting for the client's threads.
+    std::mem::forget(sender);
     read.and(delivered)
 }
 
@@ -75,55 +84,100 @@ fn compression(compression: Compression) -> &'static str {
 }
 
 /// Hands records to the client library.
-struct Sender<'a> {
-    arguments: &'a ProduceArguments,
-    producer: BaseProducer<Deliveries>,
+struct Sender {
+    arguments: ProduceArguments,
+    connection: Connection,
+    producer: ThreadedProducer<Deliveries>,
     headers: Vec<(String, Option<Vec<u8>>)>,
-    progress: Progress,
     started: Instant,
-    sent: u64,
-    bytes: u64,
 }
 
-impl<'a> Sender<'a> {
-    fn new(arguments: &'a ProduceArguments, connection: &Connection) -> anyhow::Result<Self> {
-        let (acks, idempotent) = match arguments.acks {
-            Acks::All => ("all", "true"),
-            Acks::Leader => ("1", "false"),
-            Acks::Nobody => ("0", "false"),
-        };
-        let config = connection.config(&[
-            ("acks", acks),
-            ("enable.idempotence", idempotent),
-            ("compression.type", compression(arguments.compression)),
-            ("linger.ms", "5"),
-            // The broker decides what is too large.
-            ("message.max.bytes", "1000000000"),
-        ]);
+impl Sender {
+    fn new(arguments: ProduceArguments, connection: Connection) -> anyhow::Result<Self> {
         let header = |pair: &String| {
             let (key, value) = key_value("--header", pair)?;
             Ok((key, Some(value.into_bytes())))
         };
         let headers: anyhow::Result<_> = arguments.header.iter().map(header).collect();
-        // Somebody who types sees what he types.
-        let types = arguments.files.is_empty() && std::io::stdin().is_terminal();
         Ok(Self {
-            arguments,
-            producer: config.create_with_context(Deliveries::default())?,
             headers: headers?,
-            progress: Progress::new(!arguments.quiet && !types),
+            producer: producer(&arguments, &connection)?,
+            arguments,
+            connection,
             started: Instant::now(),
-            sent: 0,
-            bytes: 0,
         })
     }
 
-    fn send_all(&mut self, format: &Format, files: &[impl AsRef<Path>]) -> anyhow::Result<()> {
+    fn deliveries(&self) -> &Deliveries {
+        self.producer.context()
+    }
+
+    /// Reading waits for whoever writes, so that it has a thread of its own.
+    async fn send_until(self: &Arc<Self>, format: Format, signals: &mut Signals) -> anyhow::Result<()> {
+        let sender = Arc::clone(self);
+        let mut reading = TaskGroup::new("produce").spawn_blocking("input", move || sender.send_all(&format));
+        // Somebody who types sees what he types.
+        let types = self.arguments.files.is_empty() && std::io::stdin().is_terminal();
+        let mut progress = Progress::new(!self.arguments.quiet && !types);
+        let mut waiting = Waiting::new(self);
+        let read = loop {
+            tokio::select! {
+                read = reading.join() => break read?,
+                _ = signals.next() => {
+                    self.deliveries().close();
+                    // The end of standard input is often Ctrl-C; files have an end of their own.
+                    break match self.arguments.files.len() {
+                        0 => Ok(()),
+                        _ => Err(anyhow::anyhow!("interrupted before everything was read")),
+                    };
+                }
+                () = tokio::time::sleep(LOOK) => {
+                    waiting.look();
+                    let (sent, delivered) = (self.deliveries().sent(), self.deliveries().delivered());
+                    progress.show(|| format!("{sent} records read, {delivered} acknowledged"));
+                }
+            }
+        };
+        progress.end();
+        read
+    }
+
+    /// Waits for the last acknowledgements, as long as some come.
+    async fn settle(&self, signals: &mut Signals) -> anyhow::Result<()> {
+        let deliveries = self.deliveries();
+        let mut waiting = Waiting::new(self);
+        while deliveries.answered() < deliveries.sent() && !waiting.look() {
+            tokio::select! {
+                () = tokio::time::sleep(LAST_LOOKS) => {}
+                _ = signals.next() => break,
+            }
+        }
+        let missing = deliveries.sent() - deliveries.delivered();
+        if missing == 0 {
+            return Ok(());
+        }
+        let why = match deliveries.first_failure() {
+            Some(failure) => refused::in_words(&failure, &self.arguments.topic, &self.connection),
+            None => self.no_answer(),
+        };
+        bail!(
+            "{missing} of {} records were not acknowledged: {why}",
+            deliveries.sent()
+        );
+    }
+
+    fn no_answer(&self) -> String {
+        let reason = format!("nothing came within {:?}", self.connection.timeout());
+        self.connection.silent(&reason)
+    }
+
+    fn send_all(&self, format: &Format) -> anyhow::Result<()> {
+        let files = &self.arguments.files;
         if files.is_empty() {
             self.send_input(format, std::io::stdin().lock())
                 .context("standard input")?;
         }
-        for file in files.iter().map(AsRef::as_ref) {
+        for file in files {
             if file == Path::new("-") {
                 self.send_input(format, std::io::stdin().lock())
                     .context("standard input")?;
@@ -134,60 +188,72 @@ impl<'a> Sender<'a> {
                 self.send_input(format, input).with_context(|| name.to_string())?;
             }
         }
-        match format.of_nothing().filter(|_| self.sent == 0) {
-            Some(record) => self.send(&record),
+        match format.of_nothing().filter(|_| self.deliveries().sent() == 0) {
+            Some(record) => self.send(&record).map(|_| ()),
             None => Ok(()),
         }
     }
 
-    fn send_input(&mut self, format: &Format, input: impl Read) -> anyhow::Result<()> {
+    fn send_input(&self, format: &Format, input: impl Read) -> anyhow::Result<()> {
         let input = BufReader::with_capacity(1 << 16, input);
         format.read(input, &mut |record| {
-            self.send(&record)?;
-            Ok(self.producer.context().is_fine())
+            let is_open = self.send(&record)?;
+            Ok(is_open && self.deliveries().is_fine())
         })
     }
 
-    /// Waits while the client's queue is full.
-    fn send(&mut self, envelope: &Envelope) -> anyhow::Result<()> {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.arguments.topic);
+    /// Waits while the client's queue is full. The answer is whether more may be sent.
+    #[allow(clippy::result_large_err, reason = "the library gives the record back")]
+    fn send(&self, envelope: &Envelope) -> anyhow::Result<bool> {
+        let deliveries = self.deliveries();
+        let number = usize::try_from(deliveries.sent() + 1).unwrap_or(0);
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(&self.arguments.topic, number);
         record.key = envelope.key.as_deref();
         record.payload = envelope.value.as_deref();
         record.partition = envelope.partition.or(self.arguments.partition);
         record.timestamp = self.arguments.timestamp.or(envelope.timestamp);
         record.headers = headers(self.headers.iter().chain(&envelope.headers));
+        let partition = record.partition;
         let bytes = record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len);
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        let mut patience = Patience::new(self.connection.timeout());
         loop {
-            match self.producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+            match deliveries.send(bytes, || self.producer.send(record)) {
+                None => return Ok(false),
+                Some(Ok(())) => return Ok(true),
+                Some(Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))) => {
+                    if patience.is_over(deliveries) {
+                        bail!("{}", self.no_answer());
+                    }
                     record = back;
-                    self.producer.poll(BACK_OFF);
+                    thread::sleep(BACK_OFF);
                 }
-                Err((error, _)) => return Err(error.into()),
+                Some(Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), _))) => {
+                    let (topic, partition) = (&self.arguments.topic, partition.unwrap_or(-1));
+                    bail!("{}", refused::no_partition(topic, partition, &self.connection));
+                }
+                Some(Err((error, _))) => return Err(error.into()),
             }
         }
-        self.sent += 1;
-        self.bytes += u64::try_from(bytes).unwrap_or(0);
-        self.producer.poll(Duration::ZERO);
-        let (sent, delivered) = (self.sent, self.producer.context().delivered());
-        self.progress
-            .show(|| format!("{sent} records read, {delivered} acknowledged"));
-        Ok(())
     }
 
-    fn report(&self, server: &str) -> String {
-        let delivered = self.producer.context().delivered();
-        let how = match self.arguments.acks {
-            Acks::Nobody => "sent to",
-            Acks::All | Acks::Leader => "acknowledged by",
+    fn report(&self) -> String {
+        let delivered = self.deliveries().delivered();
+        let asks_nobody = match self.connection.property("acks") {
+            Some(acks) => acks == "0",
+            None => self.arguments.acks == Acks::Nobody,
         };
+        let how = if asks_nobody { "sent to" } else { "acknowledged by" };
         let records = if delivered == 1 { "record" } else { "records" };
-        let mut text = format!("{delivered} {records} {how} {server}");
+        let mut text = format!(
+            "{delivered} {records} {how} {}",
+            self.connection.bootstrap_server()
+        );
         let took = self.started.elapsed();
         if took >= WORTH_A_RATE {
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            let size = progress::bytes(self.bytes);
+            let size = progress::bytes(self.deliveries().bytes());
             let rate = delivered.saturating_mul(1000) / milliseconds;
             text += &format!(
                 ", {size} in {}.{} s, {rate} records/s",
@@ -199,6 +265,61 @@ impl<'a> Sender<'a> {
     }
 }
 
+fn producer(
+    arguments: &ProduceArguments,
+    connection: &Connection,
+) -> anyhow::Result<ThreadedProducer<Deliveries>> {
+    let (acks, idempotent) = match arguments.acks {
+        Acks::All => ("all", true),
+        Acks::Leader => ("1", false),
+        Acks::Nobody => ("0", false),
+    };
+    let create = |idempotent| {
+        let config = connection.config(&[
+            ("acks", acks),
+            ("enable.idempotence", if idempotent { "true" } else { "false" }),
+            ("compression.type", compression(arguments.compression)),
+            ("linger.ms", "5"),
+            // The broker decides what is too large.
+            ("message.max.bytes", "1000000000"),
+        ]);
+        config.create_with_context(Deliveries::default())
+    };
+    match create(idempotent) {
+        // A property of the user's (acks=1, more requests in flight) rules out what he did not ask for.
+        Err(error) if idempotent && error.to_string().contains("enable.idempotence") => Ok(create(false)?),
+        created => Ok(created?),
+    }
+}
+
+/// Tells once that the broker is waited for, and when that took too long.
+struct Waiting<'a> {
+    sender: &'a Sender,
+    patience: Patience,
+    is_told: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(sender: &'a Sender) -> Self {
+        Self {
+            sender,
+            patience: Patience::new(sender.connection.timeout()),
+            is_told: false,
+        }
+    }
+
+    fn look(&mut self) -> bool {
+        let deliveries = self.sender.deliveries();
+        let is_silent = self.patience.waited(deliveries) >= SILENCE;
+        if is_silent && !self.is_told {
+            let server = self.sender.connection.bootstrap_server();
+            tracing::warn!(server, "waiting for the broker");
+        }
+        self.is_told = is_silent;
+        self.patience.is_over(deliveries)
+    }
+}
+
 fn headers<'a>(all: impl Iterator<Item = &'a (String, Option<Vec<u8>>)>) -> Option<OwnedHeaders> {
     all.fold(None, |headers: Option<OwnedHeaders>, (key, value)| {
         Some(headers.unwrap_or_default().insert(Header {
@@ -206,99 +327,4 @@ fn headers<'a>(all: impl Iterator<Item = &'a (String, Option<Vec<u8>>)>) -> Opti
             value: value.as_ref(),
         }))
     })
-}
-
-/// Counts what became of the records.
-#[derive(Debug, Clone, Default)]
-struct Deliveries {
-    delivered: Arc<AtomicU64>,
-    failed: Arc<AtomicU64>,
-    first_failure: Arc<Mutex<Option<String>>>,
-}
-
-impl Deliveries {
-    fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
-    }
-
-    fn is_fine(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) == 0
-    }
-
-    fn note_failure(&self, error: &KafkaError) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        let reason = error
-            .rdkafka_error_code()
-            .map_or_else(|| error.to_string(), |code| code.to_string());
-        self.first_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(reason);
-    }
-
-    /// Every record that was sent must have been acknowledged.
-    fn check(&self, sent: u64, flushed: Result<(), KafkaError>) -> anyhow::Result<()> {
-        let missing = sent - self.delivered();
-        if missing == 0 {
-            return Ok(());
-        }
-        let first = self
-            .first_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let reason = first.or_else(|| flushed.err().map(|error| error.to_string()));
-        bail!(
-            "{missing} of {sent} records were not acknowledged: {}",
-            reason.unwrap_or_else(|| "no answer".to_owned())
-        )
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        LibraryLog.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        LibraryLog.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
-        match result {
-            Ok(message) => {
-                self.delivered.fetch_add(1, Ordering::Relaxed);
-                tracing::trace!(
-                    partition = message.partition(),
-                    offset = message.offset(),
-                    "acknowledged"
-                );
-            }
-            Err((error, _)) => self.note_failure(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_record_is_accounted_for() {
-        let deliveries = Deliveries::default();
-        deliveries.delivered.store(2, Ordering::Relaxed);
-        assert!(deliveries.check(2, Ok(())).is_ok());
-        deliveries.note_failure(&KafkaError::MessageProduction(
-            RDKafkaErrorCode::MessageSizeTooLarge,
-        ));
-        let error = deliveries.check(3, Ok(())).unwrap_err().to_string();
-        assert!(
-            error.starts_with("1 of 3 records were not acknowledged: "),
-            "{error}"
-        );
-    }
 }

@@ -24,7 +24,8 @@ Every command that talks to a broker works with any Kafka broker, every command 
 - Commands that delete ask on a terminal, unless `--yes` is given.
 - Exit codes: 0 when all is well; 1 when something failed, also when only one of several things did; 2 for a wrong command
   line or a file that cannot be read; 3 when a connector given to `standalone` cannot be started. `produce` ends with 0 only
-  when every record was acknowledged; `consume`, `standalone` and `broker` also end with 0 after Ctrl-C and SIGTERM.
+  when every record was acknowledged; `consume`, `standalone`, `broker`, and `produce` from standard input also end with 0
+  after Ctrl-C and SIGTERM.
 ";
 
 fn option(arg: &Arg) -> String {

@@ -18,6 +18,7 @@ use crate::{
     client::{Connection, key_value},
     configs::{self, Change},
     configuration::Environment,
+    exit::Usage,
     kafka::{Kafka, Partitions, Refusal, broker_ids, text, topic_name},
     output::{Outcome, Output, confirm},
     position::Position,
@@ -62,7 +63,11 @@ pub(crate) fn run(arguments: TopicsArguments, environment: &Environment) -> anyh
         } => {
             let changes = configs::changes("--config", &config, &delete_config)?;
             if partitions.is_none() && changes.is_empty() {
-                bail!("nothing to change; give --partitions, --config or --delete-config");
+                let text = "nothing to change; give --partitions, --config or --delete-config";
+                return Err(Usage(text.to_owned()).into());
+            }
+            for name in &topics {
+                configs::check_keys(&mut kafka, (ConfigType::Topic, name.clone()), &delete_config)?;
             }
             report(&output, alter(&mut kafka, &topics, partitions, &changes)?, None)
         }
@@ -258,7 +263,7 @@ fn create(kafka: &mut Kafka, names: &[String], new: &NewTopics) -> anyhow::Resul
         .collect())
 }
 
-/// Partitions first: when they cannot be added, the configuration is left as it is.
+/// Nothing is altered when the broker would refuse a part of it.
 fn alter(
     kafka: &mut Kafka,
     names: &[String],
@@ -267,14 +272,7 @@ fn alter(
 ) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for name in names {
-        let grown = match partitions {
-            Some(count) => grow(kafka, name, count)?,
-            None => None,
-        };
-        let refused = match grown {
-            None if !changes.is_empty() => configs::alter(kafka, ConfigType::Topic, name, changes, false)?,
-            refused => refused,
-        };
+        let refused = alter_one(kafka, name, partitions, changes)?;
         outcomes.push(Outcome {
             kind: "topic",
             name: name.clone(),
@@ -282,6 +280,30 @@ fn alter(
         });
     }
     Ok(outcomes)
+}
+
+fn alter_one(
+    kafka: &mut Kafka,
+    name: &str,
+    partitions: Option<i32>,
+    changes: &[Change],
+) -> anyhow::Result<Option<Refusal>> {
+    if let Some(count) = partitions {
+        if !changes.is_empty() {
+            let refused = configs::alter(kafka, ConfigType::Topic, name, changes, true)?;
+            if refused.is_some() {
+                return Ok(refused);
+            }
+        }
+        let refused = grow(kafka, name, count)?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    configs::alter(kafka, ConfigType::Topic, name, changes, false)
 }
 
 fn grow(kafka: &mut Kafka, name: &str, count: i32) -> anyhow::Result<Option<Refusal>> {
@@ -328,6 +350,20 @@ fn delete(kafka: &mut Kafka, names: &[String]) -> anyhow::Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
+/// An offset that a partition does not have yet is a mistake, and everything would be deleted.
+fn refuse_behind_end(kafka: &mut Kafka, partitions: &Partitions, wanted: i64) -> anyhow::Result<()> {
+    for ((topic, id), range) in kafka.ends(partitions)? {
+        if wanted > range.end {
+            bail!(
+                "partition {id} of topic '{topic}' ends at {}, in front of {wanted}; nothing was deleted, and \
+                 --before latest deletes everything",
+                range.end
+            );
+        }
+    }
+    Ok(())
+}
+
 fn delete_records(
     kafka: &mut Kafka,
     output: &Output,
@@ -336,6 +372,9 @@ fn delete_records(
     before: Position,
 ) -> anyhow::Result<()> {
     let partitions = Partitions::of(&kafka.topics(&[topic])?, only)?;
+    if let Position::Offset(wanted) = before {
+        refuse_behind_end(kafka, &partitions, wanted)?;
+    }
     let offsets = kafka.resolve(&partitions, before)?;
     let mut by_leader: BTreeMap<i32, BTreeMap<&str, Vec<DeleteRecordsPartition>>> = BTreeMap::new();
     for ((topic, id), offset) in &offsets {

@@ -87,7 +87,11 @@ impl CreateConnector {
                 }
             }
         }
-        let config = connector_config(&name, config.unwrap_or(Value::Null))?;
+        let Some(config @ Value::Object(_)) = config else {
+            let found = config.unwrap_or(Value::Null);
+            return Err(malformed("\"config\" with keys and values as an object", &found));
+        };
+        let config = connector_config(&name, config)?;
         Ok(Self {
             name,
             config,
@@ -196,7 +200,7 @@ mod tests {
         check(
             r#"{"name":"z"}"#,
             &expect![[
-                r#"Err(MalformedBody("the body must hold keys and values as an object, not nothing"))"#
+                r#"Err(MalformedBody("the body must hold \"config\" with keys and values as an object, not nothing"))"#
             ]],
         );
         check(

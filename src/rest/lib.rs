@@ -110,6 +110,7 @@ fn router(herder: Herder, access: Access, surface: Surface) -> Router {
         .layer(middleware::from_fn(paths::normalize))
         .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(middleware::from_fn_with_state(rules, headers::apply))
+        .layer(middleware::from_fn(log))
 }
 
 /// Every path of the API but those of `/admin`.
@@ -146,6 +147,14 @@ fn admin_resources() -> OpenApiRouter<Herder> {
     OpenApiRouter::new()
         .routes(routes!(loggers::list))
         .routes(routes!(loggers::get, loggers::set))
+}
+
+/// Without the query, which nobody needs to find a request again.
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    tracing::debug!(%method, path, status = response.status().as_u16(), "request answered");
+    response
 }
 
 async fn within_timeout(request: Request, next: Next) -> Response {

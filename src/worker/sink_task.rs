@@ -129,6 +129,12 @@ impl SinkTask<'_> {
         match event {
             GroupEvent::Assigned(committed) => self.assigned(committed).await,
             GroupEvent::Revoked(partitions) => {
+                tracing::debug!(
+                    connector = self.context.connector,
+                    task = self.context.task,
+                    partitions = partitions.len(),
+                    "partitions revoked"
+                );
                 self.flush().await?;
                 self.give_up(&partitions).await
             }
@@ -397,6 +403,12 @@ impl SinkTask<'_> {
             Ok(()) => {
                 #[cfg(feature = "planted-bugs")]
                 crate::planted::pass("sink.committed");
+                tracing::debug!(
+                    connector = self.context.connector,
+                    task = self.context.task,
+                    partitions = commits.len(),
+                    "offsets committed"
+                );
                 self.positions.committed(&commits);
                 Ok(true)
             }

@@ -214,6 +214,12 @@ impl SourceTask<'_> {
             return;
         }
         self.told = batches;
+        tracing::debug!(
+            connector = self.context.connector,
+            task = self.context.task,
+            batches,
+            "batches committed"
+        );
         if let Err(error) = self.source.committed(batches).await {
             tracing::warn!(
                 connector = self.context.connector,

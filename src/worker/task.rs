@@ -262,6 +262,12 @@ async fn supervise(group: TaskGroup, context: Arc<TaskContext>, mut control: Con
         context.shared.status.hide_lag(&context.connector, context.task);
         let failure = match ended {
             Ok(in_time) => {
+                tracing::debug!(
+                    connector = context.connector,
+                    task = context.task,
+                    in_time,
+                    "task ended"
+                );
                 context.set_state(State::Unassigned, None).await;
                 return in_time;
             }
@@ -352,6 +358,7 @@ async fn run(context: Arc<TaskContext>, mut control: ControlReceiver) -> Result<
             }
         }
     }
+    tracing::debug!(connector = context.connector, task = context.task, "task starts");
     match context.kind {
         Kind::Source => source_task::run(&context, control).await,
         Kind::Sink => sink_task::run(&context, control).await,

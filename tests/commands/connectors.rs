@@ -185,10 +185,23 @@ pub(super) fn beyond(commands: &Commands) {
         shown.starts_with("bad:\nKEY") && shown.ends_with("lines: fine\n"),
         "{shown}"
     );
+    let unknown = "name=unknown\nconnector.class=Nope\n";
+    fs::write(commands.directory.join("unknown.properties"), unknown).unwrap();
+    let error = commands.output("connectors validate unknown.properties lines.properties", b"");
+    let shown = String::from_utf8(error.stdout).unwrap();
+    assert_eq!(error.status.code(), Some(1), "{shown}");
+    assert!(
+        shown.starts_with("unknown: ") && shown.ends_with("lines: fine\n"),
+        "{shown}"
+    );
     assert!(commands.ok("connectors plugins --all").contains("converter"));
     commands.ok("connectors logs set org.apache.kafka.connect.runtime debug");
     let level = commands.ok("connectors logs get org.apache.kafka.connect.runtime");
     assert_eq!(cells(&level)[0], ["org.apache.kafka.connect.runtime", "DEBUG"]);
+    assert_eq!(
+        commands.ok("connectors logs set org.apache.kafka.connect.runtime debug"),
+        "org.apache.kafka.connect.runtime was at DEBUG already\n"
+    );
     assert!(commands.json("connectors logs get --json").is_object());
 }
 

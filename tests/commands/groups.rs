@@ -34,6 +34,11 @@ pub(super) fn on(commands: &Commands, protocol: &str, flags: &[&str]) {
     commands.produce(&format!("produce {topic} -p 0"), "1\n2\n3\n4\n");
     group.with_a_member(protocol, flags);
     group.moved();
+    let expected = format!("group '{name}' has no committed offsets of {topic}:1");
+    commands.check_error(
+        &format!("groups delete-offsets {name} --topic {topic}:1"),
+        &expected,
+    );
     let forgotten = commands.ok(&format!("groups delete-offsets {name} --topic {topic}:0"));
     assert_eq!(forgotten, format!("deleted {topic}:0\n"));
     let near = &name[..name.len() - 1];

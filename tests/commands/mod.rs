@@ -98,6 +98,14 @@ impl Commands {
         assert!(error.contains(expected), "{line}: {error}");
     }
 
+    /// A command line that is wrong, or names what cannot be read, is answered with these words.
+    fn check_usage(&self, line: &str, expected: &str) {
+        let output = self.output(line, b"");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{line}: {error}");
+        assert_eq!(output.status.code(), Some(2), "{line}: {error}");
+    }
+
     fn produce(&self, line: &str, input: &str) {
         self.both(line, input.as_bytes());
     }

@@ -1,8 +1,8 @@
 //! `produce` and `consume`.
 
-use std::fs;
+use std::{fs, io::Write as _, process::Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::Commands;
@@ -172,4 +172,117 @@ fn a_group_goes_on_where_it_was_interrupted() {
         follower.log().starts_with("new\n").then_some(())
     });
     assert_eq!(follower.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[test]
+fn what_could_not_be_printed_is_not_committed() {
+    let scratch = Scratch::new("commands-unprinted");
+    let broker = Broker::start(&scratch, &["group.initial.rebalance.delay.ms=0"]);
+    let commands = Commands::of_broker(broker.port, &scratch);
+    let lines: String = (0..20_000).map(|number| format!("{number}\n")).collect();
+    commands.produce("produce in", &lines);
+    let full = commands
+        .command("consume in --group g --from-beginning --exit-at-end")
+        .stdout(fs::File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let error = String::from_utf8(full.stderr).unwrap();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert_eq!(full.status.code(), Some(1));
+    assert_eq!(
+        commands.ok("consume in --group g --from-beginning --exit-at-end"),
+        lines
+    );
+}
+
+#[test]
+fn a_record_that_is_not_taken_is_named_with_the_reason() {
+    let scratch = Scratch::new("commands-refused");
+    let broker = Broker::start(&scratch, &[]);
+    let commands = Commands::of_broker(broker.port, &scratch);
+    commands.ok("topics create compacted --config cleanup.policy=compact");
+    commands.ok("topics create small --config max.message.bytes=1000");
+    let long = "a".repeat(3000);
+    for (line, input, expected) in [
+        (
+            "produce compacted",
+            "no key\n",
+            "1 of 1 records were not acknowledged: record 1, for partition 0 of topic 'compacted': the broker \
+             does not take it without a key",
+        ),
+        (
+            "produce small",
+            &long,
+            "for partition 0 of topic 'small': it has 3000 bytes, which is more than max.message.bytes=1000",
+        ),
+        (
+            "produce small --json --keep-partitions",
+            "{\"partition\": 7}",
+            "topic 'small' has no partition 7; it has 1",
+        ),
+    ] {
+        let output = commands.output(line, input.as_bytes());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{line}: {error}");
+        assert_eq!(output.status.code(), Some(1), "{line}");
+    }
+    // What the library calls a contradiction was not asked for.
+    commands.produce("produce small -X acks=1", "a\n");
+}
+
+#[test]
+fn an_interrupted_producer_says_what_was_acknowledged() {
+    let scratch = Scratch::new("commands-produce-interrupted");
+    let broker = Broker::start(&scratch, &[]);
+    let commands = Commands::of_broker(broker.port, &scratch);
+    let mut producer = commands
+        .command("produce in")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = producer.stdin.take().unwrap();
+    input.write_all(b"1\n2\n").unwrap();
+    wait::until("both records", || {
+        let read = commands.output("consume in --from-beginning --exit-at-end", b"");
+        (read.stdout == b"1\n2\n").then_some(())
+    });
+    let id = Pid::from_raw(i32::try_from(producer.id()).unwrap()).unwrap();
+    kill_process(id, Signal::INT).unwrap();
+    let output = producer.wait_with_output().unwrap();
+    drop(input);
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(report.starts_with("2 records acknowledged by "), "{report}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_producer_gives_up_a_silent_broker_after_the_timeout() {
+    let scratch = Scratch::new("commands-produce-silent");
+    let mut broker = Broker::start(&scratch, &[]);
+    let commands = Commands::of_broker(broker.port, &scratch);
+    let mut producer = commands
+        .command("produce in --timeout 1s")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = producer.stdin.take().unwrap();
+    input.write_all(b"1\n").unwrap();
+    wait::until("the record", || {
+        let read = commands.output("consume in --from-beginning --exit-at-end", b"");
+        (read.stdout == b"1\n").then_some(())
+    });
+    broker.process.kill_9();
+    input.write_all(b"2\n").unwrap();
+    drop(input);
+    let output = producer.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = format!(
+        "jackfield: 1 of 2 records were not acknowledged: the broker at {} does not answer any more (nothing came \
+         within 1s)\n",
+        commands.bootstrap_server
+    );
+    assert!(error.ends_with(&expected), "{error}");
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -6,6 +6,7 @@ use super::{Commands, cells};
 use crate::harness::{
     program::Broker,
     scratch::{Scratch, free_port},
+    wait,
 };
 
 #[test]
@@ -28,7 +29,10 @@ pub(super) fn on(commands: &Commands) {
         commands.json("topics create payments -c retention.ms=-1 --json"),
         json!([{"topic": "payments", "result": "created"}])
     );
-    commands.check_error("topics create a/b", "topic 'a/b': is not a legal name");
+    commands.check_error("topics create a/b", "topic 'a/b': ");
+    commands.ok("topics create with.a.dot");
+    commands.check_error("topics create with_a_dot", "collide");
+    commands.ok("topics delete with.a.dot");
     assert_eq!(commands.ok("topics list"), "orders\npayments\n");
     assert_eq!(cells(&commands.ok("topics ls --long"))[0], ["orders", "2", "1"]);
     let listed = commands.json("topics list --json");
@@ -48,6 +52,15 @@ pub(super) fn on(commands: &Commands) {
     commands.check_error(
         "topics delete-records orders --before 1 -p 7",
         "topic 'orders' has no partition 7; it has 3",
+    );
+
+    commands.check_error(
+        "topics delete-records orders --before 4 -p 1",
+        "partition 1 of topic 'orders' ends at 3, in front of 4; nothing was deleted, and --before latest deletes everything",
+    );
+    assert_eq!(
+        commands.ok("topics delete-records orders --before latest -p 1"),
+        "starts at 3: orders:1\n"
     );
 
     configs_of(commands);
@@ -94,7 +107,13 @@ fn described(commands: &Commands) {
     let configs = &commands.json("topics describe orders --json")[0]["configs"];
     assert_eq!(*configs, json!({"cleanup.policy": "delete"}));
     commands.check_error("topics alter orders --partitions 1", "topic 'orders': ");
-    commands.check_error("topics alter orders", "nothing to change; give --partitions");
+    commands.check_error("topics alter orders --partitions 4 --config bad.key=1", "bad.key");
+    assert_eq!(cells(&commands.ok("topics list --long"))[0], ["orders", "3", "1"]);
+    commands.check_usage("topics alter orders", "nothing to change; give --partitions");
+    commands.check_error(
+        "topics alter orders --partitions 4 --delete-config retention.mss",
+        "a topic has no key 'retention.mss'; did you mean 'retention.ms'?",
+    );
 }
 
 fn offsets(commands: &Commands) {
@@ -172,7 +191,11 @@ fn configs_of(commands: &Commands) {
         "topic 'ordres' does not exist; did you mean 'orders'?",
     );
     commands.check_error("configs set topic orders retention.ms=soon", "retention.ms");
-    commands.check_error("configs set topic orders retention.ms", "must be key=value");
+    commands.check_usage("configs set topic orders retention.ms", "must be key=value");
+    commands.check_error(
+        "configs delete topic orders retention.mss",
+        "a topic has no key 'retention.mss'; did you mean 'retention.ms'?",
+    );
     assert_eq!(
         commands.ok("configs set topic orders retention.ms=7 --dry-run"),
         "could configure orders\n"
@@ -184,6 +207,31 @@ fn configs_of(commands: &Commands) {
     assert_eq!(cells(&commands.ok("configs describe topic orders")).len(), 1);
     let broker = commands.ok("configs describe broker 1");
     assert!(broker.contains("static broker"), "{broker}");
+    // A group need not be there to be configured, and the defaults of all brokers are rows of their own.
+    commands.ok("configs set group none-yet consumer.session.timeout.ms=50000");
+    commands.ok("configs set broker default log.retention.ms=604800000");
+    // Kafka's broker takes a moment.
+    for (line, row) in [
+        (
+            "configs list group",
+            ["group", "none-yet", "consumer.session.timeout.ms", "50000"],
+        ),
+        (
+            "configs list broker",
+            ["broker", "default", "log.retention.ms", "604800000"],
+        ),
+    ] {
+        wait::until(line, || {
+            let listed = commands.ok(line);
+            cells(&listed).iter().any(|found| found[..4] == row).then_some(())
+        });
+    }
+    commands.ok("configs delete broker default log.retention.ms");
+    commands.ok("configs delete group none-yet consumer.session.timeout.ms");
+    wait::until("the defaults of all brokers to be gone", || {
+        let described = commands.ok("configs describe broker default");
+        (described == "nothing is configured\n").then_some(())
+    });
     commands.check_error(
         "configs describe broker 77",
         "there is no broker 77; there are: 1 (127.0.0.1:",
@@ -239,10 +287,52 @@ fn errors_say_what_was_wrong_and_what_to_do() {
         notes,
         "jackfield: without effect here, in client.properties: key.serializer\n"
     );
-    commands.check_error(
+    commands.check_usage(
         "topics list -X security.protocol=SSL",
         "only PLAINTEXT is supported yet",
     );
+    commands.ok("topics create made");
+    for (line, expected) in [
+        ("topics create a --config retention.ms", "must be key=value"),
+        (
+            "topics create a --partitions -5",
+            "invalid value '-5' for '--partitions",
+        ),
+        ("topics list -X foo", "must be key=value"),
+        (
+            "topics list -b localhost",
+            "'localhost' is no address; write HOST:PORT",
+        ),
+        ("topics list --command-config nope", "cannot read nope"),
+        ("consume a -f %q", "--format %q: "),
+        ("consume a --group=", "a value is required for '--group"),
+        (
+            "groups list --state nonsense",
+            "'nonsense' is no state of a group; there are PreparingRebalance",
+        ),
+        (
+            "groups reset g --topic a:x --to-latest",
+            "must be topic or topic:0,1,2",
+        ),
+        (
+            "groups reset g --topic a --to-offset -5",
+            "invalid value '-5' for '--to-offset",
+        ),
+        ("connectors list --url ftp://x", "must be http://HOST:PORT"),
+        ("connectors patch a tasks.max", "must be key=value"),
+        ("connectors validate nope", "cannot read nope"),
+        ("standalone nope.properties", "cannot read nope.properties"),
+        ("broker --config nope", "cannot read nope"),
+        ("broker --set x", "must be key=value"),
+        ("produce made /", "cannot be read"),
+        ("produce a --timestamp -1h", "'-1h' is no time"),
+        (
+            "--log-level wran topics list",
+            "log level 'wran' is not understood",
+        ),
+    ] {
+        commands.check_usage(line, expected);
+    }
     for line in [
         "topics",
         "consume a --from soon",

@@ -23,7 +23,7 @@ Examples:
   jackfield connectors offsets reset local-file-source
   jackfield connectors delete local-file-source
   jackfield connectors plugins
-  jackfield connectors logs set org.apache.kafka.connect DEBUG
+  jackfield connectors logs set jackfield_worker DEBUG
 
 With --json the worker's own answers are printed where it gives one; what only
 succeeds or fails prints an array of objects with `connector` and `result`.")]

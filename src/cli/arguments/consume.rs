@@ -1,6 +1,6 @@
 //! `jackfield consume`.
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::client::ClientOptions;
 use crate::{codec::Codec, position::Position};
@@ -61,7 +61,7 @@ pub(crate) struct ConsumeArguments {
     )]
     pub(crate) to: Option<Position>,
     /// Read as a member of this consumer group
-    #[arg(long, short, value_name = "GROUP", conflicts_with = "partition")]
+    #[arg(long, short, value_name = "GROUP", conflicts_with = "partition", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) group: Option<String>,
     /// Read these partitions only
     #[arg(long, short, value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]

@@ -104,7 +104,7 @@ pub(crate) struct ResetTarget {
     #[arg(long)]
     pub(crate) to_current: bool,
     /// To an offset
-    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "OFFSET", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) to_offset: Option<i64>,
     /// To the first record at or after a time (2026-01-31T12:00:00Z, or without Z in local time)
     #[arg(long, value_name = "TIME", value_parser = times::timestamp)]

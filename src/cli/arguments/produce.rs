@@ -35,14 +35,17 @@ pub(crate) enum Acks {
 #[command(after_help = "\
 Every line of standard input, or of the files, becomes a record; end with
 Ctrl-D. The topic is created when it does not exist, if the broker allows it.
-The exit code is 0 only when every record was acknowledged.
+The exit code is 0 only when every record was acknowledged. Ctrl-C and SIGTERM
+end it in order: what was read is sent, and the report says how many were
+acknowledged. Nothing is sent twice (enable.idempotence); obtaining the id for
+that takes half a second, which -X enable.idempotence=false saves.
 
 Examples:
   echo hello | jackfield produce greetings
   jackfield produce orders --key-separator : <<< 'order-1:{\"amount\":3}'
   jackfield produce big --compression zstd lines.txt more-lines.txt
   jackfield produce orders --key order-1 --tombstone < /dev/null
-        a record without a value: compaction removes the key
+        a record without a value: it stands for the removal of the key
   jackfield consume orders --from-beginning --exit-at-end --json \\
       | jackfield produce copy --json
 
@@ -68,7 +71,7 @@ pub(crate) struct ProduceArguments {
     #[arg(long, short = 'H', value_name = "NAME=VALUE")]
     pub(crate) header: Vec<String>,
     /// The timestamp of every record: a time, or milliseconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = times::timestamp)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::timestamp)]
     pub(crate) timestamp: Option<i64>,
     /// Compression
     #[arg(long, short = 'z', value_enum, default_value_t = Compression::None)]

@@ -15,6 +15,9 @@ Examples:
   jackfield topics delete-records orders --before 2026-01-31T12:00:00Z
   jackfield topics delete orders
 
+A topic with cleanup.policy=compact takes only records with keys; Jackfield's
+broker compacts nothing yet, so that every record stays.
+
 With --json, `list` and `describe` print an array with an object per topic; the
 others print an array with an object per topic or partition that has `result`,
 or `error` with `code` and `message`.")]
@@ -44,12 +47,13 @@ pub(crate) enum TopicsAction {
         #[arg(required = true, value_name = "TOPIC")]
         topics: Vec<String>,
         /// Number of partitions [default: the broker's num.partitions]
-        #[arg(long, short, value_parser = clap::value_parser!(i32).range(1..))]
+        #[arg(long, short, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// Replicas of each partition [default: the broker's default.replication.factor]
-        #[arg(long, short, value_name = "COUNT", value_parser = clap::value_parser!(i16).range(1..))]
+        #[arg(long, short, value_name = "COUNT", allow_negative_numbers = true)]
+        #[arg(value_parser = clap::value_parser!(i16).range(1..))]
         replication_factor: Option<i16>,
-        /// A topic configuration such as cleanup.policy=compact; may be repeated
+        /// A topic configuration such as retention.ms=86400000; may be repeated
         #[arg(long, short, value_name = "KEY=VALUE")]
         config: Vec<String>,
         /// A topic that exists is fine
@@ -70,7 +74,7 @@ pub(crate) enum TopicsAction {
         #[arg(required = true, value_name = "TOPIC")]
         topics: Vec<String>,
         /// New number of partitions; it can only grow
-        #[arg(long, short, value_parser = clap::value_parser!(i32).range(1..))]
+        #[arg(long, short, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// Set a topic configuration; may be repeated
         #[arg(long, short, value_name = "KEY=VALUE")]

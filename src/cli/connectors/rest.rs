@@ -2,11 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use anyhow::bail;
 use serde_json::Value;
 use ureq::{Agent, Body, Error, http};
 
-use crate::{arguments::WorkerOptions, configuration::Environment, progress::Waiting};
+use crate::{arguments::WorkerOptions, configuration::Environment, exit::Usage, progress::Waiting};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8083";
 /// As long as Kafka's worker itself takes before it gives up.
@@ -150,9 +149,10 @@ fn with_scheme(url: &str) -> anyhow::Result<String> {
     match url.split_once("://") {
         Some(("http", _)) => Ok(url.to_owned()),
         Some(("https", _)) => {
-            bail!("{url}: https is not supported yet, only http; curl can reach such a worker")
+            let text = format!("{url}: https is not supported yet, only http; curl can reach such a worker");
+            Err(Usage(text).into())
         }
-        Some(_) => bail!("{url}: must be http://HOST:PORT"),
+        Some(_) => Err(Usage(format!("{url}: must be http://HOST:PORT")).into()),
         None => Ok(format!("http://{url}")),
     }
 }

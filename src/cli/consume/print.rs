@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context as _, bail};
 use rdkafka::{Message, message::Headers as _};
 
-use crate::{arguments::PrintOptions, codec::Codec, envelope, times};
+use crate::{arguments::PrintOptions, codec::Codec, envelope, exit::Usage, times};
 
 /// A record's looks.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Printer {
         } else if options.raw {
             Style::Parts(vec![Part::Value])
         } else if let Some(format) = &options.format {
-            Style::Parts(parse(format).with_context(|| format!("--format {format}"))?)
+            Style::Parts(parse(format).map_err(|error| Usage(format!("--format {format}: {error:#}")))?)
         } else {
             Style::Parts(line(options))
         };

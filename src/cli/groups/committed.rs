@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use kafka_protocol::messages::{
     GroupId, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::{
+    exit::Usage,
     kafka::{Kafka, Partition, Refusal, text, topic_name},
     output::Outcome,
 };
@@ -161,7 +162,8 @@ impl TopicPartitions {
             let partitions = topics.entry(topic.to_owned()).or_default();
             for id in ids.into_iter().flat_map(|ids| ids.split(',')) {
                 let id = id.trim().parse::<i32>().ok().filter(|id| *id >= 0);
-                partitions.push(id.with_context(|| format!("--topic {text}: must be topic or topic:0,1,2"))?);
+                partitions
+                    .push(id.ok_or_else(|| Usage(format!("--topic {text}: must be topic or topic:0,1,2")))?);
             }
         }
         Ok(Self(topics))
@@ -183,7 +185,12 @@ impl TopicPartitions {
                 .collect();
             found.retain(|(_, id)| only.is_empty() || only.contains(id));
             if found.is_empty() {
-                bail!("group '{group}' has no committed offsets of {topic}");
+                let ids: Vec<_> = only.iter().map(ToString::to_string).collect();
+                let colon = if ids.is_empty() { "" } else { ":" };
+                bail!(
+                    "group '{group}' has no committed offsets of {topic}{colon}{}",
+                    ids.join(",")
+                );
             }
             chosen.extend(found);
         }
@@ -227,7 +234,7 @@ mod tests {
             [partition("a", 0)].into()
         );
         let error = parsed.of_committed("g", &committed).unwrap_err().to_string();
-        assert_eq!(error, "group 'g' has no committed offsets of b");
+        assert_eq!(error, "group 'g' has no committed offsets of b:0,2");
         assert_eq!(
             TopicPartitions::shown(&[partition("b", 1), partition("a", 0), partition("a", 2)]),
             "a:0,2 b:1"

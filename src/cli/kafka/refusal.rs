@@ -5,6 +5,8 @@ use std::fmt;
 use kafka_protocol::{error::ResponseError, protocol::StrBytes};
 use serde_json::{Value, json};
 
+const INVALID_TOPIC: i16 = 17;
+
 /// An error code, with the broker's words or ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -25,6 +27,8 @@ impl Refusal {
             .map(|message| message.trim_end_matches('.'))
             .filter(|said| !said.is_empty());
         let message = match (own_words(code), said) {
+            // A name may also be one that collides with another, which only the broker says.
+            (Some(_), Some(said)) if code == INVALID_TOPIC => format!("{said} ({name})"),
             (Some(words), _) => words.to_owned(),
             (None, Some(said)) => format!("{said} ({name})"),
             (None, None) => name.clone(),
@@ -108,6 +112,10 @@ mod tests {
             "Invalid value x for configuration retention.ms: Not a number (INVALID_CONFIG)"
         );
         assert_eq!(words(40, None).unwrap(), "INVALID_CONFIG");
+        assert_eq!(
+            words(17, Some("Topic 'a_b' collides with existing topics: a.b")).unwrap(),
+            "Topic 'a_b' collides with existing topics: a.b (INVALID_TOPIC)"
+        );
         assert_eq!(words(17, None).unwrap().split(' ').next(), Some("is"));
         assert_eq!(words(3000, None).unwrap(), "UNKNOWN ERROR CODE: 3000");
         assert_eq!(Refusal::from_code(17, None).unwrap().name, "INVALID_TOPIC");

@@ -5,7 +5,12 @@ use std::io::{BufRead, ErrorKind, Read as _};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, de::IoRead};
 
-use crate::{arguments::InputOptions, codec::Codec, envelope::Envelope};
+use crate::{
+    arguments::InputOptions,
+    codec::Codec,
+    envelope::Envelope,
+    exit::{CannotRead, Usage},
+};
 
 /// What a length in front of a value may be; librdkafka takes no more.
 const MOST_BYTES: u64 = 1_000_000_000;
@@ -38,7 +43,7 @@ impl Format {
     /// When a separator is empty, or the key is of another type.
     pub(crate) fn new(options: &InputOptions) -> anyhow::Result<Self> {
         let bytes = |flag: &str, text: &Option<String>| match text.as_deref() {
-            Some("") => bail!("--{flag}: must not be empty"),
+            Some("") => Err(Usage(format!("--{flag}: must not be empty"))),
             text => Ok(text.map(|text| unescape(text).into_bytes())),
         };
         let delimiter = bytes("delimiter", &options.delimiter)?;
@@ -61,7 +66,7 @@ impl Format {
             key_separator: bytes("key-separator", &options.key_separator)?,
             key: key
                 .transpose()
-                .context("--key")?
+                .map_err(|error| Usage(format!("--key: {error:#}")))?
                 .map(std::borrow::Cow::into_owned),
             tombstone: options.tombstone,
             key_format: options.key_format,
@@ -105,7 +110,7 @@ impl Format {
         let mut piece = Vec::new();
         for number in 1_u64.. {
             piece.clear();
-            while input.read_until(last, &mut piece).context("cannot be read")? > 0
+            while input.read_until(last, &mut piece).map_err(unreadable)? > 0
                 && !piece.ends_with(&self.delimiter)
             {}
             if piece.is_empty() {
@@ -162,7 +167,7 @@ impl Format {
         each: &mut impl FnMut(Envelope) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         for number in 1_u64.. {
-            if input.fill_buf().context("cannot be read")?.is_empty() {
+            if input.fill_buf().map_err(unreadable)?.is_empty() {
                 break;
             }
             let value = length_prefixed(&mut input).with_context(|| format!("record {number}"))?;
@@ -178,6 +183,10 @@ impl Format {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: std::io::Error) -> CannotRead {
+    CannotRead(format!("cannot be read: {error}"))
 }
 
 fn length_prefixed(input: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
@@ -210,7 +219,10 @@ fn read_json(
     let objects = serde_json::StreamDeserializer::<_, Value>::new(IoRead::new(input));
     for (index, object) in objects.enumerate() {
         let number = index + 1;
-        let object = object.with_context(|| format!("record {number} is no JSON"))?;
+        let object = match object {
+            Err(error) if error.is_io() => return Err(unreadable(error.into()).into()),
+            object => object.with_context(|| format!("record {number} is no JSON"))?,
+        };
         let mut record = Envelope::read(&object).with_context(|| format!("record {number}"))?;
         record.partition = record.partition.filter(|_| keep_partitions);
         if !each(record).with_context(|| format!("record {number}"))? {

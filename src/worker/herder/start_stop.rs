@@ -44,6 +44,7 @@ impl Inner {
         slot.view().kind = Some(kind);
         live.kind = Some(kind);
         let target = slot.view().target;
+        tracing::debug!(connector = slot.name, ?target, "connector starts");
         match target {
             TargetState::Started => {}
             TargetState::Paused => {

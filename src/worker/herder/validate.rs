@@ -149,9 +149,14 @@ impl Inner {
             return cause.to_owned();
         }
         let available: Vec<&str> = list.iter().map(|info| info.class.as_str()).collect();
+        let hint = match (self.plugins.bad().len(), available.is_empty()) {
+            (0, false) => String::new(),
+            (0, true) => " (no plugin was found at all, see plugin.path)".to_owned(),
+            (bad, _) => format!(" ({bad} packages cannot be used, see `jackfield plugins`)"),
+        };
         format!(
             "Failed to find any class that implements Connector and which name matches {class}, available connectors \
-             are: {} ({cause})",
+             are: {}{hint}",
             available.join(", ")
         )
     }
