@@ -67,9 +67,9 @@ impl Process {
     pub(crate) fn stop(&mut self, signal: Signal) -> (ExitStatus, Duration) {
         let started = Instant::now();
         self.signal(signal);
-        let status = wait::until(&format!("{} to end after {signal:?}", self.name), || {
-            self.child.try_wait().unwrap()
-        });
+        // Kafka Connect alone gives its REST server a minute.
+        let what = format!("{} to end after {signal:?}", self.name);
+        let status = wait::within(&what, 2 * wait::PATIENCE, || self.child.try_wait().unwrap());
         (status, started.elapsed())
     }
 }

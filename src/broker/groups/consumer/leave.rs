@@ -107,8 +107,8 @@ impl ConsumerGroup {
         tracing::info!(group = %self.id, epoch, members = staying().count(), "members left, consumer group epoch");
         records.push(ConsumerRecord::Epoch(Some((epoch, hash))));
         if staying().next().is_none() {
-            // As a new group: the next member does not wait for the assignment interval.
-            records.push(ConsumerRecord::TargetEpoch(Some((epoch, 0))));
+            // The next member does not wait for the assignment interval, as in Kafka after 4.3; the epoch stays as in 4.3.
+            records.push(ConsumerRecord::TargetEpoch(Some((self.assignment_epoch, 0))));
         }
         Outcome::new(records, ())
     }
