@@ -207,7 +207,19 @@ fn configs_of(commands: &Commands) {
     assert_eq!(cells(&commands.ok("configs describe topic orders")).len(), 1);
     let broker = commands.ok("configs describe broker 1");
     assert!(broker.contains("static broker"), "{broker}");
-    // A group need not be there to be configured, and the defaults of all brokers are rows of their own.
+    configured_apart(commands);
+    commands.check_error(
+        "configs describe broker 77",
+        "there is no broker 77; there are: 1 (127.0.0.1:",
+    );
+    commands.check_error(
+        "configs describe broker one",
+        "broker 'one' must be a number, or default",
+    );
+}
+
+/// A group need not be there to be configured, and the defaults of all brokers are rows of their own.
+fn configured_apart(commands: &Commands) {
     commands.ok("configs set group none-yet consumer.session.timeout.ms=50000");
     commands.ok("configs set broker default log.retention.ms=604800000");
     // Kafka's broker takes a moment.
@@ -233,14 +245,6 @@ fn configs_of(commands: &Commands) {
         let described = commands.ok("configs describe broker default");
         (!described.contains("log.retention.ms")).then_some(())
     });
-    commands.check_error(
-        "configs describe broker 77",
-        "there is no broker 77; there are: 1 (127.0.0.1:",
-    );
-    commands.check_error(
-        "configs describe broker one",
-        "broker 'one' must be a number, or default",
-    );
 }
 
 #[test]
@@ -288,6 +292,13 @@ fn errors_say_what_was_wrong_and_what_to_do() {
         notes,
         "jackfield: without effect here, in client.properties: key.serializer\n"
     );
+}
+
+#[test]
+fn wrong_command_lines_end_with_2() {
+    let scratch = Scratch::new("commands-usage");
+    let broker = Broker::start(&scratch, &[]);
+    let commands = Commands::of_broker(broker.port, &scratch);
     commands.check_usage(
         "topics list -X security.protocol=SSL",
         "only PLAINTEXT is supported yet",
