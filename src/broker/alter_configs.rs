@@ -204,11 +204,7 @@ fn alter(
     };
     let store = |owner, defaults: &Defaults<'_>| {
         let change = |own: &Map| apply(kept(own), changes, defaults);
-        let in_force = |values: &Values| {
-            if owner == Owner::Broker {
-                core.put_in_force(values);
-            }
-        };
+        let in_force = |values: &Values| core.put_in_force(values);
         core.configs.change(owner, name, validate_only, change, in_force)
     };
     match Kind::of(*kind) {

@@ -133,8 +133,8 @@ impl DynamicConfigs {
         own.max(least.unwrap_or(own)).min(most.unwrap_or(i64::MAX))
     }
 
-    /// Replaces the configs of one by what `change` makes of them, durably. `in_force` is called with the values of the
-    /// broker before anybody else can change them again.
+    /// Replaces the configs of one by what `change` makes of them, durably. When they are a broker's, `in_force` is called
+    /// with its values before anybody else can change them again.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is changed then.
@@ -170,7 +170,9 @@ impl DynamicConfigs {
             })?;
             let after = Arc::new(after);
             *self.levels.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&after);
-            in_force(&after.values);
+            if owner == Owner::Broker {
+                in_force(&after.values);
+            }
             tracing::info!(?owner, name, "changed configs");
             Ok(())
         })

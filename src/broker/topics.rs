@@ -143,19 +143,21 @@ impl Topics {
         topic
     }
 
+    fn defaults(&self) -> Arc<Defaults> {
+        Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Settings of the logs of a topic with these configs.
     ///
     /// # Errors
     /// [`CreateTopicError::InvalidConfig`].
     pub(crate) fn resolve(&self, configs: &BTreeMap<String, String>) -> Result<LogConfig, CreateTopicError> {
-        let defaults = Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner));
-        topic_config::resolve(&defaults, configs).map_err(CreateTopicError::InvalidConfig)
+        topic_config::resolve(&self.defaults(), configs).map_err(CreateTopicError::InvalidConfig)
     }
 
     /// Settings of the logs of a topic that has these configs already.
     pub(crate) fn of_existing(&self, name: &str, configs: &BTreeMap<String, String>) -> LogConfig {
-        let defaults = Arc::clone(&self.defaults.read().unwrap_or_else(PoisonError::into_inner));
-        topic_config::of_existing(&defaults, name, configs)
+        topic_config::of_existing(&self.defaults(), name, configs)
     }
 
     /// Whether a log directory takes new partitions.

@@ -1,5 +1,7 @@
 //! Requests of the consumer group protocol, and questions about its groups.
 
+use std::collections::BTreeSet;
+
 use super::{
     classic::effects::Now,
     consumer::{
@@ -69,22 +71,26 @@ impl Groups {
         let mut shard = self.open_shard(&request.group_id)?;
         let answer = shard.consumer_heartbeat(request, world)?;
         let after_offset = shard.newest_record(&request.group_id);
+        let regexes = shard.regexes_to_match(&request.group_id);
         drop(shard);
         self.deadlines_changed();
-        self.match_regexes(&request.group_id, settings);
+        self.match_regexes(&request.group_id, regexes, settings);
         Ok((answer, after_offset))
     }
 
     /// Matches the regular expressions of a group with the topics, when a step found that it is time. The group goes on
     /// meanwhile.
-    pub(super) fn match_regexes(&self, group_id: &str, settings: &ConsumerSettings) {
-        let shard = self.shard_of(group_id);
-        let Some(regexes) = self.lock(shard).regexes_to_match(group_id) else {
-            return;
-        };
+    pub(super) fn match_regexes(
+        &self,
+        group_id: &str,
+        regexes: Option<BTreeSet<String>>,
+        settings: &ConsumerSettings,
+    ) {
+        let Some(regexes) = regexes else { return };
         let matched = blocking::run(|| matched(regexes, self.inner.topics.as_ref()));
         let world = self.world(settings, self.now());
-        self.lock(shard).store_matched(group_id, matched, world);
+        self.lock(self.shard_of(group_id))
+            .store_matched(group_id, matched, world);
     }
 
     /// Describes a group of the consumer protocol.

@@ -67,9 +67,10 @@ impl Groups {
             let value = shard.classic_join_of_consumer_group(&request, &self.random_id(), world);
             let ticket = shard.park(Waiter::Join(sender));
             shard.answer_join(ticket, &group_id, value);
+            let regexes = shard.regexes_to_match(&group_id);
             drop(shard);
             self.deadlines_changed();
-            self.match_regexes(&group_id, &settings);
+            self.match_regexes(&group_id, regexes, &settings);
             return Ok(self.parked(&group_id, ticket));
         }
         let fresh_id = self.random_uuid().to_string();
