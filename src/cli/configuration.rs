@@ -246,8 +246,8 @@ fn file_layer(path: &Path) -> anyhow::Result<Box<dyn Source>> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CannotRead(format!("cannot read {}: {error}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| CannotRead::named(path.display(), &error))?;
         // Parsed from text, so that the origin can be the path as the user wrote it.
         let table = File::from_str(&text, FileFormat::Toml)
             .collect()

@@ -369,8 +369,7 @@ fn about(name: &str, error: RestError) -> anyhow::Error {
 /// All files are read before the first is used.
 fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<ConnectorFile>> {
     let read = |file: &PathBuf| {
-        let bytes = std::fs::read(file)
-            .map_err(|error| CannotRead(format!("cannot read {}: {error}", file.display())))?;
+        let bytes = std::fs::read(file).map_err(|error| CannotRead::named(file.display(), &error))?;
         ConnectorFile::of_bytes(file, &bytes).map_err(|error| anyhow!("{error}"))
     };
     files.iter().map(read).collect()
@@ -384,7 +383,7 @@ fn read_json(file: &PathBuf) -> anyhow::Result<Value> {
             .read_to_end(&mut bytes)
             .context("standard input")?;
     } else {
-        bytes = std::fs::read(file).map_err(|error| CannotRead(format!("cannot read {name}: {error}")))?;
+        bytes = std::fs::read(file).map_err(|error| CannotRead::named(&name, &error))?;
     }
     let offsets: Value = serde_json::from_slice(&bytes).with_context(|| format!("{name} is no JSON"))?;
     if !offsets["offsets"].is_array() {

@@ -12,40 +12,26 @@ pub(crate) const CONNECTOR: u8 = 3;
 pub(crate) const IMPATIENT: i32 = 130;
 
 /// A connector given on the command line could not be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct ConnectorFailed(pub(crate) String);
 
-impl std::fmt::Display for ConnectorFailed {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConnectorFailed {}
-
 /// The command line is wrong in a way that its parser does not see.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-impl std::fmt::Display for Usage {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
-
 /// A file or directory given on the command line cannot be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct CannotRead(pub(crate) String);
 
-impl std::fmt::Display for CannotRead {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
+impl CannotRead {
+    /// Of what has this name.
+    pub(crate) fn named(name: impl std::fmt::Display, error: &std::io::Error) -> Self {
+        Self(format!("cannot read {name}: {error}"))
     }
 }
-
-impl std::error::Error for CannotRead {}
 
 /// The reader of stdout went away (`… | head`), which is its right.
 fn reader_left(error: &anyhow::Error) -> bool {

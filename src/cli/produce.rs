@@ -183,8 +183,7 @@ impl Sender {
                     .context("standard input")?;
             } else {
                 let name = file.display();
-                let input =
-                    File::open(file).map_err(|error| CannotRead(format!("cannot read {name}: {error}")))?;
+                let input = File::open(file).map_err(|error| CannotRead::named(&name, &error))?;
                 self.send_input(format, input).with_context(|| name.to_string())?;
             }
         }

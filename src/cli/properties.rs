@@ -11,8 +11,7 @@ use crate::exit::CannotRead;
 /// Reads a properties file. Java reads Latin-1; UTF-8 is what people write, and is read as such where it is valid. (The
 /// web's Latin-1, Windows-1252, differs from Java's only in control characters.)
 pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| CannotRead(format!("cannot read {}: {error}", path.display())))?;
+    let bytes = std::fs::read(path).map_err(|error| CannotRead::named(path.display(), &error))?;
     parse(&bytes).with_context(|| format!("{} is not a valid properties file", path.display()))
 }
 
