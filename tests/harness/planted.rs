@@ -28,8 +28,10 @@ fn build() -> &'static Path {
                     "build",
                     "--offline",
                     "--release",
+                    // With the features of the libraries that everything else is built with.
+                    "--workspace",
                     "--features",
-                    "planted-bugs",
+                    "jackfield/planted-bugs",
                     "--bin",
                     "jackfield-planted",
                 ])

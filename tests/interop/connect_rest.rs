@@ -117,7 +117,7 @@ fn ask_all(script: &Script, rest: &Rest, scratch: &Scratch) -> Vec<Answer> {
     for step in &script.0 {
         match step {
             Step::File { name, lines } => drop(scratch.write(name, lines)),
-            Step::Ask(request) => answers.push(Answer::get(rest.port, request)),
+            Step::Ask(request) => answers.push(outside_rebalances(rest.port, request)),
             Step::WaitForState { connector, state } => wait_for_state(rest, connector, state),
             Step::WaitForText { path, text } => wait::until(&format!("{text} in {path}"), || {
                 let answer = Answer::get(rest.port, &Request::get(path));
@@ -126,6 +126,18 @@ fn ask_all(script: &Script, rest: &Rest, scratch: &Scratch) -> Vec<Answer> {
         }
     }
     answers
+}
+
+/// A worker of Kafka's refuses what it would have to ask its herder while a change before it is still being assigned, and
+/// has done nothing then: that is a matter of time, and asked again.
+fn outside_rebalances(port: u16, request: &Request) -> Answer {
+    wait::until(
+        &format!("an answer outside of rebalances to {}", request.line),
+        || {
+            let answer = Answer::get(port, request);
+            (!answer.body.contains("because a rebalance is expected")).then_some(answer)
+        },
+    )
 }
 
 /// As the harness waits for states; but a connector that does not run need have no tasks.

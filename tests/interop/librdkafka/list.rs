@@ -4,6 +4,8 @@
 #[derive(Debug)]
 pub(in crate::interop) struct Part {
     pub(in crate::interop) name: &'static str,
+    /// Others of the same number: librdkafka's runner chooses by number.
+    along: &'static [&'static str],
     /// Only the subtests whose names contain this.
     pub(in crate::interop) subtest: Option<&'static str>,
     /// In librdkafka's quick mode: less data, and some subtests left out.
@@ -15,6 +17,7 @@ pub(in crate::interop) struct Part {
 const fn quick(name: &'static str) -> Part {
     Part {
         name,
+        along: &[],
         subtest: None,
         quick: true,
         scenario: "default",
@@ -24,6 +27,7 @@ const fn quick(name: &'static str) -> Part {
 const fn whole(name: &'static str) -> Part {
     Part {
         name,
+        along: &[],
         subtest: None,
         quick: false,
         scenario: "default",
@@ -33,6 +37,7 @@ const fn whole(name: &'static str) -> Part {
 const fn sub(name: &'static str, subtest: &'static str, quick: bool) -> Part {
     Part {
         name,
+        along: &[],
         subtest: Some(subtest),
         quick,
         scenario: "default",
@@ -42,9 +47,21 @@ const fn sub(name: &'static str, subtest: &'static str, quick: bool) -> Part {
 const fn without_auto_create(name: &'static str) -> Part {
     Part {
         name,
+        along: &[],
         subtest: None,
         quick: false,
         scenario: "noautocreate",
+    }
+}
+
+const fn with(part: Part, along: &'static [&'static str]) -> Part {
+    Part { along, ..part }
+}
+
+impl Part {
+    /// The tests whose verdicts are wanted.
+    pub(in crate::interop) fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.along.iter().copied())
     }
 }
 
@@ -124,16 +141,18 @@ pub(in crate::interop) const SUBTESTS: &[Part] = &[
 /// Those that take their time.
 pub(in crate::interop) const LONG: &[Part] = &[
     sub("0137_barrier_batch_consume", "do_test_consume_batch_with", false),
-    whole("0113_cooperative_rebalance"),
     whole("0018_cgrp_term"),
     whole("0019_list_groups"),
     whole("0026_consume_pause"),
     quick("0033_regex_subscribe"),
-    whole("0045_subscribe_update"),
-    whole("0045_resubscribe_with_regex"),
-    whole("0045_subscribe_many_updates"),
-    without_auto_create("0045_subscribe_update_topic_remove"),
-    without_auto_create("0045_subscribe_update_non_exist_and_partchange"),
+    with(
+        whole("0045_subscribe_update"),
+        &["0045_resubscribe_with_regex", "0045_subscribe_many_updates"],
+    ),
+    with(
+        without_auto_create("0045_subscribe_update_topic_remove"),
+        &["0045_subscribe_update_non_exist_and_partchange"],
+    ),
     quick("0049_consume_conn_close"),
     whole("0050_subscribe_adds"),
     quick("0051_assign_adds"),
@@ -145,13 +164,9 @@ pub(in crate::interop) const LONG: &[Part] = &[
     quick("0084_destroy_flags"),
     quick("0086_purge_remote"),
     quick("0088_produce_metadata_timeout"),
-    whole("0089_max_poll_interval"),
     quick("0091_max_poll_interval_timeout"),
     quick("0093_holb_consumer"),
     quick("0094_idempotence_msg_timeout"),
-    whole("0102_static_group_rebalance"),
-    without_auto_create("0107_topic_recreate"),
-    without_auto_create("0111_delay_create_topics"),
     quick("0114_sticky_partitioning"),
     quick("0118_commit_rebalance"),
     whole("0122_buffer_cleaning_after_rebalance"),
@@ -159,12 +174,18 @@ pub(in crate::interop) const LONG: &[Part] = &[
     quick("0125_immediate_flush"),
 ];
 
-/// Those that say how long something may take: they run alone.
-pub(in crate::interop) const TIMED: &[Part] = &[quick("0055_producer_latency")];
+/// Those that say how long something may take, or count the rebalances it may take: they run alone.
+pub(in crate::interop) const TIMED: &[Part] = &[
+    quick("0055_producer_latency"),
+    whole("0089_max_poll_interval"),
+    whole("0102_static_group_rebalance"),
+    whole("0113_cooperative_rebalance"),
+];
 
 const NO_ACLS: &str = "needs ACLs, which this broker does not have";
 const NO_SASL: &str = "needs a listener with SASL or TLS, which this broker does not have";
 const NO_TRANSACTIONS: &str = "needs transactions, which this broker does not have yet";
+const THREE_REPLICAS: &str = "creates topics of three replicas, and there is one broker";
 const RAPIDJSON: &str = "is built only where RapidJSON's headers are installed";
 const MOCK: &str = "runs against librdkafka's own mock broker";
 
@@ -208,8 +229,10 @@ pub(in crate::interop) const LEFT_OUT: &[(&str, &str)] = &[
         "needs replicas, and there is one broker",
     ),
     ("0103_transactions", NO_TRANSACTIONS),
+    ("0107_topic_recreate", THREE_REPLICAS),
     ("0109_auto_create_topics", NO_ACLS),
     ("0110_batch_size", RAPIDJSON),
+    ("0111_delay_create_topics", THREE_REPLICAS),
     ("0115_producer_auth", NO_ACLS),
     ("0119_consumer_auth", NO_ACLS),
     ("0126_oauthbearer_oidc", NO_SASL),
