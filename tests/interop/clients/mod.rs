@@ -30,6 +30,8 @@ const EACH: usize = 1_000;
 const RECORDS: usize = KEYS * EACH;
 /// How long the killed member is waited for.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+/// So often the first member asks whether there is a second: soon enough to leave something for it to read.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// What a member may have read and not committed: a round of its loop, and one more on its way.
 const UNCOMMITTED: usize = 1_000;
 
@@ -168,6 +170,14 @@ fn java_classes() -> &'static Path {
         .path()
 }
 
+/// Of members with the classic protocol.
+fn classic_timing() -> [String; 2] {
+    [
+        format!("session.timeout.ms={}", SESSION_TIMEOUT.as_millis()),
+        format!("heartbeat.interval.ms={}", HEARTBEAT_INTERVAL.as_millis()),
+    ]
+}
+
 /// The Java client: `version` is `None` for the one beside Kafka's other jars.
 fn java(version: Option<&str>, group_protocol: Option<&str>) {
     let client = version.map_or_else(String::new, |version| {
@@ -195,7 +205,7 @@ fn java(version: Option<&str>, group_protocol: Option<&str>) {
             member.arg(file).arg(format!("group.id={name}"));
             match group_protocol {
                 Some(protocol) => member.arg(format!("group.protocol={protocol}")),
-                None => member.arg(format!("session.timeout.ms={}", SESSION_TIMEOUT.as_millis())),
+                None => member.args(classic_timing()),
             };
             member
         },
@@ -236,10 +246,10 @@ fn confluent_kafka() {
         },
         |port, file| {
             let mut member = command("consume", port);
-            member.arg(file).args([
-                "group.id=confluent-kafka".to_owned(),
-                format!("session.timeout.ms={}", SESSION_TIMEOUT.as_millis()),
-            ]);
+            member
+                .arg(file)
+                .arg("group.id=confluent-kafka")
+                .args(classic_timing());
             member
         },
     );

@@ -16,7 +16,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::{EACH, KEYS, SESSION_TIMEOUT, TOPIC};
+use super::{EACH, HEARTBEAT_INTERVAL, KEYS, SESSION_TIMEOUT, TOPIC};
 
 const POLL_RECORDS: usize = 500;
 /// Slow enough to be killed half-way.
@@ -85,6 +85,10 @@ fn consume_rdkafka(port: u16, mut out: impl Write) {
     let consumer: BaseConsumer = rdkafka_config(port)
         .set("group.id", "rdkafka")
         .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
+        .set(
+            "heartbeat.interval.ms",
+            HEARTBEAT_INTERVAL.as_millis().to_string(),
+        )
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .create()
@@ -154,7 +158,7 @@ async fn consume_krafka(port: u16, mut out: impl Write) {
         .enable_auto_commit(false)
         .max_poll_records(i32::try_from(POLL_RECORDS).unwrap())
         .session_timeout(SESSION_TIMEOUT)
-        .heartbeat_interval(SESSION_TIMEOUT / 6)
+        .heartbeat_interval(HEARTBEAT_INTERVAL)
         .build()
         .await
         .unwrap();
