@@ -27,7 +27,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
 /// Breaking changes.
 pub const ABI_MAJOR: u16 = 0;
 /// Additions (while the major is 0: any change).
-pub const ABI_MINOR: u16 = 3;
+pub const ABI_MINOR: u16 = 4;
 /// Name of the exported function, with the terminating zero that symbol look-ups want.
 pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 
@@ -35,6 +35,8 @@ pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 pub const OK: i32 = 0;
 /// Return code: see [`Error`].
 pub const FAILED: i32 = 1;
+/// Return code of [`HostVTable::http_take`]: the request is under way.
+pub const NOT_YET: i32 = 2;
 
 /// [`Error::kind`]: retriable.
 pub const ERROR_RETRIABLE: u8 = 1;
@@ -51,6 +53,20 @@ pub const ERROR_PANIC: u8 = 5;
 pub const KIND_SOURCE: u8 = 1;
 /// [`ClassDesc::kind`]: sink.
 pub const KIND_SINK: u8 = 2;
+/// [`ClassDesc::kind`]: transform.
+pub const KIND_TRANSFORM: u8 = 3;
+
+/// [`HostVTable::transaction_boundary`]: the batch that this poll returns ends a transaction.
+pub const BOUNDARY_COMMIT: u8 = 1;
+/// [`HostVTable::transaction_boundary`]: what was returned since the last boundary, this batch included, is taken back.
+pub const BOUNDARY_ABORT: u8 = 2;
+
+/// [`HostVTable::metric`]: the counter grows by the value.
+pub const METRIC_COUNTER: u8 = 1;
+/// [`HostVTable::metric`]: the gauge has the value from now on.
+pub const METRIC_GAUGE: u8 = 2;
+/// [`HostVTable::metric`]: the value is counted in the histogram, durations in seconds.
+pub const METRIC_HISTOGRAM: u8 = 3;
 
 /// [`PollResult::state`]: `batch` holds at least one record.
 pub const POLL_BATCH: u8 = 1;
@@ -155,6 +171,40 @@ pub struct TopicPartition {
     pub reserved: u32,
 }
 
+/// An HTTP request to be made by the host.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRequest {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// How long it may take in ms; 0 = the host's own limit.
+    pub timeout_ms: u32,
+    /// Method, such as `GET`.
+    pub method: Slice,
+    /// URL with `http` or `https`.
+    pub url: Slice,
+    /// Headers, names and values.
+    pub headers: *const KeyValue,
+    /// Number of `headers`.
+    pub header_count: usize,
+    /// Body; may be empty.
+    pub body: Slice,
+}
+
+/// The answer to an [`HttpRequest`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct HttpResponse {
+    /// Status code.
+    pub status: u16,
+    /// Zero.
+    pub reserved: [u8; 6],
+    /// JSON array of `[name, value]`, names in lower case.
+    pub headers: Buf,
+    /// Body.
+    pub body: Buf,
+}
+
 /// What a task is told about itself when it starts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -197,6 +247,50 @@ pub struct HostVTable {
     /// Fills `out` with the committed positions of a sink task's whole group as they are when `open` is called, also of
     /// partitions it does not hold: a JSON array of objects with `topic`, `partition`, `offset` and `metadata`.
     pub group_positions: unsafe extern "C" fn(task: *const c_void, out: *mut Buf),
+    /// What the task is doing that an operator should know, shown in its status; empty = nothing.
+    pub report_state: unsafe extern "C" fn(task: *const c_void, state: Slice),
+    /// `task_configs` is asked again, and the connector's tasks are started anew when the answer differs.
+    pub request_task_reconfiguration: unsafe extern "C" fn(task: *const c_void),
+    /// One of the `BOUNDARY_` constants, during `poll`: where a transaction ends with `transaction.boundary=connector`.
+    pub transaction_boundary: unsafe extern "C" fn(task: *const c_void, boundary: u8),
+    /// A sink gets nothing more of these partitions when the present call has returned.
+    pub pause: unsafe extern "C" fn(task: *const c_void, partitions: *const TopicPartition, len: usize),
+    /// A sink gets these partitions again when the present call has returned.
+    pub resume: unsafe extern "C" fn(task: *const c_void, partitions: *const TopicPartition, len: usize),
+    /// A sink gets its partitions from these offsets on when the present call has returned; metadata is not looked at.
+    pub seek: unsafe extern "C" fn(task: *const c_void, positions: *const Position, len: usize),
+    /// `pre_commit` and a commit follow when the present call has returned, not at the end of the interval.
+    pub request_commit: unsafe extern "C" fn(task: *const c_void),
+    /// A number of the task's own: one of the `METRIC_` constants, its name (`[a-z][a-z0-9_]*`), labels and value.
+    pub metric: unsafe extern "C" fn(
+        task: *const c_void,
+        kind: u8,
+        name: Slice,
+        labels: *const KeyValue,
+        label_count: usize,
+        value: f64,
+    ),
+    /// Begins a request: [`OK`] and its number in `number`. The task's idle time ends when it is done.
+    pub http_begin: unsafe extern "C" fn(
+        task: *const c_void,
+        request: *const HttpRequest,
+        number: *mut u64,
+        error: *mut Error,
+    ) -> i32,
+    /// How a request ended, once: [`OK`], [`FAILED`], or [`NOT_YET`].
+    pub http_take: unsafe extern "C" fn(
+        task: *const c_void,
+        number: u64,
+        out: *mut HttpResponse,
+        error: *mut Error,
+    ) -> i32,
+    /// Makes a request and waits for its end; `task` may be null.
+    pub http_fetch: unsafe extern "C" fn(
+        task: *const c_void,
+        request: *const HttpRequest,
+        out: *mut HttpResponse,
+        error: *mut Error,
+    ) -> i32,
 }
 
 /// The exported function: `None`/null = this library does not speak that major.
@@ -228,13 +322,13 @@ pub struct PluginDesc {
     pub built_with: Slice,
 }
 
-/// One connector class.
+/// One class.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ClassDesc {
     /// Size of this struct.
     pub struct_size: u32,
-    /// [`KIND_SOURCE`] or [`KIND_SINK`].
+    /// One of the `KIND_` constants.
     pub kind: u8,
     /// Zero.
     pub reserved: [u8; 3],
@@ -252,6 +346,8 @@ pub struct ClassDesc {
     pub source: *const SourceVTable,
     /// Not null when the kind is sink.
     pub sink: *const SinkVTable,
+    /// Not null when the kind is transform.
+    pub transform: *const TransformVTable,
     /// The plugin's own.
     pub user_data: *const c_void,
 }
@@ -274,7 +370,7 @@ pub struct ConnectorVTable {
         out: *mut Buf,
         error: *mut Error,
     ) -> i32,
-    /// JSON array of objects with string values, one per task.
+    /// JSON array of objects with string values, one per task. Not asked of transforms.
     pub task_configs: unsafe extern "C" fn(
         class: *const ClassDesc,
         config: *const KeyValue,
@@ -372,6 +468,36 @@ pub struct SinkVTable {
     pub stop: unsafe extern "C" fn(task: *mut c_void),
 }
 
+/// A transform of a task. `transform` is what `start` stored.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct TransformVTable {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Starts a transform and stores its handle in `transform`, only when it returns [`OK`].
+    pub start: unsafe extern "C" fn(
+        class: *const ClassDesc,
+        config: *const KeyValue,
+        config_len: usize,
+        context: *const TaskContext,
+        transform: *mut *mut c_void,
+        error: *mut Error,
+    ) -> i32,
+    /// Transforms a batch of source or of sink records into `out`: each record has the `sequence` of the one it was made
+    /// of; no bytes = all are filtered out. `rejected`: JSON array of `{"sequence":…,"message":…}`; null = none.
+    pub apply: unsafe extern "C" fn(
+        transform: *mut c_void,
+        batch: Slice,
+        out: *mut Buf,
+        rejected: *mut Buf,
+        error: *mut Error,
+    ) -> i32,
+    /// Ends and frees the transform.
+    pub stop: unsafe extern "C" fn(transform: *mut c_void),
+}
+
 impl Slice {
     /// No bytes.
     pub const EMPTY: Self = Self {
@@ -392,6 +518,29 @@ impl Slice {
         Self {
             ptr: bytes.as_ptr(),
             len: bytes.len(),
+        }
+    }
+}
+
+impl KeyValue {
+    /// Borrows both texts for the duration of a call.
+    pub const fn of(key: &str, value: &str) -> Self {
+        Self {
+            key: Slice::of(key),
+            value: Slice::of(value),
+        }
+    }
+}
+
+impl Position {
+    /// Borrows a position for the duration of a call.
+    pub fn of(at: &crate::SinkPosition) -> Self {
+        Self {
+            topic: Slice::of(&at.topic),
+            offset: at.offset,
+            metadata: Slice::of(&at.metadata),
+            partition: at.partition,
+            reserved: 0,
         }
     }
 }
@@ -426,6 +575,16 @@ impl Error {
     };
 }
 
+impl HttpResponse {
+    /// Not filled in: what responses start as.
+    pub const EMPTY: Self = Self {
+        status: 0,
+        reserved: [0; 6],
+        headers: Buf::EMPTY,
+        body: Buf::EMPTY,
+    };
+}
+
 impl PollResult {
     /// Not filled in: what the result of a poll starts as.
     pub const EMPTY: Self = Self {
@@ -457,9 +616,12 @@ const _: () = {
     assert!(size_of::<PollResult>() == 48 && offset_of!(PollResult, batch) == 16);
     assert!(size_of::<Position>() == 48 && offset_of!(Position, partition) == 40);
     assert!(size_of::<TopicPartition>() == 24 && size_of::<TaskContext>() == 32);
-    assert!(size_of::<HostVTable>() == 80 && offset_of!(HostVTable, group_positions) == 72);
+    assert!(size_of::<HostVTable>() == 168 && offset_of!(HostVTable, group_positions) == 72);
+    assert!(size_of::<HttpRequest>() == 72 && offset_of!(HttpRequest, body) == 56);
+    assert!(size_of::<HttpResponse>() == 72 && offset_of!(HttpResponse, body) == 40);
     assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
-    assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
+    assert!(size_of::<ClassDesc>() == 96 && offset_of!(ClassDesc, user_data) == 88);
     assert!(size_of::<ConnectorVTable>() == 40);
     assert!(size_of::<SourceVTable>() == 40 && size_of::<SinkVTable>() == 56);
+    assert!(size_of::<TransformVTable>() == 32);
 };

@@ -72,6 +72,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Source => "source",
         Kind::Sink => "sink",
+        Kind::Transform => "transformation",
     }
 }
 

@@ -180,7 +180,7 @@ mod tests {
         fs::write(at.join("connector.wasm"), b"").unwrap();
         let text = format!(
             "schema = 1\n[package]\nname = \"p\"\nversion = \"{version}\"\n[[connector]]\nclass = \"{class}\"\nkind = \"source\"\n\
-             [artifact.wasm]\nfile = \"connector.wasm\"\nsha256 = \"{}\"\ncontract = \"jackfield:plugin@0.0.3\"\n",
+             [artifact.wasm]\nfile = \"connector.wasm\"\nsha256 = \"{}\"\ncontract = \"jackfield:plugin@0.0.4\"\n",
             Sha256::of(b"")
         );
         fs::write(at.join(MANIFEST_FILE), text).unwrap();

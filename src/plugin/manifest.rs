@@ -27,10 +27,10 @@
 //! [artifact.wasm]                     # optional, at least one artifact must be there
 //! file = "connector.wasm"             # relative, inside the package
 //! sha256 = "<64 hex digits>"
-//! contract = "jackfield:plugin@0.0.3" # WIT package it was built for
+//! contract = "jackfield:plugin@0.0.4" # WIT package it was built for
 //!
 //! [artifact.native]                   # optional
-//! abi = "0.3"                         # ABI_MAJOR.ABI_MINOR it was built for
+//! abi = "0.4"                         # ABI_MAJOR.ABI_MINOR it was built for
 //!
 //! [artifact.native.targets.x86_64-unknown-linux-gnu]    # one per target triple
 //! file = "x86_64-unknown-linux-gnu/libconnector.so"
@@ -375,10 +375,10 @@ kind = "sink"
 [artifact.wasm]
 file = "connector.wasm"
 sha256 = "{DIGEST}"
-contract = "jackfield:plugin@0.0.3"
+contract = "jackfield:plugin@0.0.4"
 
 [artifact.native]
-abi = "0.3"
+abi = "0.4"
 
 [artifact.native.targets.x86_64-unknown-linux-gnu]
 file = "x86_64-unknown-linux-gnu/libconnector.so"
@@ -427,8 +427,8 @@ directories = "read-write"
         check("\"0.1.0\"", "\"0.1 beta\"", "package.version");
         check(
             "kind = \"sink\"",
-            "kind = \"transform\"",
-            "unknown variant `transform`",
+            "kind = \"converter\"",
+            "unknown variant `converter`",
         );
         check(
             "default-form = \"native\"",

@@ -6,10 +6,13 @@ use std::{
     time::Instant,
 };
 
-use jackfield_api::{Lag, LogLevel, SinkPosition};
+use jackfield_api::{
+    ConnectError, HttpRequest, HttpResponse, Lag, LogLevel, MetricKind, SinkPosition, TransactionBoundary,
+};
 
 use crate::{
-    TaskServices,
+    SinkWish, TaskServices,
+    metrics::Labels,
     watch::{Watch, Watcher},
 };
 
@@ -28,6 +31,8 @@ pub(crate) struct HostTask {
     watcher: Arc<Watcher>,
     watches: Mutex<Vec<Watch>>,
     log: Mutex<LogBudget>,
+    /// For threads of plugins.
+    runtime: tokio::runtime::Handle,
 }
 
 #[derive(Debug)]
@@ -38,6 +43,7 @@ struct LogBudget {
 }
 
 impl HostTask {
+    /// To be made inside of the runtime.
     pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>) -> Arc<Self> {
         Arc::new(Self {
             services,
@@ -48,6 +54,7 @@ impl HostTask {
                 at: Instant::now(),
                 dropped: 0,
             }),
+            runtime: tokio::runtime::Handle::current(),
         })
     }
 
@@ -73,7 +80,39 @@ impl HostTask {
 
     /// Keeps how far the task is behind.
     pub(crate) fn report_lag(&self, lag: Lag) {
-        self.services.lag.report(lag);
+        self.services.report.report_lag(lag);
+    }
+
+    /// Keeps what the task is doing, as one printable line.
+    pub(crate) fn report_state(&self, state: Option<&str>) {
+        self.services.report.report_state(state.map(printable).as_deref());
+    }
+
+    /// Asks for the connector's task configs anew.
+    pub(crate) fn request_task_reconfiguration(&self) {
+        self.services.wishes.request_reconfiguration();
+    }
+
+    /// Keeps where a source ends a transaction.
+    pub(crate) fn end_transaction(&self, boundary: TransactionBoundary) {
+        self.services.wishes.end_transaction(boundary);
+    }
+
+    /// Counts a number of the task's own; the log says why one is left out.
+    pub(crate) fn metric(&self, kind: MetricKind, name: &str, labels: Labels, value: f64) {
+        if let Err(refused) = self.services.report.metrics().record(kind, name, labels, value) {
+            self.log(LogLevel::Warn, &refused);
+        }
+    }
+
+    /// Keeps what a sink wants when its present call has returned.
+    pub(crate) fn wish(&self, wish: SinkWish) {
+        if !self.services.wishes.wish(wish) {
+            self.log(
+                LogLevel::Error,
+                "too many requests of a sink in one call, left out",
+            );
+        }
     }
 
     /// Wakes the task from now on when the file changes. False = too many paths.
@@ -95,6 +134,26 @@ impl HostTask {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// Begins an HTTP request of the task.
+    pub(crate) fn http_begin(&self, _request: HttpRequest) -> Result<u64, ConnectError> {
+        Err(ConnectError::config("HTTP"))
+    }
+
+    /// How an HTTP request of the task ended, once.
+    pub(crate) fn http_take(&self, _number: u64) -> Option<Result<HttpResponse, ConnectError>> {
+        Some(Err(ConnectError::config("HTTP")))
+    }
+
+    /// Makes an HTTP request.
+    pub(crate) async fn http_fetch(&self, _request: HttpRequest) -> Result<HttpResponse, ConnectError> {
+        Err(ConnectError::config("HTTP"))
+    }
+
+    /// Makes an HTTP request on a thread that may block.
+    pub(crate) fn http_fetch_blocking(&self, request: HttpRequest) -> Result<HttpResponse, ConnectError> {
+        self.runtime.block_on(self.http_fetch(request))
     }
 
     /// Writes a plugin's log line within the task's budget.

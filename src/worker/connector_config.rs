@@ -115,7 +115,7 @@ impl ConnectorConfig {
         check_keys(config, kind, own, &mut problems, &mut notices);
         let topics = match kind {
             Kind::Sink => check_topics(config, &mut problems),
-            Kind::Source => None,
+            Kind::Source | Kind::Transform => None,
         };
         let topic_creation = match kind {
             Kind::Source if worker.topic_creation_enable() => TopicCreation::parse(config, &mut problems),

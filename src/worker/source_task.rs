@@ -10,9 +10,9 @@ mod topics;
 
 use std::{sync::Arc, time::Duration};
 
-use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_api::ErrorKind;
 use jackfield_cluster::SourceProducer;
-use jackfield_plugin::{HostedSource, PollLimits, Polled, PolledBatch};
+use jackfield_plugin::{HostedSource, PluginError, PollLimits, Polled, PolledBatch};
 use tokio::{sync::Notify, time::Instant};
 
 use self::{in_flight::InFlight, outgoing::Outgoing};
@@ -230,7 +230,7 @@ impl SourceTask<'_> {
         }
     }
 
-    async fn poll_failed(&mut self, error: ConnectError) -> Result<(), TaskFailure> {
+    async fn poll_failed(&mut self, error: PluginError) -> Result<(), TaskFailure> {
         match error.kind {
             ErrorKind::Retriable => {
                 let pause = self.backoff.advance();

@@ -371,14 +371,14 @@ async fn the_last_report_of_a_task_is_its_lag() {
             .start_source(&entries(&[("do", "lag")]), services.task())
             .await
             .unwrap();
-        assert_eq!(services.lag.last(), None, "{form}");
+        assert_eq!(services.report.lag(), None, "{form}");
         for polls in 1..=2 {
             task.poll(POLL).await.unwrap();
             let reported = Lag {
                 bytes: polls << 40,
                 files: polls,
             };
-            assert_eq!(services.lag.last(), Some(reported), "{form}");
+            assert_eq!(services.report.lag(), Some(reported), "{form}");
         }
         task.stop().await;
     }

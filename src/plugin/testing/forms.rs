@@ -227,7 +227,7 @@ async fn a_wrong_digest_or_contract_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("built for jackfield:plugin@9.9.9, this program supports jackfield:plugin@0.0.3"),
+        error.contains("built for jackfield:plugin@9.9.9, this program supports jackfield:plugin@0.0.4"),
         "{error}"
     );
 }

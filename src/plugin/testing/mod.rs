@@ -15,12 +15,12 @@ use std::{
     time::Duration,
 };
 
-use jackfield_api::{ConnectError, batch::Value};
+use jackfield_api::batch::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    ConnectorPlugin, Form, HostedSource, Lag, LagReport, NativePolicy, PluginConfig, Plugins, PollLimits,
-    Polled, PolledBatch, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSource, Lag, NativePolicy, PluginConfig, PluginError, Plugins, PollLimits,
+    Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };
@@ -138,8 +138,8 @@ impl Default for TestPackage<'_> {
             class: "jackfield.test.MisbehavingConnector",
             native: None,
             wasm: None,
-            abi: "0.3",
-            contract: "jackfield:plugin@0.0.3",
+            abi: "0.4",
+            contract: "jackfield:plugin@0.0.4",
             directories: "read-write",
         }
     }
@@ -229,7 +229,7 @@ impl Fixture {
     }
 
     /// What one poll gives.
-    async fn poll(&self, form: Form, what: &str, argument: &str) -> Result<Polled, ConnectError> {
+    async fn poll(&self, form: Form, what: &str, argument: &str) -> Result<Polled, PluginError> {
         self.start(form, what, argument).await.poll(POLL).await
     }
 
@@ -261,7 +261,7 @@ fn texts(batch: &PolledBatch) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Services {
     wake: Arc<Notify>,
-    lag: Arc<LagReport>,
+    report: Arc<TaskReport>,
     stored: Stored,
 }
 
@@ -287,7 +287,8 @@ impl Services {
             connector: "test".to_owned(),
             task: 3,
             wake: Arc::clone(&self.wake),
-            lag: Arc::clone(&self.lag),
+            report: Arc::clone(&self.report),
+            wishes: Arc::default(),
             stored_offsets: Arc::new(self.stored.clone()),
         }
     }

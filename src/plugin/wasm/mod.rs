@@ -7,6 +7,7 @@
 mod bindings;
 mod cache;
 mod component;
+mod imports;
 mod instance;
 mod output;
 mod state;
@@ -22,7 +23,7 @@ use std::{
 pub(crate) use self::state::Directories;
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
+use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
 use jackfield_tasks::TaskGroup;
 use wasmtime::{
     Engine, InstanceAllocationStrategy, OptLevel, Strategy,
@@ -35,11 +36,12 @@ use self::{
     component::Compiled,
     instance::Instance,
     state::State,
-    task::{WasmSink, WasmSource},
+    task::{WasmSink, WasmSource, WasmTransform},
     ticker::Ticker,
 };
 use crate::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginInfo, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, Kind, PluginError, PluginInfo,
+    TaskServices,
     discover::FoundPackage,
     limits::{FIBER_STACK_BYTES, Limits, WASM_STACK_BYTES},
     manifest::{DirectoryAccess, Sha256},
@@ -55,6 +57,8 @@ pub(crate) struct WasmHost {
     ticker: Ticker,
     cache: CodeCache,
     limits: Arc<Limits>,
+    /// Those of a transform's instances.
+    transform_limits: Limits,
     group: TaskGroup,
     watcher: Arc<Watcher>,
     directories: Arc<Directories>,
@@ -94,6 +98,7 @@ impl WasmHost {
             linker,
             ticker,
             cache: CodeCache::new(cache_dir),
+            transform_limits: limits.of_transforms(),
             limits,
             group: group.clone(),
             watcher,
@@ -167,7 +172,7 @@ pub(crate) async fn load(
 
 impl WasmConnector {
     /// Checks the class against the manifest and reads its config definition, in an instance that may do nothing.
-    async fn describe(&self) -> Result<ConfigDef, ConnectError> {
+    async fn describe(&self) -> Result<ConfigDef, PluginError> {
         let deadline = self.host.limits.describe;
         let (mut instance, guest) = self.questions(DirectoryAccess::None).await?;
         let known = Arc::clone(&guest);
@@ -178,7 +183,7 @@ impl WasmConnector {
         let class = &self.info.class;
         let Some(found) = classes.iter().find(|found| found.class == *class) else {
             let names: Vec<_> = classes.iter().map(|found| found.class.as_str()).collect();
-            return Err(ConnectError::fatal(format!(
+            return Err(PluginError::fatal(format!(
                 "it has no class {class}, only {}",
                 names.join(", ")
             )));
@@ -186,15 +191,17 @@ impl WasmConnector {
         let kind = match found.kind {
             connector::Kind::Source => Kind::Source,
             connector::Kind::Sink => Kind::Sink,
+            connector::Kind::Transform => Kind::Transform,
         };
-        crate::plugins::check_class(&self.info, kind, &found.version).map_err(ConnectError::fatal)?;
+        crate::plugins::check_class(&self.info, kind, &found.version).map_err(PluginError::fatal)?;
         let exported = match kind {
             Kind::Source => self.compiled.source.is_some(),
             Kind::Sink => self.compiled.sink.is_some(),
+            Kind::Transform => self.compiled.transform.is_some(),
         };
         if !exported {
-            return Err(ConnectError::fatal(format!(
-                "{class} is a {kind}, but it does not export {kind}-task"
+            return Err(PluginError::fatal(format!(
+                "{class} is a {kind}, but it does not export its functions"
             )));
         }
         let class = class.clone();
@@ -202,14 +209,14 @@ impl WasmConnector {
             Box::pin(async move { guest.call_config_def(store, &class).await })
         });
         serde_json::from_str(&call.await?)
-            .map_err(|cause| ConnectError::fatal(format!("its config definition cannot be read: {cause}")))
+            .map_err(|cause| PluginError::fatal(format!("its config definition cannot be read: {cause}")))
     }
 
     /// A short-lived instance for questions about the class.
     async fn questions(
         &self,
         access: DirectoryAccess,
-    ) -> Result<(Instance, Arc<connector::Guest>), ConnectError> {
+    ) -> Result<(Instance, Arc<connector::Guest>), PluginError> {
         let (mut instance, inner) = self.instantiate(None, access, self.host.limits.describe).await?;
         let guest = self
             .compiled
@@ -224,20 +231,24 @@ impl WasmConnector {
         task: Option<Arc<HostTask>>,
         access: DirectoryAccess,
         deadline: std::time::Duration,
-    ) -> Result<(Instance, WasmInstance), ConnectError> {
+    ) -> Result<(Instance, WasmInstance), PluginError> {
         let host = &self.host;
-        let store = State::store(&host.engine, task, &host.directories, access, &host.limits)
-            .map_err(ConnectError::config)?;
+        let limits = match self.info.kind {
+            Kind::Transform => &host.transform_limits,
+            Kind::Source | Kind::Sink => &*host.limits,
+        };
+        let store = State::store(&host.engine, task, &host.directories, access, limits)
+            .map_err(PluginError::config)?;
         Instance::new(host, &self.compiled, store, deadline).await
     }
 
-    fn wrong_kind(&self) -> ConnectError {
-        ConnectError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
+    fn wrong_kind(&self) -> PluginError {
+        PluginError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
     }
 }
 
-fn missing(cause: wasmtime::Error) -> ConnectError {
-    ConnectError::fatal(format!(
+fn missing(cause: wasmtime::Error) -> PluginError {
+    PluginError::fatal(format!(
         "the component lacks a function of the contract: {cause:#}"
     ))
 }
@@ -263,7 +274,7 @@ impl ConnectorPlugin for WasmConnector {
         &self.config_def
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
+    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, PluginError> {
         let (mut instance, guest) = self.questions(self.access).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "validate", self.host.limits.start, |store| {
@@ -278,7 +289,7 @@ impl ConnectorPlugin for WasmConnector {
             .collect())
     }
 
-    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
+    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
         let (mut instance, guest) = self.questions(self.access).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "taskConfigs", self.host.limits.start, |store| {
@@ -292,7 +303,7 @@ impl ConnectorPlugin for WasmConnector {
         receive::task_configs(configs, max_tasks)
     }
 
-    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, PluginError> {
         let (mut instance, guest) = self.questions(self.access).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let change = |change: &OffsetChange| connector::OffsetChange {
@@ -310,7 +321,7 @@ impl ConnectorPlugin for WasmConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSource>, ConnectError> {
+    ) -> Result<Box<dyn HostedSource>, PluginError> {
         let source = self
             .compiled
             .source
@@ -339,7 +350,7 @@ impl ConnectorPlugin for WasmConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSink>, ConnectError> {
+    ) -> Result<Box<dyn HostedSink>, PluginError> {
         let sink = self
             .compiled
             .sink
@@ -359,6 +370,36 @@ impl ConnectorPlugin for WasmConnector {
             host: Arc::clone(&self.host),
             instance,
             guest,
+        }))
+    }
+
+    async fn start_transform(
+        &self,
+        config: &Config,
+        services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        let transform = self
+            .compiled
+            .transform
+            .as_ref()
+            .filter(|_| self.info.kind == Kind::Transform);
+        let transform = transform.ok_or_else(|| self.wrong_kind())?;
+        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let deadline = self.host.limits.start;
+        let (mut instance, inner) = self
+            .instantiate(Some(task), DirectoryAccess::None, deadline)
+            .await?;
+        let guest = Arc::new(transform.load(instance.store(), &inner).map_err(missing)?);
+        let (starting, class, config) = (Arc::clone(&guest), self.info.class.clone(), pairs(config));
+        let call = instance.call(&self.host, "start", deadline, |store| {
+            Box::pin(async move { starting.call_start(store, &class, &config).await })
+        });
+        call.await?;
+        Ok(Box::new(WasmTransform {
+            host: Arc::clone(&self.host),
+            instance,
+            guest,
+            receiver: Receiver::default(),
         }))
     }
 }

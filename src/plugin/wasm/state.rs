@@ -5,19 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use jackfield_api::{Lag, LogLevel, SinkPosition};
+use jackfield_api::LogLevel;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::{
-    bindings::jackfield::plugin::{context, log, types},
-    output::LogStream,
-    ticker::TICK,
-};
+use super::{output::LogStream, ticker::TICK};
 use crate::{
     limits::{Limits, MAX_HANDLES, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES},
     manifest::DirectoryAccess,
-    services::{HostTask, log_level, log_outside},
+    services::HostTask,
 };
 
 /// Data of one store.
@@ -27,10 +23,10 @@ pub(super) struct State {
     table: ResourceTable,
     stdout: LogStream,
     stderr: LogStream,
-    directories: Arc<Directories>,
-    access: DirectoryAccess,
+    pub(super) directories: Arc<Directories>,
+    pub(super) access: DirectoryAccess,
     /// A path outside of the granted directories the plugin wanted to watch.
-    denied: Option<PathBuf>,
+    pub(super) denied: Option<PathBuf>,
     limiter: Limiter,
     /// Ticks of computing in this call, and how many there may be.
     ticks: u32,
@@ -42,7 +38,7 @@ pub(super) struct State {
 pub(crate) struct Directories {
     granted: Vec<PathBuf>,
     /// The worker's current directory, when it is granted: relative paths mean the same inside as outside.
-    current: Option<PathBuf>,
+    pub(super) current: Option<PathBuf>,
 }
 
 /// Memory and tables over the whole store.
@@ -87,7 +83,7 @@ impl Directories {
     }
 
     /// The absolute path when it lies in a granted directory.
-    fn grant(&self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn grant(&self, path: &Path) -> Option<PathBuf> {
         if path.components().any(|part| part == Part::ParentDir) {
             return None;
         }
@@ -248,89 +244,6 @@ impl WasiView for State {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
-        }
-    }
-}
-
-impl types::Host for State {}
-
-impl log::Host for State {
-    fn max_level(&mut self) -> log::Level {
-        match log_level() {
-            LogLevel::Error => log::Level::Error,
-            LogLevel::Warn => log::Level::Warn,
-            LogLevel::Info => log::Level::Info,
-            LogLevel::Debug => log::Level::Debug,
-            LogLevel::Trace => log::Level::Trace,
-        }
-    }
-
-    fn write(&mut self, level: log::Level, message: String) {
-        let level = match level {
-            log::Level::Error => LogLevel::Error,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Trace => LogLevel::Trace,
-        };
-        match &self.task {
-            Some(task) => task.log(level, &message),
-            None => log_outside(level, &message),
-        }
-    }
-}
-
-impl context::Host for State {
-    fn connector_name(&mut self) -> String {
-        self.task
-            .as_ref()
-            .map_or_else(String::new, |task| task.connector().to_owned())
-    }
-
-    fn task_id(&mut self) -> u32 {
-        self.task.as_ref().map_or(0, |task| task.task())
-    }
-
-    fn current_directory(&mut self) -> Option<String> {
-        Some(self.directories.current.as_ref()?.to_str()?.to_owned())
-    }
-
-    fn stored_offset(&mut self, source_partition: String) -> Option<String> {
-        self.task.as_ref()?.stored_offset(&source_partition)
-    }
-
-    fn group_positions(&mut self) -> Vec<types::Position> {
-        let positions = self
-            .task
-            .as_ref()
-            .map_or_else(Vec::new, |task| task.group_positions());
-        let position = |at: SinkPosition| types::Position {
-            topic: at.topic,
-            partition: at.partition,
-            offset: at.offset,
-            metadata: at.metadata,
-        };
-        positions.into_iter().map(position).collect()
-    }
-
-    fn report_lag(&mut self, bytes: u64, files: u64) {
-        if let Some(task) = &self.task {
-            task.report_lag(Lag { bytes, files });
-        }
-    }
-
-    fn watch_path(&mut self, path: String) -> bool {
-        let Some(task) = &self.task else { return false };
-        let granted = match self.access {
-            DirectoryAccess::None => None,
-            DirectoryAccess::Read | DirectoryAccess::ReadWrite => self.directories.grant(Path::new(&path)),
-        };
-        match granted {
-            Some(path) => task.watch_path(&path),
-            None => {
-                self.denied = Some(path.into());
-                false
-            }
         }
     }
 }

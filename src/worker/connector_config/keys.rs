@@ -24,6 +24,7 @@ pub(super) fn of(kind: Kind) -> impl Iterator<Item = &'static Key> + Clone {
     let own = match kind {
         Kind::Source => SOURCE,
         Kind::Sink => SINK,
+        Kind::Transform => &[],
     };
     OF_ALL.iter().chain(own)
 }

@@ -31,7 +31,7 @@ fn parse(kind: Kind, text: &str) -> Result<ConnectorConfig, Vec<String>> {
         .collect();
     let own = match kind {
         Kind::Source => own(&[("topic", true), ("file", false)]),
-        Kind::Sink => own(&[("file", false)]),
+        Kind::Sink | Kind::Transform => own(&[("file", false)]),
     };
     ConnectorConfig::parse(&config, kind, &own, &worker)
         .map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect())

@@ -47,8 +47,8 @@ pub struct TaskId {
     pub task: u32,
 }
 
-/// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` is not Connect's: how
-/// far a source task is behind, when it says so.
+/// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` and `message` are not
+/// Connect's: how far a source task is behind, and what a task is doing, when it says so.
 #[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct StateInfo {
@@ -63,6 +63,8 @@ pub struct StateInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub lag: Option<Lag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 impl StateInfo {
@@ -74,6 +76,7 @@ impl StateInfo {
             version: status.version,
             trace: status.trace,
             lag: None,
+            message: None,
         }
     }
 }

@@ -12,14 +12,16 @@ use crate::{
 impl Herder {
     /// `GET /connector-plugins`: sinks, sources, and unless connectors alone are asked for, converters in both their uses.
     pub fn plugins(&self, connectors_only: bool) -> Vec<PluginRow> {
-        let mut connectors: Vec<PluginInfo> = self.inner.plugins.list();
-        connectors.sort_by_key(|info| info.kind == Kind::Source);
-        let connectors = connectors.into_iter().map(|info| PluginRow {
-            class: info.class,
-            kind: kind_name(Some(info.kind)),
-            version: Some(info.version),
-        });
-        let mut rows: Vec<PluginRow> = connectors.collect();
+        let list = self.inner.plugins.list();
+        let of_kind = |kind: Kind| {
+            let found = list.iter().filter(move |info| info.kind == kind);
+            found.map(|info: &PluginInfo| PluginRow {
+                class: info.class.clone(),
+                kind: kind_name(Some(info.kind)),
+                version: Some(info.version.clone()),
+            })
+        };
+        let mut rows: Vec<PluginRow> = of_kind(Kind::Sink).chain(of_kind(Kind::Source)).collect();
         if !connectors_only {
             let mut classes: Vec<_> = converters::classes().collect();
             classes.sort_unstable();
@@ -31,6 +33,7 @@ impl Herder {
             let both = classes.iter().filter(|(_, header_only)| !header_only);
             rows.extend(both.map(|(class, _)| row(class, "converter")));
             rows.extend(classes.iter().map(|(class, _)| row(class, "header_converter")));
+            rows.extend(of_kind(Kind::Transform));
         }
         rows
     }

@@ -1,7 +1,7 @@
 //! Starting a connector: its task configs are made, stored when they changed, and run. And stopping it.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -16,6 +16,9 @@ use crate::{
     stores::status::{State, Status},
     task::{Control, RunningTask, TaskContext},
 };
+
+/// Tasks are listened to again after this time.
+const RECONFIGURATION_PAUSE: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Starts a connector whose tasks do not run, as its target state says. `changed` = its task configs are stored even
@@ -150,6 +153,33 @@ impl Inner {
             .await
     }
 
+    /// Makes the task configs anew whenever a task asks for it, as long as the connector is there; at most once a second.
+    pub(super) fn follow_reconfigurations(self: &Arc<Self>, slot: &Arc<Slot>) {
+        let (inner, followed) = (Arc::clone(self), Arc::clone(slot));
+        let follower = self
+            .group
+            .spawn(format!("reconfigure-{}", slot.name), async move {
+                loop {
+                    followed.reconfiguration.notified().await;
+                    let (refreshing, slot) = (Arc::clone(&inner), Arc::clone(&followed));
+                    // Carried to its end, whatever becomes of the follower.
+                    let mut refreshed = inner.group.spawn("refresh", async move {
+                        let mut live = slot.live.lock().await;
+                        // A connector that does not run makes its task configs when it does.
+                        if !live.tasks.is_empty() && !live.deleted {
+                            tracing::info!(connector = slot.name, "a task asks for new task configs");
+                            refreshing.refresh_connector(&slot, &mut live).await;
+                        }
+                    });
+                    if let Err(error) = refreshed.join().await {
+                        tracing::error!(connector = followed.name, error = %error, "new task configs failed");
+                    }
+                    tokio::time::sleep(RECONFIGURATION_PAUSE).await;
+                }
+            });
+        *slot.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+    }
+
     /// Stops and starts the tasks with these numbers.
     pub(super) async fn restart_tasks(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, tasks: &[u32]) {
         let config = slot.view().config.clone();
@@ -195,6 +225,7 @@ impl Inner {
             config: checked.clone(),
             task_config: sorted(config),
             plugin: Arc::clone(plugin),
+            reconfiguration: Arc::clone(&slot.reconfiguration),
             shared: Arc::clone(&self.shared),
         };
         let paused = slot.view().target == TargetState::Paused;
@@ -259,6 +290,7 @@ impl Inner {
         let start = Instant::now();
         let until = start + deadline;
         let slots: Vec<Arc<Slot>> = self.connectors().values().cloned().collect();
+        slots.iter().for_each(|slot| slot.end_following());
         let locks = slots
             .iter()
             .map(|slot| tokio::time::timeout_at(start + deadline / 8, slot.live.lock()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jackfield_api::ErrorKind;
-use jackfield_plugin::ConnectorPlugin;
+use jackfield_plugin::{ConnectorPlugin, Kind};
 
 use super::{Herder, HerderError, Inner};
 use crate::{
@@ -82,7 +82,13 @@ impl Inner {
             )));
         };
         let plugin = self.plugins.load(class, form(config)).await;
-        plugin.map_err(|error| HerderError::BadConfig(self.no_class(class, &error.0)))
+        let plugin = plugin.map_err(|error| HerderError::BadConfig(self.no_class(class, &error.0)))?;
+        if plugin.info().kind == Kind::Transform {
+            return Err(HerderError::BadConfig(format!(
+                "{class} is a transformation and no connector: name it in transforms.<alias>.type"
+            )));
+        }
+        Ok(plugin)
     }
 
     fn parse(
