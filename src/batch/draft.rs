@@ -33,7 +33,8 @@ pub struct Draft<'a> {
     partition: Option<i32>,
     timestamp: Option<i64>,
     offset: i64,
-    sequence: u32,
+    /// `None` = the next of the batch.
+    sequence: Option<u32>,
     source_partition: Option<&'a str>,
     source_offset: Option<&'a str>,
 }
@@ -49,7 +50,7 @@ impl<'a> Draft<'a> {
             partition: None,
             timestamp: None,
             offset: -1,
-            sequence: 0,
+            sequence: None,
             source_partition: None,
             source_offset: None,
         }
@@ -80,7 +81,7 @@ impl<'a> Draft<'a> {
             partition,
             timestamp,
             offset,
-            sequence,
+            sequence: Some(sequence),
             source_partition: source_partition.map(|index| batch.source_partition(index)),
             source_offset,
         }
@@ -158,7 +159,10 @@ impl<'a> Draft<'a> {
             partition: self.partition,
             timestamp: self.timestamp,
             offset: self.offset,
-            sequence: self.sequence,
+            sequence: match self.sequence {
+                Some(sequence) => sequence,
+                None => u32::try_from(batch.len()).unwrap_or(u32::MAX),
+            },
             key: self.key.interned(batch)?,
             value: self.value.interned(batch)?,
             source_offset: self.source_offset,
@@ -314,6 +318,8 @@ mod tests {
         }
         let second = Batch::parse(builder.finish()).unwrap();
         assert_eq!(first.as_bytes(), second.as_bytes());
+        let sequences: Vec<_> = second.records().map(|found| found.record.sequence).collect();
+        assert_eq!(sequences, [0, 1]);
         let found = second.records().next().unwrap();
         assert_eq!(second.topic(found.record.topic), "a");
         assert_eq!(found.record.key, Value::Utf8("k"));

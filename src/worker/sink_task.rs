@@ -8,6 +8,7 @@
 mod group_positions;
 mod incoming;
 mod positions;
+mod transformed;
 mod wishes;
 
 use std::{sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use self::{
     group_positions::GroupPositions,
-    incoming::{Delivery, Incoming, offset_of, pair},
+    incoming::{Delivery, Incoming, pair},
     positions::Positions,
     wishes::Wishes,
 };
@@ -30,6 +31,7 @@ use crate::{
     errors::{RecordFailure, Stage, Tolerance},
     stores::status::State,
     task::{Backoff, Control, ControlReceiver, TaskContext, TaskFailure},
+    transforms::TransformChain,
 };
 
 /// Bytes of one fetch, unless `fetch.max.bytes` says otherwise.
@@ -38,6 +40,7 @@ const FETCH_BYTES: usize = 1 << 20;
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let incoming = Incoming::new(context)?;
+    let transforms = TransformChain::start(context).await?;
     let group_positions = Arc::new(GroupPositions::default());
     let services = context.services(Arc::clone(&group_positions) as Arc<dyn StoredOffsets>);
     let wishes = Wishes::of(Arc::clone(&services.wishes));
@@ -65,6 +68,7 @@ pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Resu
         sink,
         consumer,
         incoming,
+        transforms,
         positions: Positions::default(),
         group_positions,
         wishes,
@@ -83,6 +87,7 @@ struct SinkTask<'a> {
     sink: Box<dyn HostedSink>,
     consumer: Box<dyn GroupConsumer>,
     incoming: Incoming,
+    transforms: TransformChain,
     positions: Positions,
     group_positions: Arc<GroupPositions>,
     wishes: Wishes,
@@ -204,6 +209,7 @@ impl SinkTask<'_> {
                 .incoming
                 .next(self.context, &mut reading, &mut self.tolerance)?
             {
+                let delivery = self.transform(delivery).await?;
                 let goes_on = self.control.now() == Control::Run && self.deliver(&delivery).await?;
                 self.grant_wishes();
                 if std::mem::take(&mut self.wishes.sought) || !goes_on {
@@ -313,18 +319,10 @@ impl SinkTask<'_> {
     /// Records the sink could not take are passed over or fail the task.
     fn refused(&mut self, delivery: &Delivery, errors: Vec<RecordError>) -> Result<(), TaskFailure> {
         for error in errors {
-            let offset = offset_of(delivery, error.sequence);
             let failure = RecordFailure {
                 stage: Stage::Put,
                 cause: error.message,
-                coordinates: vec![
-                    ("topic", delivery.partition.topic.to_string()),
-                    ("partition", delivery.partition.partition.to_string()),
-                    (
-                        "offset",
-                        offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string()),
-                    ),
-                ],
+                coordinates: incoming::coordinates(delivery, error.sequence),
             };
             self.tolerance.decide(self.context, failure)?;
         }
@@ -480,6 +478,7 @@ impl SinkTask<'_> {
             );
         }
         self.sink.stop().await;
+        self.transforms.stop().await;
         self.tolerance.report(self.context);
         result
     }

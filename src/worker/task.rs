@@ -113,11 +113,19 @@ impl TaskContext {
             .status
             .show_report(&self.connector, self.task, Arc::clone(&report));
         TaskServices {
+            report,
+            ..self.services_beside(stored_offsets)
+        }
+    }
+
+    /// Host services for a plugin that works for the task's own. What it reports is not shown.
+    pub(crate) fn services_beside(&self, stored_offsets: Arc<dyn StoredOffsets>) -> TaskServices {
+        TaskServices {
             connector: self.connector.clone(),
             task: self.task,
             wake: Arc::new(Notify::new()),
             stored_offsets,
-            report,
+            report: Arc::default(),
             wishes: Arc::new(TaskWishes::new(Arc::clone(&self.reconfiguration))),
         }
     }
@@ -414,5 +422,23 @@ async fn run(context: Arc<TaskContext>, mut control: ControlReceiver) -> Result<
             let cause = "a transformation runs in the tasks of connectors, not by itself";
             Err(context.failure(false, "start", cause, &[]))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_forgiven_a_few_times_within_a_time() {
+        let mut faults = VecDeque::new();
+        let forgiven: Vec<_> = (0..6).map(|_| may_fault_again(&mut faults)).collect();
+        assert_eq!(forgiven, [true, true, true, true, false, false]);
+        let Some(long_ago) = Instant::now().checked_sub(FAULTS_WITHIN + Duration::from_secs(1)) else {
+            return; // The machine has not been up for so long.
+        };
+        let mut faults = VecDeque::from([long_ago; 10]);
+        assert!(may_fault_again(&mut faults));
+        assert_eq!(faults.len(), 1);
     }
 }

@@ -159,7 +159,7 @@ const OF_ALL: &[Key] = &[
         Width::Short,
         "Header converter version",
     ),
-    unsupported(
+    works(
         "transforms",
         List,
         Some(""),

@@ -9,7 +9,8 @@ use super::{Herder, HerderError, Inner};
 use crate::{
     ConfigMap, GivenConfig,
     config_infos::ConfigInfos,
-    connector_config::{ConnectorConfig, Looked, Problems, form, infos, sorted},
+    connector_config::{ConnectorConfig, Looked, Problems, form, infos, sorted, transforms},
+    transforms::TransformSpec,
 };
 
 impl Herder {
@@ -23,7 +24,10 @@ impl Herder {
             let (config, nulls) = split(&given);
             let plugin = inner.load(&config).await?;
             let problems = match inner.parse(&plugin, &config) {
-                Ok(_) => inner.ask(&plugin, &config).await?,
+                Ok(checked) => match inner.transforms(&checked).await {
+                    Ok(_) => inner.ask(&plugin, &config).await?,
+                    Err(problems) => problems,
+                },
                 Err(problems) => problems,
             };
             Ok(inner.infos(&plugin, &given, with_nulls(problems, &nulls)))
@@ -64,9 +68,57 @@ impl Inner {
         config: &ConfigMap,
     ) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), HerderError> {
         let plugin = self.load(config).await?;
-        match self.parse(&plugin, config) {
-            Ok(checked) => Ok((plugin, checked)),
-            Err(problems) => Err(invalid(&self.infos(&plugin, &given(config), problems))),
+        let refused = |problems| invalid(&self.infos(&plugin, &given(config), problems));
+        let mut checked = self.parse(&plugin, config).map_err(refused)?;
+        checked.transforms = self.transforms(&checked).await.map_err(refused)?;
+        Ok((plugin, checked))
+    }
+
+    /// The transforms of a config, loaded, their options checked.
+    async fn transforms(&self, checked: &ConnectorConfig) -> Result<Vec<TransformSpec>, Problems> {
+        let mut problems = Problems::default();
+        let mut specs = Vec::new();
+        for named in &checked.named_transforms {
+            let key = format!("transforms.{}.type", named.alias);
+            let invalid =
+                |what: &str| format!("Invalid value {} for configuration {key}: {what}", named.class);
+            let plugin = match self.plugins.load(&named.class, named.form).await {
+                Ok(plugin) if plugin.info().kind == Kind::Transform => plugin,
+                Ok(plugin) => {
+                    let what = format!("it is a {}, not a transformation", plugin.info().kind);
+                    problems.add(&key, invalid(&what));
+                    continue;
+                }
+                Err(error) => {
+                    problems.add(&key, invalid(&error.0));
+                    continue;
+                }
+            };
+            let before = problems.iter().count();
+            transforms::check(named, plugin.config_def(), &mut problems);
+            if problems.iter().count() == before {
+                match plugin.validate(&named.options).await {
+                    Ok(issues) => {
+                        for issue in issues {
+                            problems.add(
+                                &format!("transforms.{}.{}", named.alias, issue.name),
+                                issue.message,
+                            );
+                        }
+                    }
+                    Err(error) => problems.add(&key, invalid(&error.message)),
+                }
+            }
+            specs.push(TransformSpec {
+                alias: named.alias.clone(),
+                plugin,
+                options: named.options.clone(),
+            });
+        }
+        if problems.is_empty() {
+            Ok(specs)
+        } else {
+            Err(problems)
         }
     }
 

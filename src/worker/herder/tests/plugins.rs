@@ -8,10 +8,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importance, OffsetChange};
-use jackfield_batch::{Batch, BatchBuilder, Record, Value};
+use jackfield_batch::{Batch, BatchBuilder, Draft, Record, Value};
 use jackfield_plugin::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginError, PluginInfo, PollLimits, Polled,
-    RecordError, SinkPosition, StoredOffsets, TaskReport, TaskServices, TaskWishes,
+    ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, Kind, PluginError, PluginInfo,
+    PollLimits, Polled, RecordError, SinkPosition, StoredOffsets, TaskReport, TaskServices, TaskWishes,
+    Transformed,
 };
 use tokio::sync::Notify;
 
@@ -44,11 +45,14 @@ pub(super) struct SourceState {
     pub(super) wake: Option<Arc<Notify>>,
     pub(super) report: Option<Arc<TaskReport>>,
     pub(super) wishes: Option<Arc<TaskWishes>>,
+    /// Tasks of the connector, instead of those it was made with.
+    pub(super) tasks: Option<usize>,
 }
 
 /// What the sink does and has seen.
 #[derive(Debug, Default)]
 pub(super) struct SinkState {
+    pub(super) wishes: Option<Arc<TaskWishes>>,
     pub(super) values: Vec<String>,
     pub(super) offsets: Vec<i64>,
     pub(super) batches: usize,
@@ -89,7 +93,8 @@ impl TestPlugin {
     pub(super) fn new(kind: Kind) -> Self {
         let (class, own) = match kind {
             Kind::Source => ("org.example.ListSourceConnector", vec!["topic", "extra"]),
-            Kind::Sink | Kind::Transform => ("org.example.ListSinkConnector", vec!["extra"]),
+            Kind::Sink => ("org.example.ListSinkConnector", vec!["extra"]),
+            Kind::Transform => ("org.example.Words", vec!["extra"]),
         };
         let keys = own.into_iter().map(|name| ConfigKey {
             name: name.to_owned(),
@@ -162,7 +167,8 @@ impl ConnectorPlugin for TestPlugin {
         if hang {
             std::future::pending::<()>().await;
         }
-        Ok(vec![config.clone(); self.tasks])
+        let tasks = lock(&self.source).tasks.unwrap_or(self.tasks);
+        Ok(vec![config.clone(); tasks])
     }
     async fn alter_offsets(
         &self,
@@ -204,11 +210,56 @@ impl ConnectorPlugin for TestPlugin {
         _config: &BTreeMap<String, String>,
         services: TaskServices,
     ) -> Result<Box<dyn HostedSink>, PluginError> {
+        lock(&self.sink).wishes = Some(services.wishes);
         Ok(Box::new(ListSink {
             offsets: services.stored_offsets,
             state: Arc::clone(&self.sink),
         }))
     }
+    async fn start_transform(
+        &self,
+        config: &BTreeMap<String, String>,
+        _services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        Ok(Box::new(Words {
+            topic: config.get("extra").cloned(),
+        }))
+    }
+}
+
+/// Makes a record of every word of a text, into another topic when it has one. `poison` cannot be taken.
+struct Words {
+    topic: Option<String>,
+}
+
+#[async_trait]
+impl HostedTransform for Words {
+    async fn apply(&mut self, batch: Bytes) -> Result<Transformed, PluginError> {
+        let given = Batch::parse(batch).unwrap();
+        let (mut builder, mut rejected) = (BatchBuilder::new(), Vec::new());
+        for found in given.records() {
+            let Value::Utf8(text) = found.record.value else {
+                return Err(PluginError::fault("not text"));
+            };
+            if text == "poison" {
+                rejected.push(RecordError {
+                    sequence: found.record.sequence,
+                    message: "poison is refused".to_owned(),
+                });
+                continue;
+            }
+            for word in text.split_whitespace() {
+                let mut draft = Draft::of(&given, &found).value(word);
+                if let Some(topic) = &self.topic {
+                    draft = draft.topic(topic);
+                }
+                draft.push(&mut builder).unwrap();
+            }
+        }
+        let batch = (!builder.is_empty()).then(|| Batch::parse(Bytes::from(builder.finish())).unwrap());
+        Ok(Transformed { batch, rejected })
+    }
+    async fn stop(self: Box<Self>) {}
 }
 
 const PARTITION: &str = r#"{"list":"main"}"#;

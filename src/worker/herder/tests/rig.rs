@@ -80,6 +80,7 @@ async fn herder(
         sink: Arc::clone(sink),
         ..TestPlugin::new(Kind::Sink)
     }));
+    plugins.register(Arc::new(TestPlugin::new(Kind::Transform)));
     let mut worker = settings.clone();
     worker.remove("test.tasks");
     let worker = WorkerConfig::parse(&worker).unwrap();

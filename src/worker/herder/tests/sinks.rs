@@ -11,11 +11,11 @@ use super::{
 const SINK: &str = "name=snk\nconnector.class=ListSink\ntopics=in\nvalue.converter=StringConverter\nkey.converter=StringConverter";
 
 impl Rig {
-    async fn write(&self, values: &[&str], compression: Compression) {
+    pub(super) async fn write(&self, values: &[&str], compression: Compression) {
         self.write_to("in", values, compression).await;
     }
 
-    async fn write_to(&self, topic: &str, values: &[&str], compression: Compression) {
+    pub(super) async fn write_to(&self, topic: &str, values: &[&str], compression: Compression) {
         let topic = NewTopic {
             name: topic.to_owned(),
             partitions: Some(1),
@@ -37,7 +37,7 @@ impl Rig {
         self.cluster.append(vec![records]).await.unwrap().await.unwrap();
     }
 
-    fn sink_values(&self) -> Vec<String> {
+    pub(super) fn sink_values(&self) -> Vec<String> {
         lock(&self.sink).values.clone()
     }
 }
