@@ -232,6 +232,34 @@ async fn a_wrong_digest_or_contract_is_refused() {
     );
 }
 
+/// A component of an older contract, as it was built then, is refused: by its manifest, and by itself where that lies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_of_an_older_contract_says_what_to_do() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("testing/old/source-0.0.3.wasm");
+    for (contract, found) in [
+        ("jackfield:plugin@0.0.3", "jackfield:plugin@0.0.3"),
+        (CONTRACT, "@0.0.3"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        TestPackage {
+            wasm: Some(&old),
+            contract,
+            ..TestPackage::default()
+        }
+        .write(root.path());
+        let plugins = Plugins::discover(config(root.path(), &[]));
+        let error = plugins.load("Misbehaving", None).await.unwrap_err().to_string();
+        for part in [
+            "plugin test 1.2.3, file ",
+            "plugin.wasm: built for jackfield:plugin",
+            found,
+            &format!("this program supports {CONTRACT}: install a package built for it"),
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_cache_is_noticed_and_written_again() {
     let root = tempfile::tempdir().unwrap();

@@ -31,6 +31,8 @@ const POLL: PollLimits = PollLimits {
     max_records: 500,
     max_bytes: 1 << 20,
 };
+/// The WIT package this program speaks.
+const CONTRACT: &str = "jackfield:plugin@0.0.4";
 const BOTH: [Form; 2] = [Form::Native, Form::Wasm];
 
 /// Directory of the workspace.
@@ -139,7 +141,7 @@ impl Default for TestPackage<'_> {
             native: None,
             wasm: None,
             abi: "0.4",
-            contract: "jackfield:plugin@0.0.4",
+            contract: CONTRACT,
             directories: "read-write",
         }
     }

@@ -79,22 +79,34 @@ pub(super) fn parse(config: &ConfigMap, problems: &mut Problems) -> Vec<NamedTra
             }
         }
     }
-    let names = || named.iter().map(|known| known.alias.as_str());
+    check_aliases(config, aliases, problems);
+    named
+}
+
+/// Keys of transforms that nobody names, unless `config.unknown.keys=ignore` passes over them.
+fn check_aliases(config: &ConfigMap, aliases: &str, problems: &mut Problems) {
+    let ignore = config.get("config.unknown.keys").map(|value| value.trim());
+    if ignore.is_some_and(|value| value.eq_ignore_ascii_case("ignore")) {
+        return;
+    }
     for key in config.keys() {
         let Some(rest) = key.strip_prefix("transforms.") else {
             continue;
         };
         let alias = rest.split('.').next().unwrap_or_default();
-        if !list(aliases).any(|known| known == alias) {
-            let mut message = unknown(key, std::iter::empty());
-            message.push_str(&format!(
-                ": transforms names {}",
-                names().collect::<Vec<_>>().join(", ")
-            ));
-            problems.add(key, message);
+        if list(aliases).any(|known| known == alias) {
+            continue;
         }
+        let message = match aliases {
+            "" => format!(
+                "Unknown configuration '{key}': transforms names none; name {alias} there, or remove it"
+            ),
+            names => format!(
+                "Unknown configuration '{key}': transforms names {names}; name {alias} there, or remove it"
+            ),
+        };
+        problems.add(key, message);
     }
-    named
 }
 
 /// Checks a transform's options against its class's definition.

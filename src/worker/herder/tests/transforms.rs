@@ -129,11 +129,19 @@ async fn what_is_wrong_with_a_transform_is_said_by_key() {
     };
     let base = "name=src\nconnector.class=ListSource\ntopic=lines\ntransforms=a,b";
     let found = problems(&format!(
-        "{base}\ntransforms.a.type=ListSink\ntransforms.b.type=Words\ntransforms.b.extr=x\ntransforms.c.type=Words"
+        "{base}\ntransforms.a.type=ListSink\ntransforms.b.type=Words\ntransforms.b.extr=x"
     ))
     .await;
-    expect_test::expect!["transforms.c.type: Unknown configuration 'transforms.c.type': remove it, or set config.unknown.keys=ignore to pass over unknown keys: transforms names a, b"].assert_eq(&found.join("\n"));
-    let found = problems(&format!("{base}\ntransforms.a.type=Nowhere")).await;
-    expect_test::expect![[r#"transforms.b.type: Missing required configuration "transforms.b.type" which has no default value."#]].assert_eq(&found.join("\n"));
+    expect_test::expect![[r#"
+        transforms.a.type: Invalid value ListSink for configuration transforms.a.type: it is a sink, not a transformation
+        transforms.b.extr: Unknown configuration 'extr': did you mean 'extra'?"#]].assert_eq(&found.join("\n"));
+    let found = problems(&format!(
+        "{base}\ntransforms.b.type=Nowhere\ntransforms.c.type=Words"
+    ))
+    .await;
+    expect_test::expect![[r#"
+        transforms.c.type: Unknown configuration 'transforms.c.type': transforms names a,b; name c there, or remove it
+        transforms.a.type: Missing required configuration "transforms.a.type" which has no default value."#]]
+    .assert_eq(&found.join("\n"));
     rig.stop().await;
 }
