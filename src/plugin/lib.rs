@@ -20,13 +20,20 @@ use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
 use tokio::sync::Notify;
 
+mod addresses;
+mod capabilities;
 mod code_store;
 mod discover;
+mod hosts;
+#[allow(dead_code, reason = "for the host functions of both forms")]
+mod http;
 mod lag;
 mod limits;
 pub mod manifest;
 mod native;
 mod plugins;
+mod policy;
+mod reach;
 mod receive;
 mod services;
 #[cfg(test)]
@@ -38,6 +45,8 @@ mod watch;
 pub use jackfield_api::Lag;
 pub use lag::LagReport;
 pub use plugins::Plugins;
+pub use policy::{Policy, PolicyError};
+pub use reach::Variables;
 pub use versions::is_version_in;
 
 /// Where plugins are looked for and what they may do.
@@ -51,6 +60,10 @@ pub struct PluginConfig {
     pub wasm_directories: Vec<PathBuf>,
     /// Which packages may run native code.
     pub native: NativePolicy,
+    /// `plugin.policy`: what packages are granted beyond that.
+    pub policy: Policy,
+    /// The environment of the process.
+    pub environment: Variables,
 }
 
 /// Which packages may run native code in this process: those named by the operator, and the shipped ones. A package is

@@ -10,6 +10,7 @@ use jackfield_api::{Lag, LogLevel, SinkPosition};
 
 use crate::{
     TaskServices,
+    http::Requests,
     watch::{Watch, Watcher},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct HostTask {
     services: TaskServices,
     watcher: Arc<Watcher>,
     watches: Mutex<Vec<Watch>>,
+    requests: Requests,
     log: Mutex<LogBudget>,
 }
 
@@ -38,11 +40,12 @@ struct LogBudget {
 }
 
 impl HostTask {
-    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>) -> Arc<Self> {
+    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>, requests: Requests) -> Arc<Self> {
         Arc::new(Self {
             services,
             watcher,
             watches: Mutex::default(),
+            requests,
             log: Mutex::new(LogBudget {
                 lines: LOG_BURST,
                 at: Instant::now(),
@@ -89,8 +92,15 @@ impl HostTask {
         true
     }
 
-    /// Ends all watching; what comes too late from a plugin's own thread is harmless.
+    /// Its HTTP requests.
+    #[allow(dead_code, reason = "for the host functions of both forms")]
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Ends all watching and all requests; what comes too late from a plugin's own thread is harmless.
     pub(crate) fn unwatch(&self) {
+        self.requests.end();
         self.watches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

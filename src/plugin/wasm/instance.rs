@@ -74,9 +74,12 @@ impl Instance {
             Ok(Ok(Err(error))) => {
                 let error = connect_error(error, store.data());
                 let discard = error.kind == ErrorKind::Fatal;
-                Err((error, discard))
+                Err(denied(error, &mut store).map_or_else(|error| (error, discard), |error| (error, true)))
             }
-            Ok(Err(cause)) => Err((trapped(name, &cause, &mut store), true)),
+            Ok(Err(cause)) => {
+                let error = trapped(name, &cause, &mut store);
+                Err((denied(error, &mut store).unwrap_or_else(|error| error), true))
+            }
             Err(_) => Err((overdue(name, deadline), true)),
         };
         match result {
@@ -145,6 +148,14 @@ fn connect_error(error: types::Error, state: &State) -> ConnectError {
         types::ErrorKind::Fatal => ErrorKind::Fatal,
     };
     ConnectError { kind, message }
+}
+
+/// The refusal behind an error, as `Ok`: what the plugin made of it says less.
+fn denied(error: ConnectError, store: &mut Store<State>) -> Result<ConnectError, ConnectError> {
+    match store.data_mut().take_denied() {
+        Some(denied) => Ok(ConnectError::config(format!("{denied}; {}", error.message))),
+        None => Err(error),
+    }
 }
 
 fn trapped(name: &str, cause: &wasmtime::Error, store: &mut Store<State>) -> ConnectError {
