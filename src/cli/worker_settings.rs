@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn a_wrong_policy_keeps_the_worker_from_starting() {
         let directory = tempfile::tempdir().unwrap();
-        let (worker, policy) = (directory.path().join("w.properties"), directory.path().join("p.toml"));
+        let (worker, policy) = (
+            directory.path().join("w.properties"),
+            directory.path().join("p.toml"),
+        );
         std::fs::write(&worker, format!("plugin.policy={}\n", policy.display())).unwrap();
         let options = ServerOptions {
             set: Vec::new(),
@@ -162,8 +165,15 @@ mod tests {
         std::fs::write(&policy, "[[grant]]\npackage = \"a\"\nhttp = [\"a.example\"]\n").unwrap();
         let error = read().unwrap_err();
         assert!(error.contains("p.toml, line 3: http: \"a.example\": "), "{error}");
-        assert!(error.contains("(plugin.policy: "), "says where the key was set: {error}");
-        std::fs::write(&policy, "[[grant]]\npackage = \"a\"\nhttp = [\"http://a.example\"]\n").unwrap();
+        assert!(
+            error.contains("(plugin.policy: "),
+            "says where the key was set: {error}"
+        );
+        std::fs::write(
+            &policy,
+            "[[grant]]\npackage = \"a\"\nhttp = [\"http://a.example\"]\n",
+        )
+        .unwrap();
         assert_eq!(read(), Ok(()));
     }
 

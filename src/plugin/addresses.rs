@@ -57,12 +57,18 @@ pub(crate) struct Refused {
 impl Opened {
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Refused> {
         let address = address.to_canonical();
-        let Some(what) = special(address) else { return Ok(()) };
+        let Some(what) = special(address) else {
+            return Ok(());
+        };
         let open = match self {
             Self::Everything => true,
             Self::Networks(networks) => networks.iter().any(|network| network.contains(&address)),
         };
-        if open { Ok(()) } else { Err(Refused { address, what }) }
+        if open {
+            Ok(())
+        } else {
+            Err(Refused { address, what })
+        }
     }
 }
 

@@ -172,14 +172,21 @@ mod tests {
         let config = "https://user:word@api.example.com:8443/path?a=1,2";
         assert!(http("{config:url}", config, "https://api.example.com:8443/other"));
         assert!(http("{config:url}", "http://a, http://b/x", "http://b"));
-        assert!(http("https://{config:url}:8443", "api.example.com", "https://api.example.com:8443"));
+        assert!(http(
+            "https://{config:url}:8443",
+            "api.example.com",
+            "https://api.example.com:8443"
+        ));
         assert!(!http("{config:url}", config, "https://api.example.com"));
         assert!(!http("{config:other}", config, "https://api.example.com:8443"));
         for value in ["*", "https://*", "https://*.example.com", "", "nonsense"] {
             assert!(!http("{config:url}", value, "https://api.example.com"), "{value}");
         }
         let asked = Capabilities {
-            tcp: vec!["{config:host}:{config:port}".to_owned(), "{config:url}".to_owned()],
+            tcp: vec![
+                "{config:host}:{config:port}".to_owned(),
+                "{config:url}".to_owned(),
+            ],
             ..Capabilities::default()
         };
         asked.check().unwrap();
@@ -203,21 +210,35 @@ mod tests {
             assert!(reason.starts_with(says), "{reason}");
         };
         let list = |entry: &str| vec![entry.to_owned()];
-        for entry in ["api.example.com", "{config:}", "{config:url", "{config:{config:a}}"] {
+        for entry in [
+            "api.example.com",
+            "{config:}",
+            "{config:url",
+            "{config:{config:a}}",
+        ] {
             let http = list(entry);
             check(
-                Capabilities { http, ..Capabilities::default() },
+                Capabilities {
+                    http,
+                    ..Capabilities::default()
+                },
                 &format!("capabilities.http: {entry:?}: "),
             );
         }
         let tcp = list("db.example.com");
         check(
-            Capabilities { tcp, ..Capabilities::default() },
+            Capabilities {
+                tcp,
+                ..Capabilities::default()
+            },
             "capabilities.tcp: \"db.example.com\": it has no port",
         );
         let environment = list("*");
         check(
-            Capabilities { environment, ..Capabilities::default() },
+            Capabilities {
+                environment,
+                ..Capabilities::default()
+            },
             "capabilities.environment: \"*\": ",
         );
     }

@@ -51,11 +51,7 @@ pub(crate) struct TcpTarget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HttpHosts {
     Any,
-    Of {
-        https: bool,
-        hosts: Hosts,
-        port: u16,
-    },
+    Of { https: bool, hosts: Hosts, port: u16 },
 }
 
 /// One entry of a `tcp` list.
@@ -136,7 +132,8 @@ impl TcpTarget {
 impl HttpHosts {
     /// Reads an entry of an `http` list.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "\"https://host\", \"http://host:port\", \"https://*.domain\" or \"*\" is wanted";
+        const WANTED: &str =
+            "\"https://host\", \"http://host:port\", \"https://*.domain\" or \"*\" is wanted";
         if text == "*" {
             return Ok(Self::Any);
         }
@@ -193,9 +190,7 @@ impl TcpHosts {
         let hosts = if host == "*" {
             Hosts::Any
         } else if host.contains('/') {
-            let bare = host
-                .strip_prefix('[')
-                .and_then(|inner| inner.strip_suffix(']'));
+            let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
             Hosts::Network(network(bare.unwrap_or(host))?)
         } else {
             Hosts::of(Host::parse(host)?)?
@@ -227,7 +222,9 @@ impl Hosts {
             None => (false, name.as_str()),
         };
         if rest.is_empty() || rest.contains('*') {
-            return Err(format!("host {name:?}: * is allowed as the first part of a name only"));
+            return Err(format!(
+                "host {name:?}: * is allowed as the first part of a name only"
+            ));
         }
         Ok(if below {
             Self::Below(rest.to_owned())
@@ -399,7 +396,10 @@ mod tests {
         http("api.example.com", "is wanted");
         http("ftp://api.example.com", "http:// or https:// is wanted");
         http("https://api.example.com/path", "scheme, host and port are enough");
-        http("https://user:word@api.example.com", "scheme, host and port are enough");
+        http(
+            "https://user:word@api.example.com",
+            "scheme, host and port are enough",
+        );
         http("https://api.*.com", "* is allowed as the first part");
         http("https://*", "* is allowed as the first part");
         http("https://api.example.com:0", "port 0");

@@ -31,8 +31,8 @@ use jackfield_api::ConnectError;
 use jackfield_tasks::TaskGroup;
 use url::Url;
 
-pub(crate) use self::requests::Requests;
 use self::connect::{Client, Lookup, Roots};
+pub(crate) use self::requests::Requests;
 use crate::{
     addresses::{Opened, Refused},
     hosts::HttpTarget,
@@ -237,8 +237,7 @@ fn header_map(headers: Vec<(String, String)>) -> Result<HeaderMap, String> {
         value.set_sensitive(true);
         map.append(parsed, value);
     }
-    map.entry(USER_AGENT)
-        .or_insert(HeaderValue::from_static(AGENT));
+    map.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
     Ok(map)
 }
 

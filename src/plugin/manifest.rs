@@ -55,8 +55,8 @@ use std::{
 
 use serde::Deserialize;
 
-pub use crate::capabilities::{Capabilities, DirectoryAccess};
 pub(crate) use crate::capabilities::check_variable;
+pub use crate::capabilities::{Capabilities, DirectoryAccess};
 use crate::{Form, Kind};
 
 /// File name of the manifest in a package directory.
@@ -426,7 +426,11 @@ clock = true
         check("license =", "licence =", "unknown field `licence`");
         check("directories =", "network =", "unknown field `network`");
         check("\"read-write\"", "\"all\"", "unknown variant `all`");
-        check("{config:url}", "{config:url", "capabilities.http: \"{config:url\"");
+        check(
+            "{config:url}",
+            "{config:url",
+            "capabilities.http: \"{config:url\"",
+        );
         check("\"ACME_REGION\"", "\"A=B\"", "capabilities.environment: \"A=B\"");
         check("\"jackfield-file\"", "\"Jackfield File\"", "package.name");
         check("\"0.1.0\"", "\"0.1 beta\"", "package.version");

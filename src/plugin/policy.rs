@@ -64,15 +64,16 @@ struct Stamp {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// It is not there, or not readable.
-    #[error("plugin.policy: {file} cannot be read: {cause}; create the file or correct the key", file = file.display())]
+    #[error("plugin.policy: {file} cannot be read: {cause}; create the file or correct the key", file = .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why.
+        #[source]
         cause: std::io::Error,
     },
     /// It says something that is not understood.
-    #[error("plugin.policy: {file}, line {line}: {what}", file = file.display())]
+    #[error("plugin.policy: {file}, line {line}: {what}", file = .file.display())]
     Wrong {
         /// The file.
         file: PathBuf,
@@ -169,7 +170,11 @@ impl Grants {
     pub(crate) fn remedy(&self, package: &str, key: &str, entry: &str) -> String {
         let single = key == "clock";
         let section = |value: &str| format!("[[grant]]\npackage = \"{package}\"\n{key} = {value}");
-        let value = if single { entry.to_owned() } else { format!("[{entry}]") };
+        let value = if single {
+            entry.to_owned()
+        } else {
+            format!("[{entry}]")
+        };
         let Some(file) = &self.file else {
             return format!(
                 "set plugin.policy in the worker's config to a file with the lines\n{}",

@@ -3,7 +3,12 @@
 //! A refusal is an error of kind config that names what was wanted and the line that would grant it, or the line that the
 //! package's manifest lacks. Native code is trusted with everything and only passes through here.
 
-use std::{collections::BTreeMap, fmt, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use jackfield_api::ConnectError;
@@ -177,7 +182,9 @@ impl Reach {
 
     /// Whether it may start at all: it may count on the time and on variables that it asks for.
     pub(crate) fn check_start(&self) -> Result<(), ConnectError> {
-        let Self::Granted(rights) = self else { return Ok(()) };
+        let Self::Granted(rights) = self else {
+            return Ok(());
+        };
         if rights.asked.clock && !self.clock() {
             let remedy = rights.grants.remedy(&rights.package, "clock", "true");
             return Err(ConnectError::config(format!(
@@ -257,7 +264,12 @@ impl Reach {
         };
         let entry = format!(
             "{{ path = {}, access = \"{access}\" }}",
-            quoted(&directory.unwrap_or(Path::new("/the/directory")).display().to_string())
+            quoted(
+                &directory
+                    .unwrap_or(Path::new("/the/directory"))
+                    .display()
+                    .to_string()
+            )
         );
         rights.grants.remedy(&rights.package, "directories", &entry)
     }

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::connect::{HttpConnector, dns::Name},
-    rt::{TokioTimer},
+    rt::TokioTimer,
 };
 use jackfield_api::ConnectError;
 use jackfield_tasks::TaskGroup;
@@ -140,7 +140,7 @@ pub(super) fn client(group: &TaskGroup, tls: ClientConfig, lookup: Lookup, opene
         .https_or_http()
         .enable_http1()
         .wrap_connector(http);
-    Client::builder(Connections(group.clone()))
+    hyper_util::client::legacy::Client::builder(Connections(group.clone()))
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(HTTP_IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_HTTP_IDLE_PER_HOST)

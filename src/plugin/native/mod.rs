@@ -25,8 +25,14 @@ use self::{
     task::{Handle, NativeSink, NativeSource, SinkState, SourceState},
 };
 use crate::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, PluginInfo, TaskServices, discover::FoundPackage,
-    http::{HttpService, Requests}, limits::Limits, reach::Reach, receive::Receiver, services::HostTask, watch::Watcher,
+    ConnectorPlugin, Form, HostedSink, HostedSource, PluginInfo, TaskServices,
+    discover::FoundPackage,
+    http::{HttpService, Requests},
+    limits::Limits,
+    reach::Reach,
+    receive::Receiver,
+    services::HostTask,
+    watch::Watcher,
 };
 
 /// A loaded native class.

@@ -136,9 +136,8 @@ impl Text<'_> {
         raw: &[Spanned<String>],
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, PolicyError> {
-        let entry = |entry: &Spanned<String>| {
-            parse(entry.get_ref()).map_err(|why| self.wrong(key, entry, &why))
-        };
+        let entry =
+            |entry: &Spanned<String>| parse(entry.get_ref()).map_err(|why| self.wrong(key, entry, &why));
         raw.iter().map(entry).collect()
     }
 
@@ -157,7 +156,7 @@ impl Text<'_> {
         PolicyError::Wrong {
             file: self.file.to_owned(),
             line,
-            what: format!("{said:?}: {}; correct the line", cause.message().trim()),
+            what: format!("`{said}`: {}; correct the line", cause.message().trim()),
         }
     }
 
@@ -243,19 +242,54 @@ package = "*"
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         check("tcp =", "tpc =", 6, "unknown field `tpc`");
-        check("clock = true", "clock = \"yes\"", 10, "clock = \\\"yes\\\"");
+        check(
+            "clock = true",
+            "clock = \"yes\"",
+            10,
+            "`clock = \"yes\"`: invalid type",
+        );
         check("clock = true", "clock = ", 10, "clock =");
         check("clock = true", "clock = true\nclock = true", 11, "duplicate key");
-        check("package = \"acme-http\"", "package = \"Acme\"", 3, "package: \"Acme\"");
-        check("http://localhost:8080", "localhost:8080", 5, "http: \"localhost:8080\"");
-        check("10.0.0.0/8:9092", "10.0.0.1/8:9092", 6, "tcp: \"10.0.0.1/8:9092\"");
-        check("127.0.0.0/8", "localhost", 7, "addresses: \"localhost\": a network");
-        check("/data/in", "data/in", 8, "directories: \"data/in\": an absolute path");
+        check(
+            "package = \"acme-http\"",
+            "package = \"Acme\"",
+            3,
+            "package: \"Acme\"",
+        );
+        check(
+            "http://localhost:8080",
+            "localhost:8080",
+            5,
+            "http: \"localhost:8080\"",
+        );
+        check(
+            "10.0.0.0/8:9092",
+            "10.0.0.1/8:9092",
+            6,
+            "tcp: \"10.0.0.1/8:9092\"",
+        );
+        check(
+            "127.0.0.0/8",
+            "localhost",
+            7,
+            "addresses: \"localhost\": a network",
+        );
+        check(
+            "/data/in",
+            "data/in",
+            8,
+            "directories: \"data/in\": an absolute path",
+        );
         check("/data/in", "/data/../in", 8, "directories: \"/data/../in\"");
         check("\"read\"", "\"write\"", 8, "unknown variant `write`");
         check("ACME_REGION", "ACME=1", 9, "environment: \"ACME=1\"");
         check("package = \"*\"", "", 12, "missing field `package`");
-        check("[[grant]]\npackage = \"*\"", "[[grants]]", 12, "unknown field `grants`");
+        check(
+            "[[grant]]\npackage = \"*\"",
+            "[[grants]]",
+            12,
+            "unknown field `grants`",
+        );
     }
 
     #[test]

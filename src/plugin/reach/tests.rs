@@ -56,7 +56,11 @@ const ASKS: &str = "http = [\"https://api.example.com\", \"{config:url}\"]\ntcp 
 
 #[test]
 fn what_is_not_asked_is_not_had_whatever_is_granted() {
-    let reach = reach(ASKS, Some("[[grant]]\npackage = \"*\"\nhttp = [\"*\"]\ntcp = [\"*:*\"]"), &[]);
+    let reach = reach(
+        ASKS,
+        Some("[[grant]]\npackage = \"*\"\nhttp = [\"*\"]\ntcp = [\"*:*\"]"),
+        &[],
+    );
     reach.http(&target("https://api.example.com/path")).unwrap();
     refused(
         &reach,
@@ -81,10 +85,18 @@ fn what_is_not_asked_is_not_had_whatever_is_granted() {
 #[test]
 fn the_host_of_the_config_is_asked_for() {
     let policy = "[[grant]]\npackage = \"acme\"\nhttp = [\"http://*.internal:8080\"]";
-    let reach = reach(ASKS, Some(policy), &[("url", "http://one.internal:8080/in?token=secret")]);
+    let reach = reach(
+        ASKS,
+        Some(policy),
+        &[("url", "http://one.internal:8080/in?token=secret")],
+    );
     reach.http(&target("http://one.internal:8080/other")).unwrap();
     refused(&reach, "http://two.internal:8080", "is missing in http");
-    refused(&reach, "https://api.example.com", "add \"https://api.example.com\" to http of");
+    refused(
+        &reach,
+        "https://api.example.com",
+        "add \"https://api.example.com\" to http of",
+    );
 }
 
 #[test]

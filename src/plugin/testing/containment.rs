@@ -219,7 +219,10 @@ async fn a_component_reaches_what_is_granted_and_nothing_else() {
     assert_eq!(fixture.says(Form::Native, "connect", &address).await, "connected");
     let error = fixture.poll(Form::Wasm, "connect", &address).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
-    assert!(error.message.contains("is missing in tcp of [capabilities]"), "{error}");
+    assert!(
+        error.message.contains("is missing in tcp of [capabilities]"),
+        "{error}"
+    );
 
     assert!(
         fixture

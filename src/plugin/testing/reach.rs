@@ -26,7 +26,8 @@ fn fixture(asks: &str, policy: &str) -> Fixture {
         native: NativePolicy::default(),
         policy: Policy::read(&file).unwrap(),
         environment: Variables::new(
-            [("REGION", "north"), ("PASSWORD", "secret")].map(|(name, value)| (name.to_owned(), value.to_owned())),
+            [("REGION", "north"), ("PASSWORD", "secret")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
         ),
         ..config(root.path(), &[])
     });
@@ -37,7 +38,10 @@ fn fixture(asks: &str, policy: &str) -> Fixture {
 async fn check(fixture: &Fixture, what: &str, argument: &str, says: &str) {
     let error = fixture.poll(Form::Wasm, what, argument).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config, "{what} {argument}: {error}");
-    assert!(error.message.contains(says), "{what} {argument}: {error} does not say {says}");
+    assert!(
+        error.message.contains(says),
+        "{what} {argument}: {error} does not say {says}"
+    );
 }
 
 fn listener() -> (TcpListener, u16) {
@@ -65,7 +69,11 @@ async fn a_granted_host_and_port_is_connected_to() {
         let fixture = fixture(asks, &format!("tcp = [\"{entry}\"]"));
         let host = entry.starts_with("localhost").then_some("localhost");
         let address = format!("{}:{port}", host.unwrap_or("127.0.0.1"));
-        assert_eq!(fixture.says(Form::Wasm, "connect", &address).await, "connected", "{entry}");
+        assert_eq!(
+            fixture.says(Form::Wasm, "connect", &address).await,
+            "connected",
+            "{entry}"
+        );
         assert!(connected(&listener), "{entry}");
     }
 }
@@ -76,24 +84,57 @@ async fn what_is_not_granted_is_not_connected_to_and_the_line_is_named() {
     let (other, other_port) = self::listener();
     let asks = "tcp = [\"*:*\"]";
     let section = "of [[grant]] package = \"test\" (line 2) in ";
-    let fixture = fixture(asks, &format!("tcp = [\"localhost:{port}\", \"*:1\", \"*:{other_port}\"]"));
+    let fixture = fixture(
+        asks,
+        &format!("tcp = [\"localhost:{port}\", \"*:1\", \"*:{other_port}\"]"),
+    );
     let literal = format!("127.0.0.1:{port}");
-    check(&fixture, "connect", &literal, &format!("add \"{literal}\" to tcp {section}")).await;
+    check(
+        &fixture,
+        "connect",
+        &literal,
+        &format!("add \"{literal}\" to tcp {section}"),
+    )
+    .await;
     // What the plugin makes of the refusal does not hide it.
     let says = format!("add \"{literal}\" to tcp {section}");
     check(&fixture, "connect or fail", &literal, &says).await;
     let wrong = "localhost:2";
-    check(&fixture, "connect", wrong, &format!("add \"{wrong}\" to tcp {section}")).await;
+    check(
+        &fixture,
+        "connect",
+        wrong,
+        &format!("add \"{wrong}\" to tcp {section}"),
+    )
+    .await;
     // Everything at this port, but nothing special.
     let special = format!("127.0.0.1:{other_port}");
     check(&fixture, "connect", &special, "127.0.0.1 is a loopback address").await;
     assert!(!connected(&listener) && !connected(&other));
 
     let named = self::fixture("tcp = [\"*:*\"]", "tcp = [\"db.example:5432\"]");
-    check(&named, "connect", "other.example:5432", &format!("add \"other.example:*\" to tcp {section}")).await;
+    check(
+        &named,
+        "connect",
+        "other.example:5432",
+        &format!("add \"other.example:*\" to tcp {section}"),
+    )
+    .await;
     let unasked = self::fixture("tcp = [\"db.example:5432\"]", "tcp = [\"*:*\"]");
-    check(&unasked, "connect", &literal, "is missing in tcp of [capabilities]").await;
-    check(&unasked, "connect", "localhost:1", "is missing in tcp of [capabilities]").await;
+    check(
+        &unasked,
+        "connect",
+        &literal,
+        "is missing in tcp of [capabilities]",
+    )
+    .await;
+    check(
+        &unasked,
+        "connect",
+        "localhost:1",
+        "is missing in tcp of [capabilities]",
+    )
+    .await;
     assert!(!connected(&listener));
 }
 
@@ -103,8 +144,20 @@ async fn a_name_that_leads_to_a_special_address_is_not_resolved() {
     let (listener, port) = listener();
     let address = format!("localhost:{port}");
     let closed = fixture("tcp = [\"*:*\"]", &format!("tcp = [\"*:{port}\"]"));
-    check(&closed, "connect", &address, "is a loopback address, which is refused").await;
-    check(&closed, "connect", &address, "to addresses of [[grant]] package = \"test\" (line 2)").await;
+    check(
+        &closed,
+        "connect",
+        &address,
+        "is a loopback address, which is refused",
+    )
+    .await;
+    check(
+        &closed,
+        "connect",
+        &address,
+        "to addresses of [[grant]] package = \"test\" (line 2)",
+    )
+    .await;
     assert!(!connected(&listener));
     let opened = format!("tcp = [\"*:{port}\"]\naddresses = [\"127.0.0.0/8\"]");
     let opened = fixture("tcp = [\"*:*\"]", &opened);
@@ -114,7 +167,10 @@ async fn a_name_that_leads_to_a_special_address_is_not_resolved() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_listens_or_sends_datagrams() {
-    let fixture = fixture("tcp = [\"*:*\"]", "tcp = [\"*:*\", \"127.0.0.1:*\"]\naddresses = [\"0.0.0.0/8\"]");
+    let fixture = fixture(
+        "tcp = [\"*:*\"]",
+        "tcp = [\"*:*\", \"127.0.0.1:*\"]\naddresses = [\"0.0.0.0/8\"]",
+    );
     for address in ["127.0.0.1:0", "0.0.0.0:0", "0.0.0.0:40123"] {
         let said = fixture.says(Form::Wasm, "listen", address).await;
         assert!(said.starts_with("refused"), "{address}: {said}");
@@ -147,7 +203,10 @@ async fn only_variables_that_are_asked_and_granted_are_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_class_that_lacks_the_clock_or_a_variable_is_not_started() {
     for (asks, says) in [
-        ("clock = true", "set clock = true in [[grant]] package = \"test\" (line 2) in "),
+        (
+            "clock = true",
+            "set clock = true in [[grant]] package = \"test\" (line 2) in ",
+        ),
         (
             "environment = [\"PASSWORD\"]",
             "add \"PASSWORD\" to environment of [[grant]] package = \"test\" (line 2) in ",
@@ -165,7 +224,11 @@ async fn a_class_that_lacks_the_clock_or_a_variable_is_not_started() {
             assert!(error.message.contains(says), "{error}");
             assert!(!error.message.contains("secret"), "{error}");
         }
-        assert_eq!(plugin.validate(&config).await.unwrap(), [], "its config can be written before");
+        assert_eq!(
+            plugin.validate(&config).await.unwrap(),
+            [],
+            "its config can be written before"
+        );
     }
 }
 
@@ -190,7 +253,12 @@ async fn shipped_packages_have_the_clock_they_ask_for() {
     };
     start(&load(vec![shipped().to_owned()])).await.unwrap();
     let error = start(&load(Vec::new())).await.unwrap_err();
-    assert!(error.message.contains("[[grant]]\npackage = \"jackfield-file\"\nclock = true"), "{error}");
+    assert!(
+        error
+            .message
+            .contains("[[grant]]\npackage = \"jackfield-file\"\nclock = true"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,13 +302,17 @@ async fn directories_of_the_policy_are_open_as_far_as_it_says() {
     assert_eq!(fs::read_to_string(root.join("private/file")).unwrap(), "private");
     let private = path("private/file");
     let directory = path("private");
-    let says = format!("add {{ path = \"{directory}\", access = \"read-write\" }} to directories of [[grant]]");
+    let says =
+        format!("add {{ path = \"{directory}\", access = \"read-write\" }} to directories of [[grant]]");
     check(&fixture, "watch", &private, &says).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_directory_of_the_policy_names_the_line() {
-    let fixture = fixture("", "\ndirectories = [{ path = \"{root}/later\", access = \"read\" }]");
+    let fixture = fixture(
+        "",
+        "\ndirectories = [{ path = \"{root}/later\", access = \"read\" }]",
+    );
     let plugin = fixture.load(Form::Wasm).await;
     let config = entries(&[("do", "idle")]);
     let start = || plugin.start_source(&config, Services::default().task());

@@ -102,7 +102,10 @@ impl Network {
         for host in names {
             let target = TcpTarget { host, port };
             let checked = self.reach.tcp(&target).and_then(|opened| {
-                let refused = |refused| self.reach.tcp_refused(&target.host, &target.to_string(), &refused);
+                let refused = |refused| {
+                    self.reach
+                        .tcp_refused(&target.host, &target.to_string(), &refused)
+                };
                 opened.check(ip).map_err(refused)
             });
             match checked {

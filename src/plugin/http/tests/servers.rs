@@ -118,8 +118,12 @@ pub(super) async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unp
         }
         bytes.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
             return Some(text.into_owned());
         }

@@ -54,7 +54,21 @@ async fn a_server_is_who_it_says_or_is_not_spoken_to() {
     assert_eq!((response.status, &response.body[..]), (200, &b"OK"[..]));
 
     let says = format!("GET https://localhost:{port}: ");
-    check(&service(), &Reach::Everything, get(&url), ErrorKind::Retriable, &says).await;
+    check(
+        &service(),
+        &Reach::Everything,
+        get(&url),
+        ErrorKind::Retriable,
+        &says,
+    )
+    .await;
     let other = format!("https://127.0.0.1:{port}/secret");
-    check(&trusting, &Reach::Everything, get(&other), ErrorKind::Retriable, "certificate").await;
+    check(
+        &trusting,
+        &Reach::Everything,
+        get(&other),
+        ErrorKind::Retriable,
+        "certificate",
+    )
+    .await;
 }
