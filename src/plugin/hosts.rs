@@ -259,17 +259,17 @@ impl Hosts {
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let network: IpNet = text
         .parse()
-        .map_err(|_| format!("{text:?}: a network such as 10.0.0.0/8 or fd00::/8 is wanted"))?;
+        .map_err(|_| "a network such as 10.0.0.0/8 or fd00::/8 is wanted")?;
     if network != network.trunc() {
         return Err(format!(
-            "{text:?}: the address has bits behind the prefix; {} is the network",
+            "the address has bits behind the prefix; {} is the network",
             network.trunc()
         ));
     }
     if let IpNet::V6(six) = network
         && six.addr().to_ipv4_mapped().is_some()
     {
-        return Err(format!("{text:?}: write it as an IPv4 network"));
+        return Err("write it as an IPv4 network".to_owned());
     }
     Ok(network)
 }
