@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use jackfield_broker::Broker;
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
-use jackfield_plugin::{NativePolicy, PluginConfig, Plugins, Variables};
+use jackfield_plugin::{NativePolicy, PluginConfig, Plugins, Policy, Variables};
 use jackfield_rest::{ListenerError, Surface};
 use jackfield_tasks::TaskGroup;
 use jackfield_worker::{Herder, HerderError, WorkerConfig};
@@ -100,7 +101,12 @@ impl Program {
             .context("the embedded broker cannot be started")?;
         let broker = self.broker.insert(broker).clone();
 
-        let plugins = Arc::new(discover(&settings, variables));
+        let plugins = Arc::new(discover(
+            &settings.worker,
+            &settings.data_dir,
+            settings.policy,
+            variables,
+        ));
         let cluster: Arc<dyn Cluster> = Arc::new(EmbeddedCluster::new(broker.clone()));
         let worker_id = worker_id(&settings.worker, &rest);
         let plugin_path = settings.worker.plugin_path().to_vec();
@@ -199,17 +205,16 @@ fn worker_id(worker: &WorkerConfig, rest: &[SocketAddr]) -> String {
     }
 }
 
-fn discover(settings: &WorkerSettings, environment: Variables) -> Plugins {
-    let worker = &settings.worker;
+fn discover(worker: &WorkerConfig, data_dir: &Path, policy: Policy, environment: Variables) -> Plugins {
     let plugins = Plugins::discover(PluginConfig {
         plugin_path: worker.plugin_path().to_vec(),
-        cache_dir: settings.data_dir.join("plugin-cache"),
+        cache_dir: data_dir.join("plugin-cache"),
         wasm_directories: worker.wasm_directories().to_vec(),
         native: NativePolicy {
             own_directories: plugin_roots::own(),
             allow: worker.native_allow(),
         },
-        policy: settings.policy.clone(),
+        policy,
         environment,
     });
     for bad in plugins.bad() {
