@@ -117,7 +117,7 @@ impl Http {
         self.host.http_take(call.0)
     }
 
-    /// Makes a request and waits for its end: for sinks, and for questions outside of tasks. No other task waits with it.
+    /// Makes a request and waits for its end: for sinks, which wait anyway. No other task waits with it.
     pub fn fetch(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectError> {
         self.host.http_fetch(request)
     }

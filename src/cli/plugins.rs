@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
-use jackfield_plugin::{BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins};
+use jackfield_plugin::{
+    BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins, Policy, Variables,
+};
 
 use crate::{arguments::PluginsArguments, output, plugin_roots};
 
@@ -34,6 +36,8 @@ pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
             own_directories: plugin_roots::own(),
             allow: Vec::new(),
         },
+        policy: Policy::default(),
+        environment: Variables::default(),
     });
     let (list, bad) = (plugins.list(), plugins.bad());
     std::io::stdout().lock().write_all(table(&list).as_bytes())?;

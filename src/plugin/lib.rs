@@ -20,14 +20,20 @@ use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
 use tokio::sync::Notify;
 
+mod addresses;
+mod capabilities;
 mod code_store;
 mod discover;
 mod error;
+mod hosts;
+mod http;
 mod limits;
 pub mod manifest;
 pub mod metrics;
 mod native;
 mod plugins;
+mod policy;
+mod reach;
 mod receive;
 mod report;
 mod services;
@@ -40,6 +46,8 @@ mod watch;
 pub use error::PluginError;
 pub use jackfield_api::Lag;
 pub use plugins::Plugins;
+pub use policy::{Policy, PolicyError};
+pub use reach::Variables;
 pub use report::{SinkWish, TaskReport, TaskWishes};
 pub use versions::is_version_in;
 
@@ -54,6 +62,10 @@ pub struct PluginConfig {
     pub wasm_directories: Vec<PathBuf>,
     /// Which packages may run native code.
     pub native: NativePolicy,
+    /// `plugin.policy`: what packages are granted beyond that.
+    pub policy: Policy,
+    /// The environment of the process.
+    pub environment: Variables,
 }
 
 /// Which packages may run native code in this process: those named by the operator, and the shipped ones. A package is

@@ -49,6 +49,20 @@ pub(crate) const MAX_HANDLES: usize = 10_000;
 pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
 pub(crate) const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
+/// Body of an HTTP request or answer.
+pub(crate) const MAX_HTTP_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// HTTP requests of a task that are begun and not taken: their answers are kept in memory.
+pub(crate) const MAX_HTTP_REQUESTS: usize = 16;
+/// Time for an HTTP request with its answer, when the plugin does not say, and when it says too much.
+pub(crate) const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const MAX_HTTP_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time to connect, of the time for the request.
+pub(crate) const HTTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that wait for the next request: how long, and how many to one host.
+pub(crate) const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const MAX_HTTP_IDLE_PER_HOST: usize = 8;
+/// Addresses a WASM task may have resolved; the oldest names are looked up again beyond that.
+pub(crate) const MAX_RESOLVED: usize = 1_000;
 impl Limits {
     /// The limits of a transform's instances.
     pub(crate) fn of_transforms(&self) -> Self {

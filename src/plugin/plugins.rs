@@ -12,10 +12,12 @@ use jackfield_tasks::TaskGroup;
 use crate::{
     BadPackage, ConnectorPlugin, Form, Kind, LookupError, PluginConfig, PluginInfo,
     discover::{self, Found, FoundPackage},
+    http::HttpService,
     limits::Limits,
     native::{self, NativeHost},
+    reach::Grantor,
     versions::compare_versions,
-    wasm::{self, Directories, WasmHost},
+    wasm::{self, Directories, WasmHost, World},
     watch::Watcher,
 };
 
@@ -29,6 +31,8 @@ pub struct Plugins {
     limits: Arc<Limits>,
     group: TaskGroup,
     watcher: Arc<Watcher>,
+    http: Arc<HttpService>,
+    grantor: Arc<Grantor>,
     /// What relative paths of WASM plugins are relative to.
     pub(crate) current_directory: Option<PathBuf>,
     /// Made when the first WASM class is loaded.
@@ -57,10 +61,14 @@ impl Plugins {
 
     pub(crate) fn with_limits(config: PluginConfig, limits: Limits) -> Self {
         let found = scan(&config);
+        let group = TaskGroup::new("plugin");
+        let (policy, variables) = (config.policy.clone(), config.environment.clone());
         Self {
+            http: HttpService::new(&group),
+            grantor: Arc::new(Grantor::new(policy, config.native.clone(), variables)),
             config,
             limits: Arc::new(limits),
-            group: TaskGroup::new("plugin"),
+            group,
             watcher: Watcher::new(),
             current_directory: std::env::current_dir().ok(),
             wasm: tokio::sync::OnceCell::new(),
@@ -158,6 +166,7 @@ impl Plugins {
                     group: self.group.clone(),
                     watcher: Arc::clone(&self.watcher),
                     limits: Arc::clone(&self.limits),
+                    http: Arc::clone(&self.http),
                 };
                 let cache_dir = &self.config.cache_dir;
                 Arc::new(
@@ -185,18 +194,16 @@ impl Plugins {
 
     async fn wasm_host(&self) -> Result<Arc<WasmHost>, String> {
         let make = || async {
-            let directories =
-                Directories::new(&self.config.wasm_directories, self.current_directory.clone())?;
+            let current = self.current_directory.as_deref();
+            let world = World {
+                directories: Directories::new(&self.config.wasm_directories, current)?,
+                current_directory: self.current_directory.clone(),
+                grantor: Arc::clone(&self.grantor),
+                http: Arc::clone(&self.http),
+            };
             let cache_dir = self.config.cache_dir.join("wasm");
             let limits = Arc::clone(&self.limits);
-            WasmHost::new(
-                directories,
-                cache_dir,
-                limits,
-                &self.group,
-                Arc::clone(&self.watcher),
-            )
-            .map(Arc::new)
+            WasmHost::new(world, cache_dir, limits, &self.group, Arc::clone(&self.watcher)).map(Arc::new)
         };
         self.wasm.get_or_try_init(make).await.map(Arc::clone)
     }

@@ -12,6 +12,7 @@ use jackfield_api::{
 
 use crate::{
     SinkWish, TaskServices,
+    http::{self, Requests},
     metrics::Labels,
     watch::{Watch, Watcher},
 };
@@ -30,6 +31,7 @@ pub(crate) struct HostTask {
     services: TaskServices,
     watcher: Arc<Watcher>,
     watches: Mutex<Vec<Watch>>,
+    requests: Requests,
     log: Mutex<LogBudget>,
     /// For threads of plugins.
     runtime: tokio::runtime::Handle,
@@ -44,11 +46,12 @@ struct LogBudget {
 
 impl HostTask {
     /// To be made inside of the runtime.
-    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>) -> Arc<Self> {
+    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>, requests: Requests) -> Arc<Self> {
         Arc::new(Self {
             services,
             watcher,
             watches: Mutex::default(),
+            requests,
             log: Mutex::new(LogBudget {
                 lines: LOG_BURST,
                 at: Instant::now(),
@@ -128,8 +131,15 @@ impl HostTask {
         true
     }
 
-    /// Ends all watching; what comes too late from a plugin's own thread is harmless.
+    /// Its HTTP requests.
+    #[allow(dead_code, reason = "for the host functions of both forms")]
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Ends all watching and all requests; what comes too late from a plugin's own thread is harmless.
     pub(crate) fn unwatch(&self) {
+        self.requests.end();
         self.watches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -137,18 +147,18 @@ impl HostTask {
     }
 
     /// Begins an HTTP request of the task.
-    pub(crate) fn http_begin(&self, _request: HttpRequest) -> Result<u64, ConnectError> {
-        Err(ConnectError::config("HTTP"))
+    pub(crate) fn http_begin(&self, request: HttpRequest) -> Result<u64, ConnectError> {
+        self.requests.begin(asked(request))
     }
 
     /// How an HTTP request of the task ended, once.
-    pub(crate) fn http_take(&self, _number: u64) -> Option<Result<HttpResponse, ConnectError>> {
-        Some(Err(ConnectError::config("HTTP")))
+    pub(crate) fn http_take(&self, number: u64) -> Option<Result<HttpResponse, ConnectError>> {
+        self.requests.take(number).map(|ended| ended.map(answered))
     }
 
     /// Makes an HTTP request.
-    pub(crate) async fn http_fetch(&self, _request: HttpRequest) -> Result<HttpResponse, ConnectError> {
-        Err(ConnectError::config("HTTP"))
+    pub(crate) async fn http_fetch(&self, request: HttpRequest) -> Result<HttpResponse, ConnectError> {
+        self.requests.fetch(asked(request)).await.map(answered)
     }
 
     /// Makes an HTTP request on a thread that may block.
@@ -181,6 +191,24 @@ impl HostTask {
             );
         }
         write_line(level, connector, task, message);
+    }
+}
+
+fn asked(request: HttpRequest) -> http::HttpRequest {
+    http::HttpRequest {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.into(),
+        timeout: request.timeout,
+    }
+}
+
+fn answered(response: http::HttpResponse) -> HttpResponse {
+    HttpResponse {
+        status: response.status,
+        headers: response.headers,
+        body: response.body.into(),
     }
 }
 

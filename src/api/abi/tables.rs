@@ -74,7 +74,7 @@ pub struct HostVTable {
         out: *mut HttpResponse,
         error: *mut Error,
     ) -> i32,
-    /// Makes a request and waits for its end; `task` may be null.
+    /// Makes a request and waits for its end.
     pub http_fetch: unsafe extern "C" fn(
         task: *const c_void,
         request: *const HttpRequest,

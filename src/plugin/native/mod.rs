@@ -26,7 +26,13 @@ use self::{
 };
 use crate::{
     ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, PluginError, PluginInfo, TaskServices,
-    discover::FoundPackage, limits::Limits, receive::Receiver, services::HostTask, watch::Watcher,
+    discover::FoundPackage,
+    http::{HttpService, Requests},
+    limits::Limits,
+    reach::Reach,
+    receive::Receiver,
+    services::HostTask,
+    watch::Watcher,
 };
 
 /// A loaded native class.
@@ -44,9 +50,19 @@ pub(crate) struct NativeHost {
     pub(crate) group: TaskGroup,
     pub(crate) watcher: Arc<Watcher>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) http: Arc<HttpService>,
 }
 
 type Config = BTreeMap<String, String>;
+
+impl NativeHost {
+    /// A task, which may reach everything: it could without the host, too.
+    fn task(&self, services: TaskServices) -> Arc<HostTask> {
+        let (http, wake) = (Arc::clone(&self.http), Arc::clone(&services.wake));
+        let requests = Requests::new(http, Arc::new(Reach::Everything), wake);
+        HostTask::new(services, Arc::clone(&self.watcher), requests)
+    }
+}
 
 /// Loads a class of a package's library.
 pub(crate) async fn load(
@@ -234,7 +250,7 @@ impl ConnectorPlugin for NativeConnector {
         let TaskTable::Source(table) = self.class.tasks else {
             return Err(self.wrong_kind());
         };
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let task = self.host.task(services);
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;
@@ -260,7 +276,7 @@ impl ConnectorPlugin for NativeConnector {
         let TaskTable::Sink(table) = self.class.tasks else {
             return Err(self.wrong_kind());
         };
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let task = self.host.task(services);
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;
@@ -282,7 +298,7 @@ impl ConnectorPlugin for NativeConnector {
         let TaskTable::Transform(table) = self.class.tasks else {
             return Err(self.wrong_kind());
         };
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let task = self.host.task(services);
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;

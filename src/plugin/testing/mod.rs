@@ -5,6 +5,7 @@ mod containment;
 mod file_connector;
 mod forms;
 mod libraries;
+mod reach;
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +20,8 @@ use jackfield_api::batch::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    ConnectorPlugin, Form, HostedSource, Lag, NativePolicy, PluginConfig, PluginError, Plugins, PollLimits,
-    Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices,
+    ConnectorPlugin, Form, HostedSource, Lag, NativePolicy, PluginConfig, PluginError, Plugins, Policy,
+    PollLimits, Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices, Variables,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };
@@ -130,6 +131,8 @@ struct TestPackage<'a> {
     abi: &'a str,
     contract: &'a str,
     directories: &'a str,
+    /// More lines of `[capabilities]`.
+    asks: &'a str,
 }
 
 impl Default for TestPackage<'_> {
@@ -143,6 +146,7 @@ impl Default for TestPackage<'_> {
             abi: "0.4",
             contract: CONTRACT,
             directories: "read-write",
+            asks: "",
         }
     }
 }
@@ -154,8 +158,8 @@ impl TestPackage<'_> {
         fs::create_dir_all(&directory).unwrap();
         let mut manifest = format!(
             "schema = 1\n[package]\nname = \"{}\"\nversion = \"{}\"\n\
-             [[connector]]\nclass = \"{}\"\nkind = \"source\"\n[capabilities]\ndirectories = \"{}\"\n",
-            self.name, self.version, self.class, self.directories
+             [[connector]]\nclass = \"{}\"\nkind = \"source\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
+            self.name, self.version, self.class, self.directories, self.asks
         );
         if let Some(native) = self.native {
             fs::copy(native, directory.join("plugin.so")).unwrap();
@@ -188,6 +192,8 @@ fn config(root: &Path, granted: &[&Path]) -> PluginConfig {
             own_directories: Vec::new(),
             allow: vec!["*".to_owned()],
         },
+        policy: Policy::default(),
+        environment: Variables::default(),
     }
 }
 

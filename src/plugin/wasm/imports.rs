@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     SinkWish,
-    manifest::DirectoryAccess,
     services::{log_level, log_outside},
 };
 
@@ -56,7 +55,7 @@ impl context::Host for State {
     }
 
     fn current_directory(&mut self) -> Option<String> {
-        Some(self.directories.current.as_ref()?.to_str()?.to_owned())
+        Some(self.directories.current()?.to_str()?.to_owned())
     }
 
     fn stored_offset(&mut self, source_partition: String) -> Option<String> {
@@ -96,11 +95,7 @@ impl context::Host for State {
         let Some(task) = self.task().cloned() else {
             return false;
         };
-        let granted = match self.access {
-            DirectoryAccess::None => None,
-            DirectoryAccess::Read | DirectoryAccess::ReadWrite => self.directories.grant(Path::new(&path)),
-        };
-        match granted {
+        match self.directories.grant(Path::new(&path)) {
             Some(path) => task.watch_path(&path),
             None => {
                 self.denied = Some(path.into());

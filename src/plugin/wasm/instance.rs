@@ -76,9 +76,12 @@ impl Instance {
             Ok(Ok(Err(error))) => {
                 let error = connect_error(error, store.data());
                 let discard = error.kind == ErrorKind::Fatal;
-                Err((error, discard))
+                Err(denied(error, &mut store).map_or_else(|error| (error, discard), |error| (error, true)))
             }
-            Ok(Err(cause)) => Err((trapped(name, &cause, &mut store), true)),
+            Ok(Err(cause)) => {
+                let error = trapped(name, &cause, &mut store);
+                Err((denied(error, &mut store).unwrap_or_else(|error| error), true))
+            }
             Err(_) => Err((overdue(name, deadline), true)),
         };
         match result {
@@ -150,6 +153,14 @@ fn connect_error(error: types::Error, state: &State) -> PluginError {
         kind,
         message,
         is_fault: false,
+    }
+}
+
+/// The refusal behind an error, as `Ok`: what the plugin made of it says less.
+fn denied(error: PluginError, store: &mut Store<State>) -> Result<PluginError, PluginError> {
+    match store.data_mut().take_denied() {
+        Some(denied) => Ok(PluginError::config(format!("{denied}; {}", error.message))),
+        None => Err(error),
     }
 }
 

@@ -1,18 +1,24 @@
 //! What a component instance can reach: its imports, its WASI world, its limits.
 
-use std::{
-    path::{Component as Part, Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use jackfield_api::LogLevel;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, sockets::WasiSocketsCtxView,
+};
 
-use super::{output::LogStream, ticker::TICK};
+use super::{
+    clocks,
+    directories::Directories,
+    network::{Lookups, NamesView, Network},
+    output::LogStream,
+    ticker::TICK,
+};
 use crate::{
     limits::{Limits, MAX_HANDLES, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES},
     manifest::DirectoryAccess,
+    reach::Reach,
     services::HostTask,
 };
 
@@ -23,22 +29,16 @@ pub(super) struct State {
     table: ResourceTable,
     stdout: LogStream,
     stderr: LogStream,
-    pub(super) directories: Arc<Directories>,
-    pub(super) access: DirectoryAccess,
+    reach: Arc<Reach>,
+    pub(super) directories: Directories,
+    network: Arc<Network>,
+    lookups: Lookups,
     /// A path outside of the granted directories the plugin wanted to watch.
     pub(super) denied: Option<PathBuf>,
     limiter: Limiter,
     /// Ticks of computing in this call, and how many there may be.
     ticks: u32,
     max_ticks: u32,
-}
-
-/// The granted directories (`plugin.wasm.directories`), absolute.
-#[derive(Debug)]
-pub(crate) struct Directories {
-    granted: Vec<PathBuf>,
-    /// The worker's current directory, when it is granted: relative paths mean the same inside as outside.
-    pub(super) current: Option<PathBuf>,
 }
 
 /// Memory and tables over the whole store.
@@ -50,73 +50,13 @@ struct Limiter {
     refused_bytes: Option<usize>,
 }
 
-impl Directories {
-    /// Checks that they are there. The error names the config key.
-    pub(crate) fn new(configured: &[PathBuf], current: Option<PathBuf>) -> Result<Self, String> {
-        let mut granted = Vec::with_capacity(configured.len());
-        for directory in configured {
-            let wrong = |what: &dyn std::fmt::Display| {
-                format!(
-                    "plugin.wasm.directories: {}: {what}; create the directory or correct the key",
-                    directory.display()
-                )
-            };
-            let metadata = std::fs::metadata(directory).map_err(|cause| wrong(&cause))?;
-            if !metadata.is_dir() {
-                return Err(wrong(&"not a directory"));
-            }
-            granted.push(std::path::absolute(directory).map_err(|cause| wrong(&cause))?);
-        }
-        // Under the name of the granted directory, which may be a link.
-        let current = current.and_then(|current| {
-            let current = current.canonicalize().ok()?;
-            granted.iter().find_map(|directory| {
-                let below = current.strip_prefix(directory.canonicalize().ok()?).ok()?;
-                Some(if below.as_os_str().is_empty() {
-                    directory.clone()
-                } else {
-                    directory.join(below)
-                })
-            })
-        });
-        Ok(Self { granted, current })
-    }
-
-    /// The absolute path when it lies in a granted directory.
-    pub(super) fn grant(&self, path: &Path) -> Option<PathBuf> {
-        if path.components().any(|part| part == Part::ParentDir) {
-            return None;
-        }
-        if path.is_relative() {
-            return Some(self.current.as_ref()?.join(path));
-        }
-        self.granted
-            .iter()
-            .any(|directory| path.starts_with(directory))
-            .then(|| path.to_owned())
-    }
-
-    /// For messages.
-    fn describe(&self) -> String {
-        if self.granted.is_empty() {
-            return "none".to_owned();
-        }
-        let names: Vec<_> = self
-            .granted
-            .iter()
-            .map(|directory| directory.display().to_string())
-            .collect();
-        names.join(", ")
-    }
-}
-
 impl State {
     /// A store for one task, or for questions when there is no task. Nothing is open to it but what is granted here.
     pub(super) fn store(
         engine: &Engine,
         task: Option<Arc<HostTask>>,
-        directories: &Arc<Directories>,
-        access: DirectoryAccess,
+        directories: Directories,
+        reach: Arc<Reach>,
         limits: &Limits,
     ) -> Result<Store<Self>, String> {
         let stdout = LogStream::new(LogLevel::Info, task.clone());
@@ -124,23 +64,12 @@ impl State {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
-            .allow_tcp(false)
-            .allow_udp(false);
-        let permissions = match access {
-            DirectoryAccess::None => None,
-            DirectoryAccess::Read => Some(FsPerms::ReadOnly),
-            DirectoryAccess::ReadWrite => Some(FsPerms::ReadWrite),
-        };
-        if let Some(permissions) = permissions {
-            for directory in &directories.granted {
-                wasi.preopened_dir(directory, directory.display().to_string(), permissions)
-                    .map_err(|cause| {
-                        format!(
-                            "plugin.wasm.directories: {} cannot be opened: {cause:#}",
-                            directory.display()
-                        )
-                    })?;
-            }
+            .envs(&reach.environment());
+        directories.open(&mut wasi)?;
+        let network = Network::new(Arc::clone(&reach));
+        network.open(&mut wasi);
+        if !reach.clock() {
+            clocks::stop(&mut wasi);
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -151,8 +80,10 @@ impl State {
             table,
             stdout,
             stderr,
-            directories: Arc::clone(directories),
-            access,
+            reach,
+            directories,
+            network,
+            lookups: Lookups::new(),
             denied: None,
             limiter: Limiter {
                 memory_bytes: 0,
@@ -187,17 +118,20 @@ impl State {
 
     /// After each call: what the plugin wanted and may not have.
     pub(super) fn take_denied(&mut self) -> Option<String> {
-        let path = self.denied.take()?;
-        let path = path.display();
-        Some(match self.access {
+        let Some(path) = self.denied.take() else {
+            return self.network.take_denied();
+        };
+        let shown = path.display();
+        Some(match self.reach.directories() {
             DirectoryAccess::None => format!(
-                "{path} cannot be used: the package does not ask for directories in its plugin.toml; use \
+                "{shown} cannot be used: the package does not ask for directories in its plugin.toml; use \
                  plugin.form=native if it has that form"
             ),
             DirectoryAccess::Read | DirectoryAccess::ReadWrite => format!(
-                "{path} is outside of the directories WASM plugins may use ({}): add its directory to \
-                 plugin.wasm.directories, or use plugin.form=native",
-                self.directories.describe()
+                "{shown} is outside of the directories this WASM plugin may use ({}): use plugin.form=native, or add its \
+                 directory to plugin.wasm.directories, or {}",
+                self.directories.describe(),
+                self.reach.directory_remedy(&path)
             ),
         })
     }
@@ -205,9 +139,28 @@ impl State {
     /// What may explain an error of the plugin about a file.
     pub(super) fn file_hint(&self) -> String {
         format!(
-            "directories WASM plugins may use (plugin.wasm.directories): {}",
+            "directories this WASM plugin may use (plugin.wasm.directories, plugin.policy): {}",
             self.directories.describe()
         )
+    }
+
+    /// For lookups of names.
+    pub(super) fn names(&mut self) -> NamesView<'_> {
+        let Self {
+            wasi,
+            table,
+            network,
+            lookups,
+            ..
+        } = self;
+        NamesView {
+            sockets: WasiSocketsCtxView {
+                ctx: wasi.sockets(),
+                table,
+            },
+            network,
+            lookups,
+        }
     }
 
     /// What the plugin last wrote to stderr, and which limit it ran into.

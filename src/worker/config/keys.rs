@@ -67,6 +67,12 @@ pub(super) const KEYS: &[Key] = &[
         "Directories that WASM plugins may read and write",
     ),
     works(
+        "plugin.policy",
+        Text,
+        None,
+        "File with what WASM plugins may reach: hosts, directories, environment variables, the time",
+    ),
+    works(
         "plugin.native.allow",
         List,
         Some(""),
