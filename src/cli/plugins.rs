@@ -1,13 +1,17 @@
 //! `jackfield plugins`: what `plugin.path` offers, and what is wrong with the rest.
 
-use std::io::Write as _;
-
 use jackfield_plugin::{BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins};
+use serde_json::{Value, json};
 
-use crate::{arguments::PluginsArguments, output, plugin_roots};
+use crate::{
+    arguments::PluginsArguments,
+    configuration::Environment,
+    output::{self, Output},
+    plugin_roots,
+};
 
-/// Prints the table.
-pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
+/// Prints the table, or the document.
+pub(crate) fn run(arguments: &PluginsArguments, environment: &Environment) -> anyhow::Result<()> {
     let given = &arguments.plugin_path;
     let plugin_path = if given.is_empty() {
         plugin_roots::default()
@@ -35,10 +39,45 @@ pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
             allow: Vec::new(),
         },
     });
+    plugins.verify();
     let (list, bad) = (plugins.list(), plugins.bad());
-    std::io::stdout().lock().write_all(table(&list).as_bytes())?;
-    eprint!("{}", footer(&shown.join(", "), list.len(), &bad));
+    Output::new(arguments.output, environment).print(&document(&list, &bad), || table(&list))?;
+    if !arguments.output.json {
+        eprint!("{}", footer(&shown.join(", "), list.len(), &bad));
+    }
     Ok(())
+}
+
+fn document(plugins: &[PluginInfo], bad: &[BadPackage]) -> Value {
+    let plugin = |plugin: &PluginInfo| {
+        let forms: Vec<_> = plugin.forms.iter().map(form).collect();
+        json!({
+            "class": plugin.class,
+            "type": kind(plugin.kind),
+            "version": plugin.version,
+            "forms": forms,
+            "package": plugin.location,
+        })
+    };
+    let unusable = |package: &BadPackage| {
+        let manifest = package.manifest.as_ref();
+        let classes = manifest.map(|manifest| {
+            let connectors = manifest.connectors.iter();
+            connectors
+                .map(|connector| connector.class.clone())
+                .collect::<Vec<_>>()
+        });
+        json!({
+            "package": package.location,
+            "error": package.reason,
+            "classes": classes.unwrap_or_default(),
+            "version": manifest.map(|manifest| manifest.package.version.clone()),
+        })
+    };
+    json!({
+        "plugins": plugins.iter().map(plugin).collect::<Vec<_>>(),
+        "unusable": bad.iter().map(unusable).collect::<Vec<_>>(),
+    })
 }
 
 fn table(plugins: &[PluginInfo]) -> String {
@@ -97,6 +136,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             location: "/p/file".into(),
             forms: vec![Form::Native, Form::Wasm],
+            digest: None,
         };
         expect![[r"
             CLASS          TYPE    VERSION  FORMS        PACKAGE
@@ -110,7 +150,11 @@ mod tests {
         let bad = BadPackage {
             location: "/p/z".into(),
             reason: "no plugin.toml".to_owned(),
+            manifest: None,
         };
+        expect![[r#"
+            {"plugins":[{"class":"x.Source","forms":["native","wasm"],"package":"/p/file","type":"source","version":"0.1.0"}],"unusable":[{"classes":[],"error":"no plugin.toml","package":"/p/z","version":null}]}"#]]
+        .assert_eq(&document(&[info("x.Source", Kind::Source)], std::slice::from_ref(&bad)).to_string());
         expect![[r"
             2 connectors on plugin.path /p
             cannot be used: /p/z: no plugin.toml

@@ -145,15 +145,18 @@ async fn the_newest_version_is_taken_and_a_lying_manifest_is_noticed() {
     }
     .write(root.path());
     let plugins = Plugins::discover(config(root.path(), &[]));
-    let error = plugins
-        .load("MisbehavingConnector", None)
-        .await
-        .unwrap_err()
-        .to_string();
+    let exactly = Wanted {
+        class: "MisbehavingConnector".to_owned(),
+        version: "1.10.0".parse().unwrap(),
+        form: None,
+    };
+    let error = plugins.load_wanted(&exactly).await.unwrap_err().to_string();
     assert!(
         error.contains("has version 1.2.3, the manifest says 1.10.0"),
         "{error}"
     );
+    let loaded = plugins.load("MisbehavingConnector", None).await.unwrap();
+    assert_eq!(loaded.info().version, "1.2.3", "the newest that can be loaded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ mod containment;
 mod file_connector;
 mod forms;
 mod libraries;
+mod live;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 
 use crate::{
     ConnectorPlugin, Form, HostedSource, Lag, LagReport, NativePolicy, PluginConfig, Plugins, PollLimits,
-    Polled, PolledBatch, StoredOffsets, TaskServices,
+    Polled, PolledBatch, StoredOffsets, TaskServices, Wanted,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };

@@ -7,6 +7,7 @@
 mod bindings;
 mod cache;
 mod component;
+mod forget;
 mod instance;
 mod output;
 mod state;
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::state::Directories;
+pub(crate) use self::{bindings::CONTRACT, state::Directories};
 
 use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};

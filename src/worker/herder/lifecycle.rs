@@ -161,6 +161,7 @@ impl Herder {
                 }
                 TargetState::Stopped => {
                     slot.view().tasks.clear();
+                    slot.view().plugin = None;
                     for (task, _) in inner.shared.status.tasks(&name) {
                         inner.shared.status.remove_task(&name, task).await;
                     }
@@ -262,6 +263,7 @@ impl Inner {
                 kind: Some(kind),
                 target: initial,
                 tasks: Vec::new(),
+                plugin: None,
             },
         );
         let mut live = slot.live.lock().await;
