@@ -51,8 +51,9 @@ pub(crate) fn check_library(file: &Path) -> Result<(), String> {
 
 fn first_bytes(file: &Path) -> Result<Vec<u8>, String> {
     let mut begin = Vec::new();
-    let open = || File::open(file)?.take(COMPONENT.len() as u64).read_to_end(&mut begin);
-    open().map_err(|cause| format!("cannot be read: {cause}"))?;
+    let length = COMPONENT.len() as u64;
+    let read = File::open(file).and_then(|file| file.take(length).read_to_end(&mut begin));
+    read.map_err(|cause| format!("cannot be read: {cause}"))?;
     Ok(begin)
 }
 

@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     /// Ascending; those between `=` are equal. As Maven's own `ComparableVersion` has them.
-    const ORDER: &str = "1-alpha2=1a2=1.0-alpha.2 < 1-alpha10 < 1-beta < 1-m1=1-milestone-1 < 1-rc1=1-cr1 < 1-SNAPSHOT < \
+    const ORDER: &str = "1-alpha2=1a2 < 1-alpha10 < 1.0-alpha.2 < 1-beta < 1-m1=1-milestone-1 < 1-rc1=1-cr1 < 1-SNAPSHOT < \
                          1=1.0=1.0.0=1-ga=1.0-final=1-0 < 1-sp < 1-dev < 1-1 < 1.0.1 < 1.1-rc.1 < 1.1 < 1.2 < 1.10 < \
                          2 < 10.0 < 123456789012345678901234567890";
 

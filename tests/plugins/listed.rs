@@ -34,7 +34,7 @@ fn write_bad(plugins: &Path) {
         let native = text.find("\n[artifact.native]").unwrap();
         let capabilities = text.find("\n[capabilities]").unwrap();
         let wasm = text.find("\n[artifact.wasm]").unwrap();
-        let only_wasm = format!("{}{}{}", &text[..native.min(wasm)], &text[wasm..capabilities], "");
+        let only_wasm = format!("{}{}", &text[..native], &text[wasm..capabilities]);
         let text = match name {
             "cut-off" => {
                 let content = fs::read(&code).unwrap();
@@ -52,7 +52,7 @@ fn write_bad(plugins: &Path) {
                 format!("{before}jackfield:plugin@9.9.9{}", &after[after.find('"').unwrap()..])
             }
             "abi" => {
-                let text = format!("{}{}", &text[..native], &text[native..wasm.max(native)]);
+                let text = format!("{}{}", &text[..native], &text[native..wasm]);
                 let (before, after) = text.split_once("abi = \"").unwrap();
                 format!("{before}abi = \"9.9{}", &after[after.find('"').unwrap()..])
             }
