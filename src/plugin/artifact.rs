@@ -83,7 +83,11 @@ mod tests {
             check_component(&file)
         };
         assert_eq!(component(b"\0asm\x0d\0\x01\0 and more"), Ok(()));
-        assert!(component(b"\0asm\x01\0\0\0").unwrap_err().contains("a core WASM module"));
+        assert!(
+            component(b"\0asm\x01\0\0\0")
+                .unwrap_err()
+                .contains("a core WASM module")
+        );
         assert!(component(b"\0as").unwrap_err().contains("no WASM component"));
         assert!(component(b"").unwrap_err().contains("no WASM component"));
         std::fs::write(&file, "#!/bin/sh").unwrap();

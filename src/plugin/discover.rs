@@ -57,11 +57,10 @@ impl Found {
         };
         let bad = |found: &Self| -> Vec<(PathBuf, String)> {
             let bad = found.bad.iter();
-            bad.map(|bad| (bad.location.clone(), bad.reason.clone())).collect()
+            bad.map(|bad| (bad.location.clone(), bad.reason.clone()))
+                .collect()
         };
-        packages(self) == packages(other)
-            && bad(self) == bad(other)
-            && self.directories == other.directories
+        packages(self) == packages(other) && bad(self) == bad(other) && self.directories == other.directories
     }
 
     /// Whether there is a package in this directory, good or bad.
@@ -203,11 +202,7 @@ fn check_built_for(directory: &Path, manifest: &Manifest) -> Result<(), String> 
     let native = manifest.native_here().map(|library| {
         let built_for = manifest.artifact.native.as_ref().map(|native| native.abi.clone());
         let built_for = built_for.unwrap_or_default();
-        (
-            built_for == abi,
-            &library.file,
-            format!("plugin ABI {built_for}"),
-        )
+        (built_for == abi, &library.file, format!("plugin ABI {built_for}"))
     });
     let supported = [CONTRACT.to_owned(), format!("plugin ABI {abi}")];
     let artifacts = [wasm, native];
@@ -372,7 +367,9 @@ mod tests {
         assert!(reason(&found, &binary).contains("cannot be read"));
         assert!(reason(&found, &outside).contains("lies outside of the package"));
         assert!(reason(&found, &text_file).contains("artifact connector.wasm: no WASM component"));
-        assert!(reason(&found, &contract).contains("built for jackfield:plugin@9.9.9, this program supports"));
+        assert!(
+            reason(&found, &contract).contains("built for jackfield:plugin@9.9.9, this program supports")
+        );
     }
 
     #[test]

@@ -107,13 +107,19 @@ impl Follower {
     async fn work(&self, name: &str, work: fn(&Plugins)) {
         if let Some(plugins) = self.plugins.upgrade() {
             // A panic is logged, and the next event may bring a better result.
-            let _ = self.group.spawn_blocking(name, move || work(&plugins)).join().await;
+            let _ = self
+                .group
+                .spawn_blocking(name, move || work(&plugins))
+                .join()
+                .await;
         }
     }
 
     /// Watches what the last scan depends on. Says whether the plugins are still there.
     fn watch(&mut self) -> bool {
-        let Some(plugins) = self.plugins.upgrade() else { return false };
+        let Some(plugins) = self.plugins.upgrade() else {
+            return false;
+        };
         let found = plugins.found();
         self.watches.retain(|path, _| found.directories.contains(path));
         for path in &found.directories {

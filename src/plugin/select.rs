@@ -81,7 +81,9 @@ fn of_packages(found: &Found, name: &str) -> Result<Vec<Candidate>, LookupError>
     };
     let mut matches: Vec<_> = all().filter(|(_, connector)| connector.class == name).collect();
     if matches.is_empty() {
-        matches = all().filter(|(_, connector)| has_alias(connector, name)).collect();
+        matches = all()
+            .filter(|(_, connector)| has_alias(connector, name))
+            .collect();
     }
     let names = sorted(matches.iter().map(|(_, connector)| connector.class.as_str()));
     if names.len() > 1 {

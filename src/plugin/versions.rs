@@ -81,9 +81,9 @@ impl Token {
             .cmp(&rank(other))
             .then_with(|| match (&self.item, &other.item) {
                 (Item::Number(one), Item::Number(other)) => (one.len(), one).cmp(&(other.len(), other)),
-                (Item::Word(one), Item::Word(other)) => word_rank(one)
-                    .cmp(&word_rank(other))
-                    .then_with(|| one.cmp(other)),
+                (Item::Word(one), Item::Word(other)) => {
+                    word_rank(one).cmp(&word_rank(other)).then_with(|| one.cmp(other))
+                }
                 _ => Ordering::Equal,
             })
     }

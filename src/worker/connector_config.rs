@@ -179,9 +179,9 @@ pub(crate) fn wanted(config: &ConfigMap) -> Result<Wanted, String> {
     let version = get(PLUGIN_VERSION);
     Ok(Wanted {
         class: get("connector.class").to_owned(),
-        version: version
-            .parse()
-            .map_err(|error| format!("Invalid value {version} for configuration {PLUGIN_VERSION}: {error}"))?,
+        version: version.parse().map_err(|error| {
+            format!("Invalid value {version} for configuration {PLUGIN_VERSION}: {error}")
+        })?,
         form: form(config),
     })
 }

@@ -11,7 +11,10 @@ use crate::harness::{process, program::binary, rest::Rest, scratch::Scratch, wai
 const BAD: [(&str, &str); 7] = [
     ("cut-off", "sha256 is"),
     ("digest", "sha256 is"),
-    ("contract", "built for jackfield:plugin@9.9.9, this program supports"),
+    (
+        "contract",
+        "built for jackfield:plugin@9.9.9, this program supports",
+    ),
     ("abi", "built for plugin ABI 9.9, this program supports"),
     ("unknown-key", "unknown field `colour`"),
     ("no-code", "no WASM component"),
@@ -49,7 +52,10 @@ fn write_bad(plugins: &Path) {
             }
             "contract" => {
                 let (before, after) = only_wasm.split_once("jackfield:plugin@").unwrap();
-                format!("{before}jackfield:plugin@9.9.9{}", &after[after.find('"').unwrap()..])
+                format!(
+                    "{before}jackfield:plugin@9.9.9{}",
+                    &after[after.find('"').unwrap()..]
+                )
             }
             "abi" => {
                 let text = format!("{}{}", &text[..native], &text[native..wasm]);
@@ -78,18 +84,26 @@ fn rows(rest: &Rest, connectors_only: bool) -> Vec<Value> {
 fn check_rows(rest: &Rest) {
     let good = rows(rest, true);
     for class in [SOURCE, SINK] {
-        assert!(good.iter().any(|row| row["class"] == class), "{class} in {good:?}");
+        assert!(
+            good.iter().any(|row| row["class"] == class),
+            "{class} in {good:?}"
+        );
     }
     for row in good {
         let fields: Vec<_> = row.as_object().unwrap().keys().collect();
-        assert_eq!(fields, ["class", "type", "version"], "Kafka's fields and no others");
+        assert_eq!(
+            fields,
+            ["class", "type", "version"],
+            "Kafka's fields and no others"
+        );
     }
     wait::until("all bad packages to be listed", || {
         let all = rows(rest, false);
         BAD.iter()
             .all(|(name, reason)| {
                 all.iter().any(|row| {
-                    let says = |field: &str, what: &str| row[field].as_str().is_some_and(|text| text.contains(what));
+                    let says =
+                        |field: &str, what: &str| row[field].as_str().is_some_and(|text| text.contains(what));
                     says("location", &format!("/{name}")) && says("error", reason)
                 })
             })

@@ -45,7 +45,11 @@ impl Package<'_> {
              aliases = [\"{}\"]\nkind = \"{kind}\"\n",
             self.version,
             self.class,
-            self.class.rsplit('.').next().unwrap().trim_end_matches("Connector")
+            self.class
+                .rsplit('.')
+                .next()
+                .unwrap()
+                .trim_end_matches("Connector")
         );
         let artifacts = manifest.find("\n[artifact").expect("the manifest has artifacts");
         for line in manifest[artifacts..].lines() {

@@ -69,14 +69,20 @@ impl Pair {
             worker,
             plugins,
         };
-        pair.wait_for("source", VERSIONS[0]);
-        pair.wait_for("sink", VERSIONS[0]);
+        for connector in ["source", "sink"] {
+            pair.wait_for(connector, VERSIONS[0]);
+            pair.stored_states(connector, VERSIONS[0]);
+        }
         pair
     }
 
     fn wait_for(&self, connector: &str, version: &str) {
         wait::until(&format!("{connector} to run version {version}"), || {
-            let task = self.worker.rest.get(&format!("/connectors/{connector}/tasks/0/status")).body;
+            let task = self
+                .worker
+                .rest
+                .get(&format!("/connectors/{connector}/tasks/0/status"))
+                .body;
             (task["version"] == version && task["state"] == "RUNNING").then_some(())
         });
     }
@@ -101,14 +107,29 @@ impl Pair {
             .collect()
     }
 
+    /// As [`Pair::states`], once the last of them is that the task runs this version.
+    fn stored_states(&self, connector: &str, version: &str) -> Vec<String> {
+        wait::until(&format!("the state of {connector} to be stored"), || {
+            let states = self.states(connector);
+            let runs = format!("\"RUNNING\" \"{version}\"");
+            (states.last() == Some(&runs)).then_some(states)
+        })
+    }
+
     fn expect_out(&self, expected: &str) {
         let mut last = String::new();
         wait::until(&format!("{} bytes in the sink file", expected.len()), || {
             last = fs::read_to_string(self.scratch.join("out.txt")).unwrap_or_default();
             (last.len() >= expected.len()).then_some(())
         });
-        let differs = last.lines().zip(expected.lines()).find(|(found, wanted)| found != wanted);
-        assert!(last == expected, "lines are lost, repeated or in another order: {differs:?}");
+        let differs = last
+            .lines()
+            .zip(expected.lines())
+            .find(|(found, wanted)| found != wanted);
+        assert!(
+            last == expected,
+            "lines are lost, repeated or in another order: {differs:?}"
+        );
     }
 }
 
@@ -118,7 +139,9 @@ fn write_lines(path: PathBuf, stop: &AtomicBool) -> String {
     let mut all = String::new();
     let mut number = 0;
     while !stop.load(Ordering::SeqCst) {
-        let lines: String = (number..number + 50).map(|number| format!("line {number}\n")).collect();
+        let lines: String = (number..number + 50)
+            .map(|number| format!("line {number}\n"))
+            .collect();
         number += 50;
         file.write_all(lines.as_bytes()).unwrap();
         all.push_str(&lines);
@@ -158,8 +181,16 @@ fn a_package_replaced_under_load_loses_and_repeats_nothing(form: &str) {
     });
     pair.expect_out(&lines);
     let records = pair.worker.wire().read_all("lines", 0);
-    assert_eq!(records.len(), lines.lines().count(), "every line is in the topic once");
-    assert_eq!(pair.states("sink"), sink_before, "the sink's task is the one it was");
+    assert_eq!(
+        records.len(),
+        lines.lines().count(),
+        "every line is in the topic once"
+    );
+    assert_eq!(
+        pair.states("sink"),
+        sink_before,
+        "the sink's task is the one it was"
+    );
     let log = pair.worker.log();
     let reloads: Vec<_> = log.lines().filter(|line| line.contains(RELOADED)).collect();
     assert_eq!(reloads.len(), REPLACEMENTS, "{reloads:#?}");
@@ -171,7 +202,10 @@ fn a_package_replaced_under_load_loses_and_repeats_nothing(form: &str) {
 fn a_bad_package_leaves_its_connector_running(form: &str) {
     let pair = Pair::start("reload-bad", form, &[]);
     let append = |text: &str| {
-        let mut file = File::options().append(true).open(pair.scratch.join("in.txt")).unwrap();
+        let mut file = File::options()
+            .append(true)
+            .open(pair.scratch.join("in.txt"))
+            .unwrap();
         file.write_all(text.as_bytes()).unwrap();
     };
     append("one\n");
@@ -188,17 +222,28 @@ fn a_bad_package_leaves_its_connector_running(form: &str) {
     pair.wait_for("source", VERSIONS[1]);
     fs::write(&manifest, format!("{good}colour = \"red\"\n")).unwrap();
     wait::until("the reason in the list", || {
-        let rows = pair.worker.rest.get("/connector-plugins?connectorsOnly=false").body;
+        let rows = pair
+            .worker
+            .rest
+            .get("/connector-plugins?connectorsOnly=false")
+            .body;
         let rows = rows.as_array()?.clone();
         rows.iter()
-            .any(|row| row["error"].as_str().is_some_and(|error| error.contains("colour")))
+            .any(|row| {
+                row["error"]
+                    .as_str()
+                    .is_some_and(|error| error.contains("colour"))
+            })
             .then_some(())
     });
-    wait::until("the reason in the log", || (pair.logged(GOES_ON) > 0).then_some(()));
+    wait::until("the reason in the log", || {
+        (pair.logged(GOES_ON) > 0).then_some(())
+    });
     append("two\n");
     pair.expect_out("one\ntwo\n");
     // Once the old code ran, and once the new; the bad package changed nothing.
-    assert_eq!(pair.states("source").len(), before.len() + 2, "{:?}", pair.states("source"));
+    let after = pair.stored_states("source", VERSIONS[1]);
+    assert_eq!(after.len(), before.len() + 2, "{after:?}");
     fs::write(&manifest, good).unwrap();
     let older = Package {
         class: SOURCE,
@@ -233,10 +278,15 @@ fn nothing_is_reloaded_when_the_worker_is_told_so(form: &str) {
             .status,
         202
     );
-    wait::until("the sink to run again", || (pair.states("sink").len() > 2).then_some(()));
+    wait::until("the sink to run again", || {
+        (pair.states("sink").len() > 2).then_some(())
+    });
     assert_eq!(pair.states("source"), before);
     assert_eq!(pair.logged(RELOADED), 0);
-    let restart = pair.worker.rest.bare("POST", "/connectors/source/restart?includeTasks=true");
+    let restart = pair
+        .worker
+        .rest
+        .bare("POST", "/connectors/source/restart?includeTasks=true");
     assert_eq!(restart.status, 202, "{restart:?}");
     pair.wait_for("source", VERSIONS[1]);
     let mut worker = pair.worker;

@@ -57,9 +57,20 @@ fn a_package_is_used_without_a_restart_and_a_newer_one_as_well() {
     let refused = worker.rest.put("/connectors/lines/config", &config(""));
     assert_eq!(refused.status, 400, "{refused:?}");
     package("0.1.1").write(&plugins.join("first"));
-    wait::until("the package to be listed", || (listed(&worker) == ["0.1.1"]).then_some(()));
-    assert_eq!(worker.rest.put("/connectors/lines/config", &config("")).status, 201);
-    assert_eq!(worker.rest.put("/connectors/pinned/config", &config("0.1.1")).status, 201);
+    wait::until("the package to be listed", || {
+        (listed(&worker) == ["0.1.1"]).then_some(())
+    });
+    assert_eq!(
+        worker.rest.put("/connectors/lines/config", &config("")).status,
+        201
+    );
+    assert_eq!(
+        worker
+            .rest
+            .put("/connectors/pinned/config", &config("0.1.1"))
+            .status,
+        201
+    );
     wait_for_version(&worker, "lines", "0.1.1");
     wait_for_version(&worker, "pinned", "0.1.1");
     package("0.1.2").write(&plugins.join("second"));
@@ -81,7 +92,10 @@ fn a_connector_starts_when_its_package_comes_back() {
     scratch.write("in.txt", "one\n");
     package("0.1.1").write(&plugins.join("package"));
     worker.start(&[]);
-    assert_eq!(worker.rest.put("/connectors/lines/config", &config("")).status, 201);
+    assert_eq!(
+        worker.rest.put("/connectors/lines/config", &config("")).status,
+        201
+    );
     wait_for_version(&worker, "lines", "0.1.1");
     worker.stop(Signal::TERM);
     fs::rename(plugins.join("package"), scratch.join("away")).unwrap();
@@ -142,8 +156,15 @@ fn the_config_chooses_the_version_and_errors_name_those_there_are() {
     assert_eq!(value["errors"], json!([unbounded]));
     let refused = worker.rest.put("/connectors/no/config", &config("9.0"));
     assert_eq!(refused.status, 400);
-    assert!(refused.body["message"].as_str().unwrap().contains(&said), "{refused:?}");
-    let keys = |query: &str| worker.rest.get(&format!("/connector-plugins/FileStreamSource/config{query}"));
+    assert!(
+        refused.body["message"].as_str().unwrap().contains(&said),
+        "{refused:?}"
+    );
+    let keys = |query: &str| {
+        worker
+            .rest
+            .get(&format!("/connector-plugins/FileStreamSource/config{query}"))
+    };
     let default = |answer: &Value| {
         let keys = answer.as_array().unwrap().iter();
         let mut keys = keys.filter(|key| key["name"] == "connector.plugin.version");

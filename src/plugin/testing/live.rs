@@ -91,18 +91,25 @@ async fn what_comes_changes_and_goes_is_found_without_anybody_looking() {
     let root = Root::new();
     root.plugins.follow();
     let package = install(&root.path, "package", "1.2.3");
-    root.wait_for("the first version", |root| root.versions() == ["1.2.3"]).await;
+    root.wait_for("the first version", |root| root.versions() == ["1.2.3"])
+        .await;
     install(&root.path, "other", "1.2.4");
-    root.wait_for("two versions", |root| root.versions() == ["1.2.4", "1.2.3"]).await;
+    root.wait_for("two versions", |root| root.versions() == ["1.2.4", "1.2.3"])
+        .await;
     // In place: files of a package that is there.
     let text = fs::read_to_string(package.join("plugin.toml")).unwrap();
     fs::write(package.join("plugin.toml"), format!("{text}colour = \"red\"\n")).unwrap();
-    root.wait_for("an unknown key", |root| root.bad().iter().any(|bad| bad.contains("colour"))).await;
+    root.wait_for("an unknown key", |root| {
+        root.bad().iter().any(|bad| bad.contains("colour"))
+    })
+    .await;
     assert_eq!(root.versions(), ["1.2.4"], "it hides no other");
     fs::write(package.join("plugin.toml"), text).unwrap();
-    root.wait_for("the key to be gone", |root| root.bad().is_empty()).await;
+    root.wait_for("the key to be gone", |root| root.bad().is_empty())
+        .await;
     fs::remove_dir_all(&package).unwrap();
-    root.wait_for("the package to be gone", |root| root.versions() == ["1.2.4"]).await;
+    root.wait_for("the package to be gone", |root| root.versions() == ["1.2.4"])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,17 +128,30 @@ async fn a_package_is_usable_when_its_last_byte_is_there_and_not_before() {
     fs::create_dir(&package).unwrap();
     fs::copy(written.join("plugin.toml"), package.join("plugin.toml")).unwrap();
     root.wait_for("the manifest without code", |root| {
-        root.bad().iter().any(|bad| bad.contains("plugin.wasm cannot be read"))
+        root.bad()
+            .iter()
+            .any(|bad| bad.contains("plugin.wasm cannot be read"))
     })
     .await;
     fs::write(package.join("plugin.wasm"), &content[..content.len() / 2]).unwrap();
     // Half of the code is noticed when somebody wants it, and without that.
-    root.wait_for("half of the code", |root| root.bad().iter().any(|bad| bad.contains("sha256 is"))).await;
+    root.wait_for("half of the code", |root| {
+        root.bad().iter().any(|bad| bad.contains("sha256 is"))
+    })
+    .await;
     assert!(root.versions().is_empty());
-    let error = root.plugins.load_wanted(&wanted("")).await.unwrap_err().to_string();
+    let error = root
+        .plugins
+        .load_wanted(&wanted(""))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("sha256 is"), "{error}");
     fs::write(package.join("plugin.wasm"), &content).unwrap();
-    root.wait_for("all of the code", |root| root.bad().is_empty() && root.versions() == ["1.2.3"]).await;
+    root.wait_for("all of the code", |root| {
+        root.bad().is_empty() && root.versions() == ["1.2.3"]
+    })
+    .await;
     root.plugins.load_wanted(&wanted("")).await.unwrap();
 }
 
@@ -150,7 +170,10 @@ async fn the_version_chooses_between_packages() {
     ] {
         let plugin = root.plugins.load_wanted(&wanted(asked_for)).await.unwrap();
         assert_eq!(plugin.info().version, version, "{asked_for}");
-        assert_eq!(root.plugins.selected(&wanted(asked_for)).unwrap().version, version);
+        assert_eq!(
+            root.plugins.selected(&wanted(asked_for)).unwrap().version,
+            version
+        );
     }
     fs::write(root.path.join("1.2.4/plugin.wasm"), "no code").unwrap();
     root.plugins.rescan();
@@ -198,7 +221,11 @@ async fn what_replaces_running_code_is_newer_or_in_its_place() {
     root.plugins.rescan();
     let running = root.plugins.load_wanted(&wanted("")).await.unwrap();
     let replacement = |asked_for: &str| {
-        let (plugins, wanted, info) = (Arc::clone(&root.plugins), wanted(asked_for), running.info().clone());
+        let (plugins, wanted, info) = (
+            Arc::clone(&root.plugins),
+            wanted(asked_for),
+            running.info().clone(),
+        );
         async move {
             plugins.rescan();
             let new = plugins.load_replacement(&wanted, &info).await;
@@ -213,11 +240,19 @@ async fn what_replaces_running_code_is_newer_or_in_its_place() {
     install(&root.path, "older", "1.2.2");
     assert_eq!(replacement("").await.unwrap(), None, "nothing newer");
     fs::write(package.join("plugin.wasm"), "no code").unwrap();
-    assert_eq!(replacement("").await.unwrap(), None, "a bad package is no reason to go back");
+    assert_eq!(
+        replacement("").await.unwrap(),
+        None,
+        "a bad package is no reason to go back"
+    );
     fs::remove_dir_all(&package).unwrap();
     assert_eq!(replacement("").await.unwrap().as_deref(), Some("1.2.2"), "gone");
     install(&root.path, "package", "1.2.1");
-    assert_eq!(replacement("[1.2.1]").await.unwrap().as_deref(), Some("1.2.1"), "in its place");
+    assert_eq!(
+        replacement("[1.2.1]").await.unwrap().as_deref(),
+        Some("1.2.1"),
+        "in its place"
+    );
     fs::remove_dir_all(&package).unwrap();
     fs::remove_dir_all(root.path.join("older")).unwrap();
     assert!(replacement("").await.is_err(), "nothing is there");
@@ -234,8 +269,14 @@ async fn code_that_nobody_runs_any_more_is_let_go() {
         let plugin = root.plugins.load_wanted(&wanted("")).await.unwrap();
         assert_eq!(plugin.info().version, version);
         let config = entries(&[("do", "identity"), ("argument", "")]);
-        let task = plugin.start_source(&config, Services::default().task()).await.unwrap();
-        assert!(root.plugins.compiled_count() <= 2, "the running one and the new one");
+        let task = plugin
+            .start_source(&config, Services::default().task())
+            .await
+            .unwrap();
+        assert!(
+            root.plugins.compiled_count() <= 2,
+            "the running one and the new one"
+        );
         if let Some((task, plugin)) = running.replace((task, plugin)) {
             let task: Box<dyn HostedSource> = task;
             let plugin: Arc<dyn ConnectorPlugin> = plugin;

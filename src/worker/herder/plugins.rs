@@ -85,7 +85,10 @@ fn unusable(package: BadPackage) -> Vec<PluginRow> {
         error: Some(package.reason.clone()),
     };
     let Some(manifest) = &package.manifest else {
-        let name = package.location.file_name().unwrap_or(package.location.as_os_str());
+        let name = package
+            .location
+            .file_name()
+            .unwrap_or(package.location.as_os_str());
         return vec![row(name.to_string_lossy().into_owned(), kind_name(None), None)];
     };
     let connectors = manifest.connectors.iter();

@@ -79,7 +79,9 @@ impl Inner {
             Ok(prepared) => prepared,
             Err(reason) => return goes_on(slot, &running, &reason),
         };
-        let Some(mut live) = self.lock(slot).await else { return };
+        let Some(mut live) = self.lock(slot).await else {
+            return;
+        };
         let as_before = {
             let view = slot.view();
             let plugin = view.plugin.as_ref().map(|plugin| plugin.info().digest);
@@ -92,9 +94,14 @@ impl Inner {
 
     /// Starts a connector whose class could not be had.
     async fn start_again(self: &Arc<Self>, slot: &Arc<Slot>) {
-        let Some(mut live) = self.lock(slot).await else { return };
+        let Some(mut live) = self.lock(slot).await else {
+            return;
+        };
         if slot.view().plugin.is_none() {
-            tracing::info!(connector = slot.name, "connector starts, its plugin may be there by now");
+            tracing::info!(
+                connector = slot.name,
+                "connector starts, its plugin may be there by now"
+            );
             self.start_connector(slot, &mut live, false).await;
         }
     }
