@@ -171,8 +171,9 @@ pub(crate) struct BrokerArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Packages that cannot be used are listed with the reason, on standard error; with --json they are in the document. Artifacts
-are compared with their digests; no plugin code runs.
+Packages that cannot be used are listed with the reason, on standard error;
+with --json they are in the document. Artifacts are compared with their digests,
+and no plugin code runs.
 
 Examples:
   jackfield plugins

@@ -152,13 +152,17 @@ mod tests {
             reason: "no plugin.toml".to_owned(),
             manifest: None,
         };
-        expect![[r#"
-            {"plugins":[{"class":"x.Source","forms":["native","wasm"],"package":"/p/file","type":"source","version":"0.1.0"}],"unusable":[{"classes":[],"error":"no plugin.toml","package":"/p/z","version":null}]}"#]]
-        .assert_eq(&document(&[info("x.Source", Kind::Source)], std::slice::from_ref(&bad)).to_string());
+        let wanted = json!({
+            "plugins": [{"class": "x.Source", "type": "source", "version": "0.1.0", "forms": ["native", "wasm"],
+                "package": "/p/file"}],
+            "unusable": [{"package": "/p/z", "error": "no plugin.toml", "classes": [], "version": null}],
+        });
+        let bad = [bad];
+        assert_eq!(document(&[info("x.Source", Kind::Source)], &bad), wanted);
         expect![[r"
             2 connectors on plugin.path /p
             cannot be used: /p/z: no plugin.toml
         "]]
-        .assert_eq(&footer("/p", 2, &[bad]));
+        .assert_eq(&footer("/p", 2, &bad));
     }
 }
