@@ -311,9 +311,16 @@ async fn what_is_no_component_or_too_large_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("module.wasm");
     for (content, says) in [
-        (&b"not wasm"[..], "not a component this program can run"),
-        (b"\0asm\x01\0\0\0", "not a component this program can run"),
-        (&[0; 4096], "4096 bytes, components of at most 1024 are loaded"),
+        (&b"not wasm"[..], "no WASM component"),
+        (b"\0asm\x01\0\0\0", "a core WASM module, not a component"),
+        (
+            &[EMPTY_COMPONENT, b"no section"].concat(),
+            "not a component this program can run",
+        ),
+        (
+            &[EMPTY_COMPONENT, &[0; 4088]].concat(),
+            "4096 bytes, components of at most 1024 are loaded",
+        ),
     ] {
         fs::write(&file, content).unwrap();
         TestPackage {
