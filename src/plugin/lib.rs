@@ -4,6 +4,9 @@
 //! one of its forms; a loaded class starts tasks. Both forms look the same from outside, validate what a plugin hands
 //! over once (`receive.rs`), and carry errors over with their kind.
 //!
+//! [`Plugins::follow`] finds what comes or changes while the program runs. A class whose package is replaced is another
+//! class: who runs the old one goes on with it until it asks for [`Plugins::load_replacement`].
+//!
 //! Which form a class runs in: `plugin.form` of the connector config decides. Without it a package that may run as native
 //! code ([`NativePolicy`]) runs in its `default-form` (native when it has no wish), every other package as WASM. Native
 //! code that is not allowed is never loaded, whoever asks for it.
@@ -21,10 +24,13 @@ use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
 use tokio::sync::Notify;
 
 mod addresses;
+mod artifact;
 mod capabilities;
 mod code_store;
 mod discover;
 mod error;
+mod failures;
+mod follow;
 mod hosts;
 mod http;
 mod limits;
@@ -36,6 +42,7 @@ mod policy;
 mod reach;
 mod receive;
 mod report;
+mod select;
 mod services;
 #[cfg(test)]
 mod testing;
@@ -49,7 +56,8 @@ pub use plugins::Plugins;
 pub use policy::{Policy, PolicyError};
 pub use reach::Variables;
 pub use report::{SinkWish, TaskReport, TaskWishes};
-pub use versions::is_version_in;
+pub use select::Wanted;
+pub use versions::{VersionRange, VersionRangeError};
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]
@@ -129,6 +137,8 @@ pub struct PluginInfo {
     pub location: PathBuf,
     /// Forms present.
     pub forms: Vec<Form>,
+    /// Digest of the package's manifest, and so of all code it pins; `None` = a class of the process itself.
+    pub digest: Option<manifest::Sha256>,
 }
 
 /// A package that could not be used, with the reason.
@@ -138,6 +148,8 @@ pub struct BadPackage {
     pub location: PathBuf,
     /// What is wrong and what to do.
     pub reason: String,
+    /// What it says about itself, when that can be read.
+    pub manifest: Option<Box<manifest::Manifest>>,
 }
 
 /// Host services a running task may use.
@@ -320,8 +332,30 @@ pub trait HostedTransform: Send {
 
 /// Asking for a class that cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct LookupError(pub String);
+pub enum LookupError {
+    /// No package has it.
+    #[error("{0}")]
+    UnknownClass(String),
+    /// It is there in other versions only; Kafka's words.
+    #[error(
+        "Plugin {class} not found that matches the version range {range}, available versions: [{}]{}",
+        versions.join(", "),
+        unusable.as_ref().map_or_else(String::new, |why| format!("; {why}"))
+    )]
+    NoVersion {
+        /// Its full name.
+        class: String,
+        /// As Maven writes it.
+        range: String,
+        /// Oldest first.
+        versions: Vec<String>,
+        /// Why packages of such a version are out of the question.
+        unusable: Option<String>,
+    },
+    /// It is there and cannot be used, or not in the form that was asked for.
+    #[error("{0}")]
+    Unusable(String),
+}
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -169,6 +169,11 @@ impl WorkerConfig {
             .collect()
     }
 
+    /// `plugin.reload.enable`.
+    pub fn plugin_reload_enable(&self) -> bool {
+        boolean(self.text("plugin.reload.enable")).unwrap_or(true)
+    }
+
     /// `topic.tracking.enable`.
     pub fn topic_tracking_enable(&self) -> bool {
         boolean(self.text("topic.tracking.enable")).unwrap_or(true)

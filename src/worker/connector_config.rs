@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jackfield_api::ConfigDef;
 use jackfield_cluster::{Compression, TopicSelection};
-use jackfield_plugin::{Form, Kind};
+use jackfield_plugin::{Form, Kind, Wanted};
 
 pub(crate) use self::infos::{Looked, infos, key_infos, option_infos};
 use self::{
@@ -105,6 +105,9 @@ impl Problems {
     }
 }
 
+/// The key that chooses between versions of a connector.
+pub(crate) const PLUGIN_VERSION: &str = "connector.plugin.version";
+
 const OVERRIDES: [(&str, &str); 3] = [
     ("producer.override.", "producer."),
     ("consumer.override.", "consumer."),
@@ -179,8 +182,24 @@ impl ConnectorConfig {
     }
 }
 
+/// The plugin that a config asks for, which is not checked yet.
+///
+/// # Errors
+/// Kafka's words for what is no version.
+pub(crate) fn wanted(config: &ConfigMap) -> Result<Wanted, String> {
+    let get = |name: &str| config.get(name).map_or("", |value| value.trim());
+    let version = get(PLUGIN_VERSION);
+    Ok(Wanted {
+        class: get("connector.class").to_owned(),
+        version: version.parse().map_err(|error| {
+            format!("Invalid value {version} for configuration {PLUGIN_VERSION}: {error}")
+        })?,
+        form: form(config),
+    })
+}
+
 /// `plugin.form` of a config that is not checked yet.
-pub(crate) fn form(config: &ConfigMap) -> Option<Form> {
+fn form(config: &ConfigMap) -> Option<Form> {
     match config.get("plugin.form")?.trim().to_ascii_lowercase().as_str() {
         "native" => Some(Form::Native),
         "wasm" => Some(Form::Wasm),

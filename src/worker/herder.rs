@@ -9,8 +9,10 @@ mod info;
 mod lifecycle;
 mod offsets;
 mod plugins;
+mod reload;
 mod start_stop;
 mod status;
+mod transforms;
 mod validate;
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 
 use jackfield_cluster::Cluster;
 use jackfield_env::{Env, LogLevel, LoggerLevel};
-use jackfield_plugin::{Kind, Plugins};
+use jackfield_plugin::{ConnectorPlugin, Kind, Plugins};
 use jackfield_tasks::{TaskGroup, TaskHandle};
 use tokio::sync::Notify;
 
@@ -83,6 +85,8 @@ struct View {
     kind: Option<Kind>,
     target: TargetState,
     tasks: Vec<ConfigMap>,
+    /// What the connector and its tasks run; `None` while it could not be loaded, and while the connector is stopped.
+    plugin: Option<Arc<dyn ConnectorPlugin>>,
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +163,8 @@ impl Herder {
                 stopping: AtomicBool::new(false),
             }),
         };
+        herder.inner.plugins.follow();
+        herder.inner.follow_plugins();
         for (name, connector) in stored {
             herder.resume_stored(&name, connector);
         }
@@ -172,6 +178,7 @@ impl Herder {
             kind: None,
             target: connector.target,
             tasks: connector.tasks,
+            plugin: None,
         };
         let slot = Slot::new(name, view);
         self.inner.connectors().insert(name.to_owned(), Arc::clone(&slot));

@@ -38,6 +38,8 @@ fn package(asks: &str) -> FoundPackage {
         directory: "/plugins/acme-1".into(),
         root: "/plugins".into(),
         manifest: Manifest::parse(&text).unwrap(),
+        digest: crate::manifest::Sha256::of(text.as_bytes()),
+        stamp: 0,
     }
 }
 

@@ -5,6 +5,7 @@ mod containment;
 mod file_connector;
 mod forms;
 mod libraries;
+mod live;
 mod reach;
 
 use std::{
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::{
     ConnectorPlugin, Form, HostedSource, Lag, NativePolicy, PluginConfig, PluginError, Plugins, Policy,
-    PollLimits, Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices, Variables,
+    PollLimits, Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices, Variables, Wanted,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };

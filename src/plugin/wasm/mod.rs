@@ -9,6 +9,7 @@ mod cache;
 mod clocks;
 mod component;
 mod directories;
+mod forget;
 mod imports;
 mod instance;
 mod network;
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::directories::Directories;
+pub(crate) use self::{bindings::CONTRACT, directories::Directories};
 
 use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};

@@ -79,6 +79,12 @@ pub(super) const KEYS: &[Key] = &[
         "Packages that may run native code beside the shipped ones; * = all",
     ),
     works(
+        "plugin.reload.enable",
+        Boolean,
+        Some("true"),
+        "Whether a running connector goes on with the new code when its package is replaced or a newer version comes",
+    ),
+    works(
         "topic.tracking.enable",
         Boolean,
         Some("true"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jackfield_api::ConfigDef;
-use jackfield_plugin::Form;
+use jackfield_plugin::{Form, VersionRange, Wanted};
 
 use super::Problems;
 use crate::{
@@ -12,14 +12,12 @@ use crate::{
 };
 
 /// A transform as it is named, before its class is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct NamedTransform {
     /// The user's name for it.
     pub(crate) alias: String,
-    /// `transforms.<alias>.type`.
-    pub(crate) class: String,
-    /// `transforms.<alias>.plugin.form`.
-    pub(crate) form: Option<Form>,
+    /// `transforms.<alias>.type`, `.plugin.version` and `.plugin.form`.
+    pub(crate) wanted: Wanted,
     /// Everything else of `transforms.<alias>.`.
     pub(crate) options: BTreeMap<String, String>,
 }
@@ -27,6 +25,7 @@ pub(crate) struct NamedTransform {
 /// Options of a transform that are the worker's.
 const TYPE: &str = "type";
 const FORM: &str = "plugin.form";
+const VERSION: &str = "plugin.version";
 /// Options that need predicates.
 const PREDICATES: [&str; 2] = ["predicate", "negate"];
 
@@ -65,11 +64,19 @@ pub(super) fn parse(config: &ConfigMap, problems: &mut Problems) -> Vec<NamedTra
                 None
             }
         };
+        let given = options.remove(VERSION).unwrap_or_default();
+        let version = given.parse().unwrap_or_else(|error| {
+            let key = format!("{prefix}{VERSION}");
+            problems.add(
+                &key,
+                format!("Invalid value {given} for configuration {key}: {error}"),
+            );
+            VersionRange::default()
+        });
         match options.remove(TYPE) {
             Some(class) if !class.is_empty() => named.push(NamedTransform {
                 alias: alias.to_owned(),
-                class,
-                form,
+                wanted: Wanted { class, version, form },
                 options,
             }),
             _ => {

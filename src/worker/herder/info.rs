@@ -101,8 +101,8 @@ pub enum TargetState {
     Stopped,
 }
 
-/// A row of `GET /connector-plugins`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
+/// A row of `GET /connector-plugins`. `location` and `error` are not Connect's: a package that cannot be used, and why.
+#[derive(Debug, Clone, Default, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct PluginRow {
     pub class: String,
@@ -110,6 +110,10 @@ pub struct PluginRow {
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// `ConnectorOffset`: where a connector is in one of its partitions, both as JSON objects. A null offset takes it out.

@@ -162,6 +162,7 @@ impl Herder {
                 }
                 TargetState::Stopped => {
                     slot.view().tasks.clear();
+                    slot.view().plugin = None;
                     for (task, _) in inner.shared.status.tasks(&name) {
                         inner.shared.status.remove_task(&name, task).await;
                     }
@@ -263,6 +264,7 @@ impl Inner {
                 kind: Some(kind),
                 target: initial,
                 tasks: Vec::new(),
+                plugin: None,
             },
         );
         let mut live = slot.live.lock().await;

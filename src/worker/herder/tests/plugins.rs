@@ -121,6 +121,7 @@ impl TestPlugin {
                 version: "1.2.3".to_owned(),
                 location: "test".into(),
                 forms: vec![Form::Native],
+                digest: None,
             },
             def: ConfigDef { keys: keys.collect() },
             source: Arc::default(),
