@@ -3,7 +3,9 @@
 //! An entry of `http` and `tcp` may name a host (see `hosts.rs`), or hosts of the connector's own config: in
 //! `"{config:url}"` stands the value of its config key `url`, a URL of which scheme, host and port count; in
 //! `"{config:db.host}:5432"` and `"{config:db.host}:{config:db.port}"` the values of two keys. A value may be a list with
-//! commas when the entry is nothing but the key. An entry whose keys have no value asks for nothing.
+//! commas when the entry is nothing but the key. An entry whose keys have no value, nor a default, asks for nothing. The config
+//! is that of the call: a task's is what its connector made of its own and has to hold these keys too. What bounds a package
+//! that writes there what it likes is the policy.
 
 use serde::Deserialize;
 use url::Url;
