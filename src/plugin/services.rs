@@ -131,12 +131,6 @@ impl HostTask {
         true
     }
 
-    /// Its HTTP requests.
-    #[allow(dead_code, reason = "for the host functions of both forms")]
-    pub(crate) fn requests(&self) -> &Requests {
-        &self.requests
-    }
-
     /// Ends all watching and all requests; what comes too late from a plugin's own thread is harmless.
     pub(crate) fn unwatch(&self) {
         self.requests.end();
