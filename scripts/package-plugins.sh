@@ -88,7 +88,7 @@ package() {
         "$(digest "$directory/connector.wasm")" "$contract" >>"$manifest"
     fi
   done
-  printf '\n[capabilities]\ndirectories = "read-write"\n' >>"$manifest"
+  printf '\n[capabilities]\ndirectories = "read-write"\nclock = true\n' >>"$manifest"
   chmod 644 "$manifest"
   install_file "$manifest" "$directory/plugin.toml"
   rm -f "$manifest"

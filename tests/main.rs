@@ -21,6 +21,7 @@ mod file;
 mod golden;
 mod harness;
 mod interop;
+mod plugins;
 mod power;
 mod protocol_hostile;
 mod readme;

@@ -22,12 +22,18 @@
 
 use std::ffi::c_void;
 
+mod tables;
+
+pub use tables::{
+    ClassDesc, ConnectorVTable, EntryFn, HostVTable, PluginDesc, SinkVTable, SourceVTable, TransformVTable,
+};
+
 /// First field of [`PluginDesc`]: `"JFPLUGIN"` read as a little endian number.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
 /// Breaking changes.
 pub const ABI_MAJOR: u16 = 0;
 /// Additions (while the major is 0: any change).
-pub const ABI_MINOR: u16 = 3;
+pub const ABI_MINOR: u16 = 4;
 /// Name of the exported function, with the terminating zero that symbol look-ups want.
 pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 
@@ -35,6 +41,8 @@ pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 pub const OK: i32 = 0;
 /// Return code: see [`Error`].
 pub const FAILED: i32 = 1;
+/// Return code of [`HostVTable::http_take`]: the request is under way.
+pub const NOT_YET: i32 = 2;
 
 /// [`Error::kind`]: retriable.
 pub const ERROR_RETRIABLE: u8 = 1;
@@ -51,6 +59,20 @@ pub const ERROR_PANIC: u8 = 5;
 pub const KIND_SOURCE: u8 = 1;
 /// [`ClassDesc::kind`]: sink.
 pub const KIND_SINK: u8 = 2;
+/// [`ClassDesc::kind`]: transform.
+pub const KIND_TRANSFORM: u8 = 3;
+
+/// [`HostVTable::transaction_boundary`]: the batch that this poll returns ends a transaction.
+pub const BOUNDARY_COMMIT: u8 = 1;
+/// [`HostVTable::transaction_boundary`]: what was returned since the last boundary, this batch included, is taken back.
+pub const BOUNDARY_ABORT: u8 = 2;
+
+/// [`HostVTable::metric`]: the counter grows by the value.
+pub const METRIC_COUNTER: u8 = 1;
+/// [`HostVTable::metric`]: the gauge has the value from now on.
+pub const METRIC_GAUGE: u8 = 2;
+/// [`HostVTable::metric`]: the value is counted in the histogram, durations in seconds.
+pub const METRIC_HISTOGRAM: u8 = 3;
 
 /// [`PollResult::state`]: `batch` holds at least one record.
 pub const POLL_BATCH: u8 = 1;
@@ -155,6 +177,40 @@ pub struct TopicPartition {
     pub reserved: u32,
 }
 
+/// An HTTP request to be made by the host.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRequest {
+    /// Size of this struct.
+    pub struct_size: u32,
+    /// How long it may take in ms; 0 = the host's own limit.
+    pub timeout_ms: u32,
+    /// Method, such as `GET`.
+    pub method: Slice,
+    /// URL with `http` or `https`.
+    pub url: Slice,
+    /// Headers, names and values.
+    pub headers: *const KeyValue,
+    /// Number of `headers`.
+    pub header_count: usize,
+    /// Body; may be empty.
+    pub body: Slice,
+}
+
+/// The answer to an [`HttpRequest`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct HttpResponse {
+    /// Status code.
+    pub status: u16,
+    /// Zero.
+    pub reserved: [u8; 6],
+    /// JSON array of `[name, value]`, names in lower case.
+    pub headers: Buf,
+    /// Body.
+    pub body: Buf,
+}
+
 /// What a task is told about itself when it starts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -167,209 +223,6 @@ pub struct TaskContext {
     pub connector: Slice,
     /// Handle for the functions of [`HostVTable`]; valid until `stop` returns, longer while retained.
     pub host: *const c_void,
-}
-
-/// Services of the host, alive as long as the process. `task` is [`TaskContext::host`].
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct HostVTable {
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Most verbose log level kept: 1 error, 2 warn, 3 info, 4 debug, 5 trace.
-    pub log_max_level: unsafe extern "C" fn() -> u8,
-    /// Writes a log line; `task` may be null outside of a task.
-    pub log: unsafe extern "C" fn(task: *const c_void, level: u8, message: Slice),
-    /// Stored source offset of a source partition (JSON objects): true and `out` filled, or false when there is none.
-    pub stored_offset: unsafe extern "C" fn(task: *const c_void, partition: Slice, out: *mut Buf) -> bool,
-    /// A change of this file, or of this directory's entries and the files in it, ends the task's idle time from now on;
-    /// false = not watched, come back by yourself.
-    pub watch_path: unsafe extern "C" fn(task: *const c_void, path: Slice) -> bool,
-    /// Ends the task's idle time now.
-    pub wake: unsafe extern "C" fn(task: *const c_void),
-    /// Keeps the handle valid past `stop`, until [`HostVTable::release`].
-    pub retain: unsafe extern "C" fn(task: *const c_void),
-    /// Undoes one [`HostVTable::retain`].
-    pub release: unsafe extern "C" fn(task: *const c_void),
-    /// How far the task is behind from now on: bytes not read yet, and files not read to their end.
-    pub report_lag: unsafe extern "C" fn(task: *const c_void, bytes: u64, files: u64),
-    /// Fills `out` with the committed positions of a sink task's whole group as they are when `open` is called, also of
-    /// partitions it does not hold: a JSON array of objects with `topic`, `partition`, `offset` and `metadata`.
-    pub group_positions: unsafe extern "C" fn(task: *const c_void, out: *mut Buf),
-}
-
-/// The exported function: `None`/null = this library does not speak that major.
-pub type EntryFn = unsafe extern "C" fn(host_abi_major: u16, host: *const HostVTable) -> *const PluginDesc;
-
-/// What a library contains.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct PluginDesc {
-    /// [`MAGIC`].
-    pub magic: u64,
-    /// [`ABI_MAJOR`] the library was built for.
-    pub abi_major: u16,
-    /// [`ABI_MINOR`] the library was built for.
-    pub abi_minor: u16,
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// Bit set of optional abilities; none are defined yet.
-    pub features: u64,
-    /// Oldest batch format major it reads and writes.
-    pub batch_major_min: u16,
-    /// Newest batch format major it reads and writes.
-    pub batch_major_max: u16,
-    /// Number of classes.
-    pub class_count: u32,
-    /// Array of pointers, so that [`ClassDesc`] can grow.
-    pub classes: *const *const ClassDesc,
-    /// Compiler or SDK, for messages.
-    pub built_with: Slice,
-}
-
-/// One connector class.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct ClassDesc {
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// [`KIND_SOURCE`] or [`KIND_SINK`].
-    pub kind: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
-    /// Full class name.
-    pub class: Slice,
-    /// Version.
-    pub version: Slice,
-    /// Other names.
-    pub aliases: *const Slice,
-    /// Number of `aliases`.
-    pub alias_count: usize,
-    /// Never null.
-    pub connector: *const ConnectorVTable,
-    /// Not null when the kind is source.
-    pub source: *const SourceVTable,
-    /// Not null when the kind is sink.
-    pub sink: *const SinkVTable,
-    /// The plugin's own.
-    pub user_data: *const c_void,
-}
-
-/// Questions about a class; they touch no task.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectorVTable {
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// `ConfigDef` as JSON.
-    pub config_def: unsafe extern "C" fn(class: *const ClassDesc, out: *mut Buf, error: *mut Error) -> i32,
-    /// JSON array of `{"name":…,"message":…}`.
-    pub validate: unsafe extern "C" fn(
-        class: *const ClassDesc,
-        config: *const KeyValue,
-        config_len: usize,
-        out: *mut Buf,
-        error: *mut Error,
-    ) -> i32,
-    /// JSON array of objects with string values, one per task.
-    pub task_configs: unsafe extern "C" fn(
-        class: *const ClassDesc,
-        config: *const KeyValue,
-        config_len: usize,
-        max_tasks: u32,
-        out: *mut Buf,
-        error: *mut Error,
-    ) -> i32,
-    /// `offsets` is a JSON array of `{"partition":…,"offset":…}`, both JSON texts, the offset null when it is taken out.
-    /// Writes `true` or `false`.
-    pub alter_offsets: unsafe extern "C" fn(
-        class: *const ClassDesc,
-        config: *const KeyValue,
-        config_len: usize,
-        offsets: *const Slice,
-        out: *mut Buf,
-        error: *mut Error,
-    ) -> i32,
-}
-
-/// A source task. `task` is what `start` stored.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct SourceVTable {
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Starts a task and stores its handle in `task`, only when it returns [`OK`].
-    pub start: unsafe extern "C" fn(
-        class: *const ClassDesc,
-        config: *const KeyValue,
-        config_len: usize,
-        context: *const TaskContext,
-        task: *mut *mut c_void,
-        error: *mut Error,
-    ) -> i32,
-    /// Never waits. An error of kind [`ERROR_DATA`] consumes the one bad record: the next poll goes on behind it.
-    pub poll: unsafe extern "C" fn(
-        task: *mut c_void,
-        limits: *const PollLimits,
-        out: *mut PollResult,
-        error: *mut Error,
-    ) -> i32,
-    /// The first `batches` batches (counted from 1) are durable and their offsets are stored.
-    pub committed: unsafe extern "C" fn(task: *mut c_void, batches: u64, error: *mut Error) -> i32,
-    /// Ends and frees the task.
-    pub stop: unsafe extern "C" fn(task: *mut c_void),
-}
-
-/// A sink task. `task` is what `start` stored.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct SinkVTable {
-    /// Size of this struct.
-    pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Starts a task and stores its handle in `task`, only when it returns [`OK`].
-    pub start: unsafe extern "C" fn(
-        class: *const ClassDesc,
-        config: *const KeyValue,
-        config_len: usize,
-        context: *const TaskContext,
-        task: *mut *mut c_void,
-        error: *mut Error,
-    ) -> i32,
-    /// Partitions were assigned, at these committed positions.
-    pub open: unsafe extern "C" fn(
-        task: *mut c_void,
-        partitions: *const Position,
-        partitions_len: usize,
-        error: *mut Error,
-    ) -> i32,
-    /// Delivers a batch. `rejected`: JSON array of `{"sequence":…,"message":…}`; null = none.
-    pub put:
-        unsafe extern "C" fn(task: *mut c_void, batch: Slice, rejected: *mut Buf, error: *mut Error) -> i32,
-    /// Makes everything put so far durable. `out`: JSON array of
-    /// `{"topic":…,"partition":…,"offset":…,"metadata":…}`, the positions safe to commit.
-    pub pre_commit: unsafe extern "C" fn(
-        task: *mut c_void,
-        current: *const Position,
-        current_len: usize,
-        out: *mut Buf,
-        error: *mut Error,
-    ) -> i32,
-    /// Partitions were taken away.
-    pub close: unsafe extern "C" fn(
-        task: *mut c_void,
-        partitions: *const TopicPartition,
-        partitions_len: usize,
-        error: *mut Error,
-    ) -> i32,
-    /// Ends and frees the task.
-    pub stop: unsafe extern "C" fn(task: *mut c_void),
 }
 
 impl Slice {
@@ -392,6 +245,29 @@ impl Slice {
         Self {
             ptr: bytes.as_ptr(),
             len: bytes.len(),
+        }
+    }
+}
+
+impl KeyValue {
+    /// Borrows both texts for the duration of a call.
+    pub const fn of(key: &str, value: &str) -> Self {
+        Self {
+            key: Slice::of(key),
+            value: Slice::of(value),
+        }
+    }
+}
+
+impl Position {
+    /// Borrows a position for the duration of a call.
+    pub fn of(at: &crate::SinkPosition) -> Self {
+        Self {
+            topic: Slice::of(&at.topic),
+            offset: at.offset,
+            metadata: Slice::of(&at.metadata),
+            partition: at.partition,
+            reserved: 0,
         }
     }
 }
@@ -426,6 +302,16 @@ impl Error {
     };
 }
 
+impl HttpResponse {
+    /// Not filled in: what responses start as.
+    pub const EMPTY: Self = Self {
+        status: 0,
+        reserved: [0; 6],
+        headers: Buf::EMPTY,
+        body: Buf::EMPTY,
+    };
+}
+
 impl PollResult {
     /// Not filled in: what the result of a poll starts as.
     pub const EMPTY: Self = Self {
@@ -457,9 +343,12 @@ const _: () = {
     assert!(size_of::<PollResult>() == 48 && offset_of!(PollResult, batch) == 16);
     assert!(size_of::<Position>() == 48 && offset_of!(Position, partition) == 40);
     assert!(size_of::<TopicPartition>() == 24 && size_of::<TaskContext>() == 32);
-    assert!(size_of::<HostVTable>() == 80 && offset_of!(HostVTable, group_positions) == 72);
+    assert!(size_of::<HostVTable>() == 168 && offset_of!(HostVTable, group_positions) == 72);
+    assert!(size_of::<HttpRequest>() == 72 && offset_of!(HttpRequest, body) == 56);
+    assert!(size_of::<HttpResponse>() == 72 && offset_of!(HttpResponse, body) == 40);
     assert!(size_of::<PluginDesc>() == 56 && offset_of!(PluginDesc, classes) == 32);
-    assert!(size_of::<ClassDesc>() == 88 && offset_of!(ClassDesc, user_data) == 80);
+    assert!(size_of::<ClassDesc>() == 96 && offset_of!(ClassDesc, user_data) == 88);
     assert!(size_of::<ConnectorVTable>() == 40);
     assert!(size_of::<SourceVTable>() == 40 && size_of::<SinkVTable>() == 56);
+    assert!(size_of::<TransformVTable>() == 32);
 };

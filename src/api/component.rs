@@ -2,13 +2,13 @@
 //!
 //! A component instance runs at most one task. It has one thread, so its state is thread-local.
 
-use std::{cell::RefCell, marker::PhantomData, sync::Arc};
+use std::{cell::RefCell, marker::PhantomData};
 
 use crate::{
-    ConnectError, ErrorKind, Lag, LogLevel, PollLimits, Polled, SinkContext, SinkPosition, SourceContext,
-    TaskConfig, TaskHost, TopicPartition,
+    ConnectError, ErrorKind, PollLimits, Polled, SinkContext, SinkPosition, SourceContext, TaskConfig,
+    TaskContext, TopicPartition, TransformOutput,
     batch::{Batch, BatchBuilder},
-    export::{Class, Library, SinkTask, SourceTask, Start},
+    export::{Class, Library, SinkTask, SourceTask, Start, TransformTask},
 };
 
 /// Generated from `wit/plugin.wit`.
@@ -33,9 +33,12 @@ pub mod bindings {
 pub use bindings::export_component;
 
 use bindings::{
-    exports::jackfield::plugin::{connector, sink_task, source_task},
-    jackfield::plugin::{context, log, types},
+    exports::jackfield::plugin::{connector, sink_task, source_task, transform},
+    jackfield::plugin::types,
 };
+use host::host;
+
+mod host;
 
 /// Implements the exports for a library.
 #[derive(Debug)]
@@ -46,8 +49,14 @@ struct RunningSource {
     builder: BatchBuilder,
 }
 
+struct RunningTransform {
+    transform: Box<dyn TransformTask>,
+    builder: BatchBuilder,
+}
+
 thread_local! {
     static SOURCE: RefCell<Option<RunningSource>> = const { RefCell::new(None) };
+    static TRANSFORM: RefCell<Option<RunningTransform>> = const { RefCell::new(None) };
     static SINK: RefCell<Option<Box<dyn SinkTask>>> = const { RefCell::new(None) };
 }
 
@@ -59,6 +68,7 @@ impl<L: Library> connector::Guest for Exported<L> {
             kind: match class.start {
                 Start::Source(_) => connector::Kind::Source,
                 Start::Sink(_) => connector::Kind::Sink,
+                Start::Transform(_) => connector::Kind::Transform,
             },
             version: class.version.to_owned(),
         };
@@ -171,11 +181,7 @@ impl<L: Library> sink_task::Guest for Exported<L> {
 
     fn put(batch: types::Batch) -> Result<Vec<types::RecordError>, types::Error> {
         let rejected = with_sink(|sink| sink.put(&Batch::parse(&batch[..])?))?;
-        let error = |error: crate::RecordError| types::RecordError {
-            sequence: error.sequence,
-            message: error.message,
-        };
-        Ok(rejected.into_iter().map(error).collect())
+        Ok(rejected.into_iter().map(record_error).collect())
     }
 
     fn pre_commit(current: Vec<types::Position>) -> Result<Vec<types::Position>, types::Error> {
@@ -202,6 +208,49 @@ impl<L: Library> sink_task::Guest for Exported<L> {
         if let Some(mut sink) = SINK.take() {
             sink.stop();
         }
+    }
+}
+
+impl<L: Library> transform::Guest for Exported<L> {
+    fn start(class: String, config: types::Config) -> Result<(), types::Error> {
+        let class = find::<L>(&class)?;
+        let Start::Transform(start) = class.start else {
+            return Err(ConnectError::config(format!("{} is not a transform", class.name)).into());
+        };
+        let config = class.resolve(config.into_iter().collect::<TaskConfig>())?;
+        TRANSFORM.set(Some(RunningTransform {
+            transform: start(&config, TaskContext::new(host()))?,
+            builder: BatchBuilder::new(),
+        }));
+        Ok(())
+    }
+
+    fn apply(batch: types::Batch) -> Result<transform::Output, types::Error> {
+        TRANSFORM.with_borrow_mut(|running| {
+            let RunningTransform { transform, builder } = running.as_mut().ok_or_else(not_started)?;
+            let batch = Batch::parse(&batch[..]).map_err(ConnectError::from)?;
+            let mut output = TransformOutput::new(builder);
+            let applied = transform.apply(&batch, &mut output);
+            let rejected = output.into_rejected();
+            applied.inspect_err(|_| builder.clear())?;
+            Ok(transform::Output {
+                batch: builder.finish(),
+                rejected: rejected.into_iter().map(record_error).collect(),
+            })
+        })
+    }
+
+    fn stop() {
+        if let Some(mut running) = TRANSFORM.take() {
+            running.transform.stop();
+        }
+    }
+}
+
+fn record_error(error: crate::RecordError) -> types::RecordError {
+    types::RecordError {
+        sequence: error.sequence,
+        message: error.message,
     }
 }
 
@@ -243,71 +292,5 @@ impl From<ConnectError> for types::Error {
             kind,
             message: error.message,
         }
-    }
-}
-
-/// The host through the component's imports.
-struct ImportedHost {
-    connector: String,
-    task: u32,
-}
-
-fn host() -> Arc<dyn TaskHost> {
-    if let Some(directory) = context::current_directory() {
-        // It fails when the host does not open it to this component; relative paths are not found then.
-        std::env::set_current_dir(directory).ok();
-    }
-    Arc::new(ImportedHost {
-        connector: context::connector_name(),
-        task: context::task_id(),
-    })
-}
-
-impl TaskHost for ImportedHost {
-    fn connector(&self) -> &str {
-        &self.connector
-    }
-
-    fn task(&self) -> u32 {
-        self.task
-    }
-
-    fn log_level(&self) -> LogLevel {
-        match log::max_level() {
-            log::Level::Error => LogLevel::Error,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Trace => LogLevel::Trace,
-        }
-    }
-
-    fn log(&self, level: LogLevel, message: &str) {
-        let level = match level {
-            LogLevel::Error => log::Level::Error,
-            LogLevel::Warn => log::Level::Warn,
-            LogLevel::Info => log::Level::Info,
-            LogLevel::Debug => log::Level::Debug,
-            LogLevel::Trace => log::Level::Trace,
-        };
-        log::write(level, message);
-    }
-
-    fn stored_offset(&self, source_partition: &str) -> Option<String> {
-        context::stored_offset(source_partition)
-    }
-
-    fn group_positions(&self) -> Result<Vec<SinkPosition>, ConnectError> {
-        Ok(positions(context::group_positions()))
-    }
-
-    fn watch_path(&self, path: &str) -> bool {
-        context::watch_path(path)
-    }
-
-    fn wake(&self) {}
-
-    fn report_lag(&self, lag: Lag) {
-        context::report_lag(lag.bytes, lag.files);
     }
 }

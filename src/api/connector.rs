@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Config, ConfigDef, ConfigValueIssue, ConnectError, SinkContext, SourceContext,
-    batch::{Batch, BatchBuilder},
+    Config, ConfigDef, ConfigValueIssue, ConnectError, SinkContext, SourceContext, TaskContext,
+    batch::{Batch, BatchBuilder, BatchError, Draft, RecordRef},
 };
 
 /// What is to become of an offset of a stopped connector.
@@ -19,7 +19,8 @@ pub struct OffsetChange {
 /// Config of one task.
 pub type TaskConfig = BTreeMap<String, String>;
 
-/// What a connector class is and how it is configured. None of this touches a task.
+/// What a class is and how it is configured. None of this touches a task. Of a transform only its names, version, definition
+/// and `validate` are asked for.
 pub trait Connector {
     /// Full class name, e.g. `org.apache.kafka.connect.file.FileStreamSourceConnector`.
     const CLASS: &'static str;
@@ -102,6 +103,75 @@ pub trait Sink: Connector + Send + Sized + 'static {
     fn stop(&mut self) {}
 }
 
+/// A transform: changes records between a source and its topics, or between topics and a sink. Users name it in
+/// `transforms.<alias>.type`, its options are `transforms.<alias>.<option>`.
+pub trait Transform: Connector + Send + Sized + 'static {
+    /// Starts the transform, once in each task of the connector.
+    fn start(config: &Config, context: TaskContext) -> Result<Self, ConnectError>;
+
+    /// Transforms a batch: what is to go on is put into `output`, as it came ([`TransformOutput::keep`]) or changed
+    /// ([`Draft::of`] and [`TransformOutput::push`]). A record that is not put there is filtered out, and one that is put
+    /// there several times becomes several. Topics, partitions and timestamps may change; offsets are the worker's business:
+    /// they advance past filtered records too, and never past undelivered ones.
+    ///
+    /// It works on what is given to it and waits for nothing. After a retriable error, and after a restart of the task, the
+    /// same records come again, perhaps in other batches.
+    fn apply(&mut self, batch: &Batch<&[u8]>, output: &mut TransformOutput<'_>) -> Result<(), ConnectError>;
+
+    /// Ends the transform.
+    fn stop(&mut self) {}
+}
+
+/// What a transform makes of a batch.
+#[derive(Debug)]
+pub struct TransformOutput<'a> {
+    batch: &'a mut BatchBuilder,
+    rejected: Vec<RecordError>,
+}
+
+impl<'a> TransformOutput<'a> {
+    /// Output into this batch.
+    pub fn new(batch: &'a mut BatchBuilder) -> Self {
+        Self {
+            batch,
+            rejected: Vec::new(),
+        }
+    }
+
+    /// Lets a record go on as it came.
+    ///
+    /// # Errors
+    /// As [`Draft::push`].
+    pub fn keep<B: AsRef<[u8]>>(
+        &mut self,
+        batch: &Batch<B>,
+        found: &RecordRef<'_>,
+    ) -> Result<(), BatchError> {
+        Draft::of(batch, found).push(self.batch)
+    }
+
+    /// Lets a record go on that was made from one of the batch ([`Draft::of`]).
+    ///
+    /// # Errors
+    /// As [`Draft::push`].
+    pub fn push(&mut self, record: Draft<'_>) -> Result<(), BatchError> {
+        record.push(self.batch)
+    }
+
+    /// A record that cannot be transformed: `errors.tolerance` decides whether it is passed over or fails the task.
+    pub fn reject(&mut self, found: &RecordRef<'_>, message: impl Into<String>) {
+        self.rejected.push(RecordError {
+            sequence: found.record.sequence,
+            message: message.into(),
+        });
+    }
+
+    /// What was rejected.
+    pub fn into_rejected(self) -> Vec<RecordError> {
+        self.rejected
+    }
+}
+
 /// Limits of one poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollLimits {
@@ -142,7 +212,7 @@ pub struct TopicPartition {
     pub partition: i32,
 }
 
-/// A record the sink could not take.
+/// A record the sink or the transform could not take.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecordError {
     /// `sequence` of the record in the batch.

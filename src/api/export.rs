@@ -2,11 +2,12 @@
 
 use crate::{
     Config, ConfigDef, ConfigValueIssue, ConnectError, Connector, OffsetChange, PollLimits, Polled,
-    RecordError, Sink, SinkContext, SinkPosition, Source, SourceContext, TaskConfig, TopicPartition,
+    RecordError, Sink, SinkContext, SinkPosition, Source, SourceContext, TaskConfig, TaskContext,
+    TopicPartition, Transform, TransformOutput,
     batch::{Batch, BatchBuilder},
 };
 
-/// A connector class without its Rust type.
+/// A class without its Rust type.
 #[derive(Debug, Clone, Copy)]
 pub struct Class {
     /// Full class name.
@@ -33,6 +34,7 @@ pub type Started<T> = Result<Box<T>, ConnectError>;
 pub enum Start {
     Source(fn(&Config, SourceContext) -> Started<dyn SourceTask>),
     Sink(fn(&Config, SinkContext) -> Started<dyn SinkTask>),
+    Transform(fn(&Config, TaskContext) -> Started<dyn TransformTask>),
 }
 
 /// A running [`Source`] without its Rust type.
@@ -53,6 +55,13 @@ pub trait SinkTask: Send {
     fn stop(&mut self);
 }
 
+/// A running [`Transform`] without its Rust type.
+#[allow(missing_docs, reason = "documented in Transform")]
+pub trait TransformTask: Send {
+    fn apply(&mut self, batch: &Batch<&[u8]>, output: &mut TransformOutput<'_>) -> Result<(), ConnectError>;
+    fn stop(&mut self);
+}
+
 /// The classes of a library; implemented by the export macros.
 pub trait Library {
     /// All classes.
@@ -70,6 +79,13 @@ impl Class {
     /// The class of a sink.
     pub const fn sink<T: Sink>() -> Self {
         Self::new::<T>(Start::Sink(|config, context| {
+            Ok(Box::new(T::start(config, context)?))
+        }))
+    }
+
+    /// The class of a transform.
+    pub const fn transform<T: Transform>() -> Self {
+        Self::new::<T>(Start::Transform(|config, context| {
             Ok(Box::new(T::start(config, context)?))
         }))
     }
@@ -148,23 +164,38 @@ impl<T: Sink> SinkTask for T {
     }
 }
 
-/// Exports the connector classes of a library, once per library:
-/// `export_plugin!(sources: [A, B], sinks: [C]);`
+impl<T: Transform> TransformTask for T {
+    fn apply(&mut self, batch: &Batch<&[u8]>, output: &mut TransformOutput<'_>) -> Result<(), ConnectError> {
+        Transform::apply(self, batch, output)
+    }
+
+    fn stop(&mut self) {
+        Transform::stop(self);
+    }
+}
+
+/// Exports the classes of a library, once per library: `export_plugin!(sources: [A, B], sinks: [C], transforms: [D]);`, each
+/// list optional, in this order.
 ///
 /// Built for the host's target the library gets the entry symbol of [`abi`](crate::abi), built for `wasm32-wasip2` the
 /// exports of the world `connectors`. A native library must be built with unwinding panics, because a panic of the
 /// connector is caught at the boundary.
 #[macro_export]
 macro_rules! export_plugin {
-    (sources: [$($source:ty),* $(,)?], sinks: [$($sink:ty),* $(,)?] $(,)?) => {
+    (
+        $(sources: [$($source:ty),* $(,)?] $(,)?)?
+        $(sinks: [$($sink:ty),* $(,)?] $(,)?)?
+        $(transforms: [$($transform:ty),* $(,)?] $(,)?)?
+    ) => {
         #[doc(hidden)]
         #[derive(Debug)]
         pub struct JackfieldLibrary;
 
         impl $crate::export::Library for JackfieldLibrary {
             const CLASSES: &'static [$crate::export::Class] = &[
-                $($crate::export::Class::source::<$source>(),)*
-                $($crate::export::Class::sink::<$sink>(),)*
+                $($($crate::export::Class::source::<$source>(),)*)?
+                $($($crate::export::Class::sink::<$sink>(),)*)?
+                $($($crate::export::Class::transform::<$transform>(),)*)?
             ];
         }
 
@@ -176,7 +207,7 @@ macro_rules! export_plugin {
 #[macro_export]
 macro_rules! export_source {
     ($source:ty) => {
-        $crate::export_plugin!(sources: [$source], sinks: []);
+        $crate::export_plugin!(sources: [$source]);
     };
 }
 
@@ -184,7 +215,15 @@ macro_rules! export_source {
 #[macro_export]
 macro_rules! export_sink {
     ($sink:ty) => {
-        $crate::export_plugin!(sources: [], sinks: [$sink]);
+        $crate::export_plugin!(sinks: [$sink]);
+    };
+}
+
+/// Exports one transform class: `export_transform!(MyTransform);`
+#[macro_export]
+macro_rules! export_transform {
+    ($transform:ty) => {
+        $crate::export_plugin!(transforms: [$transform]);
     };
 }
 

@@ -2,7 +2,7 @@
 //! export macros that turn one source into a native library or a WASM component.
 //!
 //! A connector implements [`Connector`] (what it is and how it is configured) and [`Source`] or [`Sink`] (what a task
-//! does), and exports its classes once per library:
+//! does); a transform implements [`Connector`] and [`Transform`]. A library exports its classes once:
 //!
 //! ```text
 //! jackfield_api::export_plugin!(sources: [FileStreamSource], sinks: [FileStreamSink]);
@@ -13,8 +13,9 @@
 //!
 //! Life of a source task: [`Source::start`], then [`Source::poll`] again and again with [`Source::committed`] in
 //! between, [`Source::stop`]. Life of a sink task: [`Sink::start`], [`Sink::open`], then [`Sink::put`] with
-//! [`Sink::pre_commit`] in between, [`Sink::close`], [`Sink::stop`]. Calls come one at a time, not always from the same
-//! thread. After a `fatal` error or a panic only `stop` follows.
+//! [`Sink::pre_commit`] in between, [`Sink::close`], [`Sink::stop`]. Life of a transform, one in each task of a connector that
+//! names it: [`Transform::start`], [`Transform::apply`], [`Transform::stop`]. Calls come one at a time, not always from the
+//! same thread. After a `fatal` error or a panic only `stop` follows.
 //!
 //! This crate must not know the host: `wit/plugin.wit` and [`abi`] are all they share.
 
@@ -29,6 +30,7 @@ mod connector;
 mod context;
 mod error;
 pub mod export;
+mod http;
 pub mod java_text;
 mod local;
 #[cfg(not(target_family = "wasm"))]
@@ -39,8 +41,12 @@ pub use config::Config;
 pub use config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importance, Validator};
 pub use connector::{
     Connector, OffsetChange, PollLimits, Polled, RecordError, Sink, SinkPosition, Source, TaskConfig,
-    TopicPartition,
+    TopicPartition, Transform, TransformOutput,
 };
-pub use context::{Lag, LogLevel, SinkContext, SourceContext, TaskHost, WakeHandle};
+pub use context::{
+    Lag, LogLevel, MetricKind, SinkContext, SinkRequest, SourceContext, TaskContext, TaskHost,
+    TransactionBoundary, WakeHandle,
+};
 pub use error::{ConnectError, ErrorKind};
+pub use http::{Http, HttpCall, HttpRequest, HttpResponse};
 pub use local::LocalHost;

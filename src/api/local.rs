@@ -1,10 +1,17 @@
 //! A host in memory: runs a connector's tasks inside a test of its own, without a worker.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use crate::{ConnectError, Lag, LogLevel, SinkContext, SinkPosition, SourceContext, TaskHost};
+use crate::{
+    ConnectError, HttpRequest, HttpResponse, Lag, LogLevel, MetricKind, SinkContext, SinkPosition,
+    SinkRequest, SourceContext, TaskContext, TaskHost, TopicPartition, TransactionBoundary,
+};
 
-/// A host in memory. Nothing watches paths unless it is told to say so.
+/// A host in memory. Nothing watches paths unless it is told to say so, and nothing answers HTTP requests unless
+/// [`LocalHost::answer`] says how.
 #[derive(Debug, Default)]
 pub struct LocalHost {
     state: Mutex<State>,
@@ -19,6 +26,24 @@ struct State {
     wakes: usize,
     lag: Option<Lag>,
     lines: Vec<(LogLevel, String)>,
+    reported: Option<String>,
+    reconfigurations: usize,
+    boundaries: Vec<TransactionBoundary>,
+    paused: Vec<TopicPartition>,
+    sought: Vec<SinkPosition>,
+    commit_requests: usize,
+    metrics: BTreeMap<String, f64>,
+    answers: Option<Answers>,
+    begun: Vec<Option<HttpRequest>>,
+}
+
+/// What answers HTTP requests.
+struct Answers(Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse, ConnectError> + Send>);
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Answers")
+    }
 }
 
 impl LocalHost {
@@ -64,6 +89,54 @@ impl LocalHost {
     /// Log lines so far.
     pub fn lines(&self) -> Vec<(LogLevel, String)> {
         self.state().lines.clone()
+    }
+
+    /// What the task says it is doing.
+    pub fn reported_state(&self) -> Option<String> {
+        self.state().reported.clone()
+    }
+
+    /// How often the task asked for its connector's task configs anew.
+    pub fn reconfigurations(&self) -> usize {
+        self.state().reconfigurations
+    }
+
+    /// Where the source ended transactions.
+    pub fn transaction_boundaries(&self) -> Vec<TransactionBoundary> {
+        self.state().boundaries.clone()
+    }
+
+    /// Partitions that the sink paused and did not resume.
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        self.state().paused.clone()
+    }
+
+    /// Positions that the sink sought, in order.
+    pub fn sought(&self) -> Vec<SinkPosition> {
+        self.state().sought.clone()
+    }
+
+    /// How often the sink asked for a commit.
+    pub fn commit_requests(&self) -> usize {
+        self.state().commit_requests
+    }
+
+    /// A metric by its name and labels, written `name{key="value"}`: a counter's sum, a gauge's value, the sum of a histogram.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        self.state().metrics.get(series).copied()
+    }
+
+    /// Answers HTTP requests from now on. A request that was begun is answered when the task takes it.
+    pub fn answer(
+        &self,
+        answers: impl FnMut(&HttpRequest) -> Result<HttpResponse, ConnectError> + Send + 'static,
+    ) {
+        self.state().answers = Some(Answers(Box::new(answers)));
+    }
+
+    /// A context for a transform.
+    pub fn task_context(self: &Arc<Self>) -> TaskContext {
+        TaskContext::new(Arc::<Self>::clone(self))
     }
 
     /// A context for a source task.
@@ -124,5 +197,66 @@ impl TaskHost for LocalHost {
 
     fn report_lag(&self, lag: Lag) {
         self.state().lag = Some(lag);
+    }
+
+    fn report_state(&self, state: Option<&str>) {
+        self.state().reported = state.map(str::to_owned);
+    }
+
+    fn request_task_reconfiguration(&self) {
+        self.state().reconfigurations += 1;
+    }
+
+    fn transaction_boundary(&self, boundary: TransactionBoundary) {
+        self.state().boundaries.push(boundary);
+    }
+
+    fn request_of_sink(&self, request: SinkRequest<'_>) {
+        let mut state = self.state();
+        match request {
+            SinkRequest::Pause(partitions) => state.paused.extend_from_slice(partitions),
+            SinkRequest::Resume(partitions) => state.paused.retain(|at| !partitions.contains(at)),
+            SinkRequest::Seek(positions) => state.sought.extend_from_slice(positions),
+            SinkRequest::Commit => state.commit_requests += 1,
+        }
+    }
+
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)], value: f64) {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value:?}"))
+            .collect();
+        let series = match labels.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}{{{}}}", labels.join(",")),
+        };
+        let mut state = self.state();
+        let known = state.metrics.entry(series).or_default();
+        match kind {
+            MetricKind::Gauge => *known = value,
+            MetricKind::Counter | MetricKind::Histogram => *known += value,
+        }
+    }
+
+    fn http_begin(&self, request: &HttpRequest) -> Result<u64, ConnectError> {
+        let mut state = self.state();
+        state.begun.push(Some(request.clone()));
+        Ok(state.begun.len() as u64)
+    }
+
+    fn http_take(&self, number: u64) -> Option<Result<HttpResponse, ConnectError>> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        let request = self.state().begun.get_mut(index)?.take()?;
+        Some(self.http_fetch(&request))
+    }
+
+    fn http_fetch(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectError> {
+        // Away meanwhile, so that it may use this host.
+        let Some(mut answers) = self.state().answers.take() else {
+            return Err(ConnectError::retriable(format!("nothing answers {request:?}")));
+        };
+        let answer = (answers.0)(request);
+        self.state().answers.get_or_insert(answers);
+        answer
     }
 }

@@ -19,9 +19,11 @@ use raw::{
     array, bytes, class_of, end, guarded, guarded_task, handle, read_config, read_positions, running, text,
     write_json,
 };
+use transform::TRANSFORM;
 
 mod host;
 mod raw;
+mod transform;
 
 /// The library's descriptor, built when the host first asks.
 #[derive(Debug, Default)]
@@ -73,22 +75,34 @@ fn describe(classes: &'static [Class]) -> &'static PluginDesc {
         .map(|class| {
             let aliases: Vec<Slice> = class.aliases.iter().map(|alias| Slice::of(alias)).collect();
             let aliases: &'static [Slice] = aliases.leak();
-            let is_source = matches!(class.start, Start::Source(_));
+            let (mut source, mut sink, mut transform) =
+                (std::ptr::null(), std::ptr::null(), std::ptr::null());
+            let kind = match class.start {
+                Start::Source(_) => {
+                    source = &raw const SOURCE;
+                    abi::KIND_SOURCE
+                }
+                Start::Sink(_) => {
+                    sink = &raw const SINK;
+                    abi::KIND_SINK
+                }
+                Start::Transform(_) => {
+                    transform = &raw const TRANSFORM;
+                    abi::KIND_TRANSFORM
+                }
+            };
             let described: &'static ClassDesc = Box::leak(Box::new(ClassDesc {
                 struct_size: size_u32::<ClassDesc>(),
-                kind: if is_source {
-                    abi::KIND_SOURCE
-                } else {
-                    abi::KIND_SINK
-                },
+                kind,
                 reserved: [0; 3],
                 class: Slice::of(class.name),
                 version: Slice::of(class.version),
                 aliases: aliases.as_ptr(),
                 alias_count: aliases.len(),
                 connector: &CONNECTOR,
-                source: if is_source { &SOURCE } else { std::ptr::null() },
-                sink: if is_source { std::ptr::null() } else { &SINK },
+                source,
+                sink,
+                transform,
                 user_data: std::ptr::from_ref(class).cast(),
             }));
             std::ptr::from_ref(described)

@@ -10,8 +10,11 @@ use std::{
 
 use super::*;
 use crate::{
-    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, Importance, LogLevel, OffsetChange,
-    RecordError, Sink, SinkPosition, Source, TaskConfig, abi::OK,
+    Config, ConfigDef, ConfigKey, ConfigType, Connector, ErrorKind, HttpRequest, Importance, LogLevel,
+    OffsetChange, RecordError, Sink, SinkPosition, Source, TaskConfig, TaskContext, TransactionBoundary,
+    Transform, TransformOutput,
+    abi::{NOT_YET, OK},
+    batch::Draft,
 };
 
 /// Does what its config says.
@@ -162,10 +165,48 @@ impl Sink for Echo {
     }
 }
 
+/// Doubles records, drops those with value `drop`, and cannot take `bad`. Says through the host what it is asked to.
+struct Doubling;
+
+impl Connector for Doubling {
+    const CLASS: &'static str = "test.Doubling";
+    const VERSION: &'static str = "1.2.3";
+
+    fn config_def() -> ConfigDef {
+        ConfigDef::default()
+    }
+}
+
+impl Transform for Doubling {
+    fn start(_config: &Config, context: TaskContext) -> Result<Self, ConnectError> {
+        context.report_state(Some("doubling"));
+        context.counter_add("records", &[("table", "a")], 2);
+        Ok(Self)
+    }
+
+    fn apply(&mut self, batch: &Batch<&[u8]>, output: &mut TransformOutput<'_>) -> Result<(), ConnectError> {
+        for found in batch.records() {
+            match found.record.value {
+                crate::batch::Value::Utf8("drop") => {}
+                crate::batch::Value::Utf8("bad") => output.reject(&found, "cannot be doubled"),
+                _ => {
+                    output.keep(batch, &found)?;
+                    output.push(Draft::of(batch, &found).topic("again"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 struct TestLibrary;
 
 impl Library for TestLibrary {
-    const CLASSES: &'static [Class] = &[Class::source::<Scripted>(), Class::sink::<Echo>()];
+    const CLASSES: &'static [Class] = &[
+        Class::source::<Scripted>(),
+        Class::sink::<Echo>(),
+        Class::transform::<Doubling>(),
+    ];
 }
 
 /// A task's host: what the handle points to.
@@ -175,6 +216,7 @@ struct Host {
     wakes: AtomicUsize,
     lag: Mutex<Option<(u64, u64)>>,
     retained: AtomicI64,
+    said: Mutex<Vec<String>>,
 }
 
 unsafe extern "C" fn host_level() -> u8 {
@@ -236,6 +278,152 @@ unsafe extern "C" fn host_report_lag(task: *const c_void, bytes: u64, files: u64
     *unsafe { &*task.cast::<Host>() }.lag.lock().unwrap() = Some((bytes, files));
 }
 
+fn say(task: *const c_void, what: String) {
+    // SAFETY: as in `host_log`.
+    unsafe { &*task.cast::<Host>() }.said.lock().unwrap().push(what);
+}
+
+/// # Safety
+/// The text lives during the call.
+unsafe fn heard(slice: &Slice) -> String {
+    // SAFETY: the caller's promise.
+    unsafe { text(slice) }.unwrap().to_owned()
+}
+
+unsafe extern "C" fn host_report_state(task: *const c_void, state: Slice) {
+    // SAFETY: the text lives during the call.
+    say(task, format!("state {}", unsafe { heard(&state) }));
+}
+
+unsafe extern "C" fn host_reconfigure(task: *const c_void) {
+    say(task, "reconfigure".to_owned());
+}
+
+unsafe extern "C" fn host_boundary(task: *const c_void, boundary: u8) {
+    say(task, format!("boundary {boundary}"));
+}
+
+/// # Safety
+/// The partitions live during the call.
+unsafe fn heard_partitions(partitions: *const abi::TopicPartition, len: usize) -> String {
+    // SAFETY: the caller's promise.
+    let partitions = unsafe { array(partitions, len) }.iter();
+    // SAFETY: the caller's promise.
+    let shown = partitions.map(|at| format!("{}-{}", unsafe { heard(&at.topic) }, at.partition));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+unsafe extern "C" fn host_pause(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
+    // SAFETY: the partitions live during the call.
+    say(
+        task,
+        format!("pause {}", unsafe { heard_partitions(partitions, len) }),
+    );
+}
+
+unsafe extern "C" fn host_resume(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
+    // SAFETY: the partitions live during the call.
+    say(
+        task,
+        format!("resume {}", unsafe { heard_partitions(partitions, len) }),
+    );
+}
+
+unsafe extern "C" fn host_seek(task: *const c_void, positions: *const abi::Position, len: usize) {
+    // SAFETY: the positions live during the call.
+    let positions = unsafe { read_positions(positions, len) }.unwrap();
+    say(
+        task,
+        format!(
+            "seek {}-{} {}",
+            positions[0].topic, positions[0].partition, positions[0].offset
+        ),
+    );
+}
+
+unsafe extern "C" fn host_request_commit(task: *const c_void) {
+    say(task, "commit".to_owned());
+}
+
+unsafe extern "C" fn host_metric(
+    task: *const c_void,
+    kind: u8,
+    name: Slice,
+    labels: *const KeyValue,
+    label_count: usize,
+    value: f64,
+) {
+    // SAFETY: the texts live during the call.
+    let (name, labels) = unsafe { (heard(&name), read_config(labels, label_count).unwrap()) };
+    say(task, format!("metric {kind} {name} {labels:?} {value}"));
+}
+
+/// # Safety
+/// The request lives during the call.
+unsafe fn hear_request(task: *const c_void, what: &str, request: *const abi::HttpRequest) {
+    // SAFETY: the caller's promise.
+    let said = unsafe {
+        let request = request.read();
+        let headers = read_config(request.headers, request.header_count).unwrap();
+        let (method, url) = (heard(&request.method), heard(&request.url));
+        let body = heard(&request.body);
+        format!("{what} {method} {url} {headers:?} {body} {}", request.timeout_ms)
+    };
+    say(task, said);
+}
+
+unsafe extern "C" fn host_http_begin(
+    task: *const c_void,
+    request: *const abi::HttpRequest,
+    number: *mut u64,
+    _error: *mut Error,
+) -> i32 {
+    // SAFETY: the request lives during the call, `number` is a place.
+    unsafe {
+        hear_request(task, "begin", request);
+        number.write(5);
+    }
+    OK
+}
+
+unsafe extern "C" fn host_http_take(
+    _task: *const c_void,
+    number: u64,
+    out: *mut abi::HttpResponse,
+    _error: *mut Error,
+) -> i32 {
+    if number != 5 {
+        return NOT_YET;
+    }
+    let response = abi::HttpResponse {
+        status: 204,
+        reserved: [0; 6],
+        headers: Buf::from_vec(br#"[["etag","x"]]"#.to_vec()),
+        body: Buf::EMPTY,
+    };
+    // SAFETY: `out` is a place.
+    unsafe { out.write(response) };
+    OK
+}
+
+unsafe extern "C" fn host_http_fetch(
+    task: *const c_void,
+    request: *const abi::HttpRequest,
+    _out: *mut abi::HttpResponse,
+    error: *mut Error,
+) -> i32 {
+    // SAFETY: the request lives during the call, `error` is a place.
+    unsafe {
+        hear_request(task, "fetch", request);
+        error.write(Error {
+            kind: abi::ERROR_CONFIG,
+            reserved: [0; 7],
+            message: Buf::from_vec(b"not granted".to_vec()),
+        });
+    }
+    abi::FAILED
+}
+
 static TABLE: HostVTable = HostVTable {
     struct_size: size_u32::<HostVTable>(),
     reserved: 0,
@@ -248,6 +436,17 @@ static TABLE: HostVTable = HostVTable {
     release: host_release,
     report_lag: host_report_lag,
     group_positions: host_group_positions,
+    report_state: host_report_state,
+    request_task_reconfiguration: host_reconfigure,
+    transaction_boundary: host_boundary,
+    pause: host_pause,
+    resume: host_resume,
+    seek: host_seek,
+    request_commit: host_request_commit,
+    metric: host_metric,
+    http_begin: host_http_begin,
+    http_take: host_http_take,
+    http_fetch: host_http_fetch,
 };
 
 fn enter() -> &'static PluginDesc {
@@ -371,10 +570,10 @@ impl Task<'_> {
 #[test]
 fn the_library_describes_itself() {
     let desc = enter();
-    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 3));
+    assert_eq!((desc.magic, desc.abi_major, desc.abi_minor), (abi::MAGIC, 0, 4));
     assert_eq!((desc.batch_major_min, desc.batch_major_max), (1, 1));
-    let [source, sink] = classes()[..] else {
-        panic!("two classes")
+    let [source, sink, _] = classes()[..] else {
+        panic!("three classes")
     };
     // SAFETY: texts of a descriptor live as long as the process.
     unsafe {
@@ -586,4 +785,141 @@ fn names_of_a_config_reach_the_class() {
     let config = BTreeMap::from([("act".to_owned(), "x".to_owned())]);
     let class = &TestLibrary::CLASSES[0];
     assert_eq!(class.task_configs(config.clone(), 1).unwrap(), [config]);
+}
+
+/// A context of a task of this host, as the library has it.
+fn native_host(host: &Host) -> std::sync::Arc<NativeHost> {
+    enter();
+    let context = abi::TaskContext {
+        struct_size: size_u32::<abi::TaskContext>(),
+        task_id: 4,
+        connector: Slice::of("name"),
+        host: std::ptr::from_ref(host).cast(),
+    };
+    // SAFETY: the context and its handle outlive the answer.
+    unsafe { NativeHost::read(&context) }.unwrap()
+}
+
+#[test]
+fn what_a_task_asks_for_reaches_the_host() {
+    let host = Host::default();
+    let sink = SinkContext::new(native_host(&host));
+    let partition = [TopicPartition {
+        topic: "t".to_owned(),
+        partition: 2,
+    }];
+    sink.pause(&partition);
+    sink.resume(&partition);
+    sink.seek(&[SinkPosition {
+        topic: "t".to_owned(),
+        partition: 2,
+        offset: 9,
+        metadata: String::new(),
+    }]);
+    sink.request_commit();
+    sink.request_task_reconfiguration();
+    sink.report_state(Some("busy"));
+    sink.report_state(None);
+    sink.gauge_set("depth", &[], 1.5);
+    SourceContext::new(native_host(&host)).transaction_boundary(TransactionBoundary::Abort);
+    assert_eq!(
+        *host.said.lock().unwrap(),
+        [
+            "pause t-2",
+            "resume t-2",
+            "seek t-2 9",
+            "commit",
+            "reconfigure",
+            "state busy",
+            "state ",
+            "metric 2 depth {} 1.5",
+            "boundary 2"
+        ]
+    );
+    drop(sink);
+    assert_eq!(host.retained.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn http_goes_through_the_host() {
+    let host = Host::default();
+    let http = TaskContext::new(native_host(&host)).http();
+    let request = HttpRequest::post("https://h/p", "body").header("a", "b");
+    let call = http.begin(&request).unwrap();
+    let response = http.take(call).unwrap().unwrap();
+    assert_eq!((response.status, response.header("etag")), (204, Some("x")));
+    let request = request.timeout(std::time::Duration::from_secs(2));
+    let refused = http.fetch(&request).unwrap_err();
+    assert_eq!(
+        (refused.kind, refused.message.as_str()),
+        (ErrorKind::Config, "not granted")
+    );
+    assert_eq!(
+        *host.said.lock().unwrap(),
+        [
+            "begin POST https://h/p {\"a\": \"b\"} body 0",
+            "fetch POST https://h/p {\"a\": \"b\"} body 2000"
+        ]
+    );
+}
+
+#[test]
+fn a_transform_filters_multiplies_and_rejects() {
+    let host = Host::default();
+    let class = classes()[2];
+    assert_eq!(class.kind, abi::KIND_TRANSFORM);
+    let table = transform_table(class);
+    let context = abi::TaskContext {
+        struct_size: size_u32::<abi::TaskContext>(),
+        task_id: 4,
+        connector: Slice::of("name"),
+        host: std::ptr::from_ref(&host).cast(),
+    };
+    let mut handle = std::ptr::null_mut();
+    // SAFETY: the class's own table, arguments that live during the call.
+    let started =
+        call(|_, error| unsafe { (table.start)(class, std::ptr::null(), 0, &context, &mut handle, error) });
+    assert_eq!(started.code, OK);
+    assert_eq!(
+        *host.said.lock().unwrap(),
+        ["state doubling", "metric 1 records {\"table\": \"a\"} 2"]
+    );
+    let mut builder = BatchBuilder::new();
+    for (sequence, value) in (0..).zip(["a", "drop", "bad", "b"]) {
+        let topic = builder.topic("t").unwrap();
+        let record = crate::batch::Record {
+            topic,
+            source_partition: None,
+            partition: None,
+            timestamp: None,
+            offset: -1,
+            sequence,
+            key: crate::batch::Value::Null,
+            value: crate::batch::Value::Utf8(value),
+            source_offset: None,
+        };
+        builder.push(&record, &[]).unwrap();
+    }
+    let given = builder.finish();
+    let mut out = Buf::EMPTY;
+    // SAFETY: the class's own table and a running transform.
+    let applied = call(|rejected, error| unsafe {
+        (table.apply)(handle, Slice::of_bytes(&given), &mut out, rejected, error)
+    });
+    assert_eq!(applied.code, OK);
+    assert_eq!(applied.out, r#"[{"sequence":2,"message":"cannot be doubled"}]"#);
+    let made = Batch::parse(take(out)).unwrap();
+    let made: Vec<_> = made
+        .records()
+        .map(|found| (made.topic(found.record.topic), found.record.sequence))
+        .collect();
+    assert_eq!(made, [("t", 0), ("again", 0), ("t", 3), ("again", 3)]);
+    // SAFETY: the transform's last call.
+    unsafe { (table.stop)(handle) };
+    assert_eq!(host.retained.load(Ordering::SeqCst), 0);
+}
+
+fn transform_table(class: &ClassDesc) -> &abi::TransformVTable {
+    // SAFETY: a transform's table, which lives as long as the process.
+    unsafe { class.transform.as_ref() }.unwrap()
 }

@@ -35,11 +35,13 @@
 //! checked by whoever interprets them.
 
 pub use builder::BatchBuilder;
+pub use draft::{Draft, DraftValue, Pushing};
 pub use reader::{Batch, RecordRef, Records};
 pub use record::{BatchError, Header, Record, SchemaIndex, SourcePartitionIndex, TopicIndex, Value};
 
 mod builder;
 mod cursor;
+mod draft;
 mod reader;
 mod record;
 pub mod typed;

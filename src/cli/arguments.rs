@@ -171,15 +171,20 @@ pub(crate) struct BrokerArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Packages that cannot be used are listed with the reason, on standard error.
+Packages that cannot be used are listed with the reason, on standard error;
+with --json they are in the document. Artifacts are compared with their digests,
+and no plugin code runs.
 
 Examples:
   jackfield plugins
+  jackfield plugins --json
   jackfield plugins --plugin-path /opt/plugins,/home/me/plugins")]
 pub(crate) struct PluginsArguments {
     /// Directories of plugins [default: plugins in the working directory and beside the program]
     #[arg(long, value_name = "DIR,...", value_delimiter = ',')]
     pub(crate) plugin_path: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
 }
 
 #[derive(Debug, Args)]
@@ -281,6 +286,7 @@ mod tests {
             "jackfield connectors offsets get x --json",
             "jackfield completions zsh",
             "jackfield plugins --plugin-path /opt/plugins,/home/me/plugins",
+            "jackfield plugins --json",
             "jackfield log verify jackfield-data/broker",
             "jackfield log verify --json /var/lib/kafka/orders-0 /var/lib/kafka/orders-1",
             "jackfield --log-level debug plugins",

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use jackfield_plugin::Variables;
 
 use crate::{
     exit::{CannotRead, Usage},
@@ -30,12 +31,14 @@ const FOR_COMMANDS: [&str; 2] = ["command.config", "connect.url"];
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
+    /// All of them, for plugins that are granted some.
+    everything: Variables,
     /// NO_COLOR is set, or the terminal is one that cannot do it.
     no_colours: bool,
 }
 
 impl Environment {
-    /// Keeps what is ours. Variables that are not text cannot be ours.
+    /// Keeps what is ours, and what may be granted to plugins. Variables that are not text are neither.
     pub(crate) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let text = |value: OsString| value.into_string().ok();
         let mut variables: BTreeMap<_, _> = variables
@@ -46,11 +49,18 @@ impl Environment {
             variables.get(name).is_some_and(|value| wanted(value))
         };
         let no_colours = is("NO_COLOR", &|value| !value.is_empty()) || is("TERM", &|value| value == "dumb");
+        let everything = Variables::new(variables.clone());
         variables.retain(|name, _| name.starts_with(PREFIX));
         Self {
             variables,
+            everything,
             no_colours,
         }
+    }
+
+    /// Every variable of the process.
+    pub(crate) fn everything(&self) -> Variables {
+        self.everything.clone()
     }
 
     /// Whether a terminal may be sent colours (no-color.org).

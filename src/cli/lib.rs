@@ -91,7 +91,7 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         Command::Offsets(arguments) => offsets::run(&arguments, &environment),
         Command::Connectors(arguments) => connectors::run(arguments, &environment),
         Command::Completions(arguments) => completions::run(&arguments),
-        Command::Plugins(arguments) => plugins::run(&arguments),
+        Command::Plugins(arguments) => plugins::run(&arguments, &environment),
         Command::Log(LogArguments {
             action: LogAction::Verify(arguments),
         }) => verify::run(&arguments),

@@ -1,13 +1,19 @@
 //! `jackfield plugins`: what `plugin.path` offers, and what is wrong with the rest.
 
-use std::io::Write as _;
+use jackfield_plugin::{
+    BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins, Policy, Variables,
+};
+use serde_json::{Value, json};
 
-use jackfield_plugin::{BadPackage, Form, Kind, NativePolicy, PluginConfig, PluginInfo, Plugins};
+use crate::{
+    arguments::PluginsArguments,
+    configuration::Environment,
+    output::{self, Output},
+    plugin_roots,
+};
 
-use crate::{arguments::PluginsArguments, output, plugin_roots};
-
-/// Prints the table.
-pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
+/// Prints the table, or the document.
+pub(crate) fn run(arguments: &PluginsArguments, environment: &Environment) -> anyhow::Result<()> {
     let given = &arguments.plugin_path;
     let plugin_path = if given.is_empty() {
         plugin_roots::default()
@@ -34,11 +40,48 @@ pub(crate) fn run(arguments: &PluginsArguments) -> anyhow::Result<()> {
             own_directories: plugin_roots::own(),
             allow: Vec::new(),
         },
+        policy: Policy::default(),
+        environment: Variables::default(),
     });
+    plugins.verify();
     let (list, bad) = (plugins.list(), plugins.bad());
-    std::io::stdout().lock().write_all(table(&list).as_bytes())?;
-    eprint!("{}", footer(&shown.join(", "), list.len(), &bad));
+    Output::new(arguments.output, environment).print(&document(&list, &bad), || table(&list))?;
+    if !arguments.output.json {
+        eprint!("{}", footer(&shown.join(", "), list.len(), &bad));
+    }
     Ok(())
+}
+
+fn document(plugins: &[PluginInfo], bad: &[BadPackage]) -> Value {
+    let plugin = |plugin: &PluginInfo| {
+        let forms: Vec<_> = plugin.forms.iter().map(form).collect();
+        json!({
+            "class": plugin.class,
+            "type": kind(plugin.kind),
+            "version": plugin.version,
+            "forms": forms,
+            "package": plugin.location,
+        })
+    };
+    let unusable = |package: &BadPackage| {
+        let manifest = package.manifest.as_ref();
+        let classes = manifest.map(|manifest| {
+            let connectors = manifest.connectors.iter();
+            connectors
+                .map(|connector| connector.class.clone())
+                .collect::<Vec<_>>()
+        });
+        json!({
+            "package": package.location,
+            "error": package.reason,
+            "classes": classes.unwrap_or_default(),
+            "version": manifest.map(|manifest| manifest.package.version.clone()),
+        })
+    };
+    json!({
+        "plugins": plugins.iter().map(plugin).collect::<Vec<_>>(),
+        "unusable": bad.iter().map(unusable).collect::<Vec<_>>(),
+    })
 }
 
 fn table(plugins: &[PluginInfo]) -> String {
@@ -72,6 +115,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Source => "source",
         Kind::Sink => "sink",
+        Kind::Transform => "transformation",
     }
 }
 
@@ -97,6 +141,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             location: "/p/file".into(),
             forms: vec![Form::Native, Form::Wasm],
+            digest: None,
         };
         expect![[r"
             CLASS          TYPE    VERSION  FORMS        PACKAGE
@@ -110,11 +155,19 @@ mod tests {
         let bad = BadPackage {
             location: "/p/z".into(),
             reason: "no plugin.toml".to_owned(),
+            manifest: None,
         };
+        let wanted = json!({
+            "plugins": [{"class": "x.Source", "type": "source", "version": "0.1.0", "forms": ["native", "wasm"],
+                "package": "/p/file"}],
+            "unusable": [{"package": "/p/z", "error": "no plugin.toml", "classes": [], "version": null}],
+        });
+        let bad = [bad];
+        assert_eq!(document(&[info("x.Source", Kind::Source)], &bad), wanted);
         expect![[r"
             2 connectors on plugin.path /p
             cannot be used: /p/z: no plugin.toml
         "]]
-        .assert_eq(&footer("/p", 2, &[bad]));
+        .assert_eq(&footer("/p", 2, &bad));
     }
 }

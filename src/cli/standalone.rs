@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use jackfield_broker::Broker;
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
-use jackfield_plugin::{NativePolicy, PluginConfig, Plugins};
+use jackfield_plugin::{NativePolicy, PluginConfig, Plugins, Policy, Variables};
 use jackfield_rest::{ListenerError, Surface};
 use jackfield_tasks::TaskGroup;
 use jackfield_worker::{Herder, HerderError, WorkerConfig};
@@ -50,7 +50,7 @@ pub(crate) async fn run(
 
     let mut program = Program::default();
     let ended = tokio::select! {
-        result = program.start(settings, &connectors, env) => match result {
+        result = program.start(settings, &connectors, environment.everything(), env) => match result {
             Ok(summary) => {
                 eprintln!("{}", summary.text(started.elapsed()));
                 let signal = signals.next().await;
@@ -82,6 +82,7 @@ impl Program {
         &mut self,
         settings: WorkerSettings,
         connectors: &[ConnectorFile],
+        variables: Variables,
         env: Env,
     ) -> anyhow::Result<Summary> {
         let sockets = bind(&settings.rest)
@@ -100,7 +101,12 @@ impl Program {
             .context("the embedded broker cannot be started")?;
         let broker = self.broker.insert(broker).clone();
 
-        let plugins = Arc::new(discover(&settings.worker, &settings.data_dir));
+        let plugins = Arc::new(discover(
+            &settings.worker,
+            &settings.data_dir,
+            settings.policy,
+            variables,
+        ));
         let cluster: Arc<dyn Cluster> = Arc::new(EmbeddedCluster::new(broker.clone()));
         let worker_id = worker_id(&settings.worker, &rest);
         let plugin_path = settings.worker.plugin_path().to_vec();
@@ -199,7 +205,7 @@ fn worker_id(worker: &WorkerConfig, rest: &[SocketAddr]) -> String {
     }
 }
 
-fn discover(worker: &WorkerConfig, data_dir: &Path) -> Plugins {
+fn discover(worker: &WorkerConfig, data_dir: &Path, policy: Policy, environment: Variables) -> Plugins {
     let plugins = Plugins::discover(PluginConfig {
         plugin_path: worker.plugin_path().to_vec(),
         cache_dir: data_dir.join("plugin-cache"),
@@ -208,6 +214,8 @@ fn discover(worker: &WorkerConfig, data_dir: &Path) -> Plugins {
             own_directories: plugin_roots::own(),
             allow: worker.native_allow(),
         },
+        policy,
+        environment,
     });
     for bad in plugins.bad() {
         tracing::warn!(package = %bad.location.display(), reason = %bad.reason, "plugin package cannot be used");

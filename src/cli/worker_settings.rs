@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use jackfield_broker::BrokerConfig;
+use jackfield_plugin::Policy;
 use jackfield_worker::WorkerConfig;
 
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) rest: Vec<SocketAddr>,
     /// Addresses of `/admin` alone, where it has its own.
     pub(crate) admin: Option<Vec<SocketAddr>>,
+    /// The file of `plugin.policy`.
+    pub(crate) policy: Policy,
 }
 
 impl WorkerSettings {
@@ -74,12 +77,15 @@ impl WorkerSettings {
         let rest = parse("listeners", worker.listeners())?;
         let admin = worker.admin_listeners();
         let admin = admin.map(|admin| parse("admin.listeners", &admin)).transpose()?;
+        let policy = worker.plugin_policy().map(Policy::read).transpose();
+        let policy = policy.map_err(|error| anyhow!(all.explain(&error.to_string())))?;
         Ok(Self {
             worker,
             broker: broker_config,
             data_dir,
             rest,
             admin,
+            policy: policy.unwrap_or_default(),
         })
     }
 }
@@ -137,6 +143,39 @@ fn is_own(server: &str, own: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_policy_keeps_the_worker_from_starting() {
+        let directory = tempfile::tempdir().unwrap();
+        let (worker, policy) = (
+            directory.path().join("w.properties"),
+            directory.path().join("p.toml"),
+        );
+        std::fs::write(&worker, format!("plugin.policy={}\n", policy.display())).unwrap();
+        let options = ServerOptions {
+            set: Vec::new(),
+            insecure: false,
+        };
+        let read = || {
+            let read = WorkerSettings::read(&worker, &Environment::default(), &options);
+            read.map(drop).map_err(|error| error.to_string())
+        };
+        let error = read().unwrap_err();
+        assert!(error.contains("p.toml cannot be read: "), "{error}");
+        std::fs::write(&policy, "[[grant]]\npackage = \"a\"\nhttp = [\"a.example\"]\n").unwrap();
+        let error = read().unwrap_err();
+        assert!(error.contains("p.toml, line 3: http: \"a.example\": "), "{error}");
+        assert!(
+            error.contains("(plugin.policy: "),
+            "says where the key was set: {error}"
+        );
+        std::fs::write(
+            &policy,
+            "[[grant]]\npackage = \"a\"\nhttp = [\"http://a.example\"]\n",
+        )
+        .unwrap();
+        assert_eq!(read(), Ok(()));
+    }
 
     #[test]
     fn own_listener() {

@@ -4,6 +4,9 @@
 //! one of its forms; a loaded class starts tasks. Both forms look the same from outside, validate what a plugin hands
 //! over once (`receive.rs`), and carry errors over with their kind.
 //!
+//! [`Plugins::follow`] finds what comes or changes while the program runs. A class whose package is replaced is another
+//! class: who runs the old one goes on with it until it asks for [`Plugins::load_replacement`].
+//!
 //! Which form a class runs in: `plugin.form` of the connector config decides. Without it a package that may run as native
 //! code ([`NativePolicy`]) runs in its `default-form` (native when it has no wish), every other package as WASM. Native
 //! code that is not allowed is never loaded, whoever asks for it.
@@ -17,17 +20,29 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
+use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
 use tokio::sync::Notify;
 
+mod addresses;
+mod artifact;
+mod capabilities;
 mod code_store;
 mod discover;
-mod lag;
+mod error;
+mod failures;
+mod follow;
+mod hosts;
+mod http;
 mod limits;
 pub mod manifest;
+pub mod metrics;
 mod native;
 mod plugins;
+mod policy;
+mod reach;
 mod receive;
+mod report;
+mod select;
 mod services;
 #[cfg(test)]
 mod testing;
@@ -35,10 +50,14 @@ mod versions;
 mod wasm;
 mod watch;
 
+pub use error::PluginError;
 pub use jackfield_api::Lag;
-pub use lag::LagReport;
 pub use plugins::Plugins;
-pub use versions::is_version_in;
+pub use policy::{Policy, PolicyError};
+pub use reach::Variables;
+pub use report::{SinkWish, TaskReport, TaskWishes};
+pub use select::Wanted;
+pub use versions::{VersionRange, VersionRangeError};
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]
@@ -51,6 +70,10 @@ pub struct PluginConfig {
     pub wasm_directories: Vec<PathBuf>,
     /// Which packages may run native code.
     pub native: NativePolicy,
+    /// `plugin.policy`: what packages are granted beyond that.
+    pub policy: Policy,
+    /// The environment of the process.
+    pub environment: Variables,
 }
 
 /// Which packages may run native code in this process: those named by the operator, and the shipped ones. A package is
@@ -80,13 +103,14 @@ impl NativePolicy {
     }
 }
 
-/// Source or sink.
+/// What a class does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "Connect's names")]
 pub enum Kind {
     Source,
     Sink,
+    Transform,
 }
 
 /// `plugin.form`.
@@ -98,14 +122,14 @@ pub enum Form {
     Wasm,
 }
 
-/// One connector class of one package.
+/// One class of one package.
 #[derive(Debug, Clone)]
 pub struct PluginInfo {
     /// Full class name, e.g. `org.apache.kafka.connect.file.FileStreamSourceConnector`.
     pub class: String,
     /// Other names.
     pub aliases: Vec<String>,
-    /// Source or sink.
+    /// What it does.
     pub kind: Kind,
     /// Version.
     pub version: String,
@@ -113,6 +137,8 @@ pub struct PluginInfo {
     pub location: PathBuf,
     /// Forms present.
     pub forms: Vec<Form>,
+    /// Digest of the package's manifest, and so of all code it pins; `None` = a class of the process itself.
+    pub digest: Option<manifest::Sha256>,
 }
 
 /// A package that could not be used, with the reason.
@@ -122,6 +148,8 @@ pub struct BadPackage {
     pub location: PathBuf,
     /// What is wrong and what to do.
     pub reason: String,
+    /// What it says about itself, when that can be read.
+    pub manifest: Option<Box<manifest::Manifest>>,
 }
 
 /// Host services a running task may use.
@@ -135,8 +163,10 @@ pub struct TaskServices {
     pub wake: Arc<Notify>,
     /// What is stored of its offsets.
     pub stored_offsets: Arc<dyn StoredOffsets>,
-    /// What the task says about how far it is behind.
-    pub lag: Arc<LagReport>,
+    /// What the task says about itself.
+    pub report: Arc<TaskReport>,
+    /// What the task wants.
+    pub wishes: Arc<TaskWishes>,
 }
 
 /// What is stored of a task's offsets, as the task may ask for it.
@@ -173,7 +203,7 @@ pub struct PollLimits {
     pub max_bytes: u32,
 }
 
-/// A connector class, loaded.
+/// A class, loaded.
 #[async_trait]
 pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
     /// What it is.
@@ -183,22 +213,20 @@ pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
     /// Its config definition.
     fn config_def(&self) -> &ConfigDef;
     /// Cross-field or connecting validation, after the definition was applied.
-    async fn validate(
-        &self,
-        config: &BTreeMap<String, String>,
-    ) -> Result<Vec<ConfigValueIssue>, ConnectError>;
+    async fn validate(&self, config: &BTreeMap<String, String>)
+    -> Result<Vec<ConfigValueIssue>, PluginError>;
     /// One config per task.
     async fn task_configs(
         &self,
         config: &BTreeMap<String, String>,
         max_tasks: u32,
-    ) -> Result<Vec<BTreeMap<String, String>>, ConnectError>;
+    ) -> Result<Vec<BTreeMap<String, String>>, PluginError>;
     /// Offsets are about to be changed while the connector is stopped: see [`jackfield_api::Connector::alter_offsets`].
     async fn alter_offsets(
         &self,
         _config: &BTreeMap<String, String>,
         _offsets: &[OffsetChange],
-    ) -> Result<bool, ConnectError> {
+    ) -> Result<bool, PluginError> {
         Ok(false)
     }
     /// A new source task (kind source only).
@@ -206,13 +234,22 @@ pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
         &self,
         config: &BTreeMap<String, String>,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSource>, ConnectError>;
+    ) -> Result<Box<dyn HostedSource>, PluginError>;
     /// A new sink task (kind sink only).
     async fn start_sink(
         &self,
         config: &BTreeMap<String, String>,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSink>, ConnectError>;
+    ) -> Result<Box<dyn HostedSink>, PluginError>;
+    /// A new transform of a task (kind transform only).
+    async fn start_transform(
+        &self,
+        _config: &BTreeMap<String, String>,
+        _services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        let info = self.info();
+        Err(PluginError::fatal(format!("{} is a {}", info.class, info.kind)))
+    }
 }
 
 /// A running source task. Calls come one at a time and are awaited to their end: a call that is dropped leaves a WASM
@@ -221,9 +258,9 @@ pub trait ConnectorPlugin: Send + Sync + std::fmt::Debug {
 #[async_trait]
 pub trait HostedSource: Send {
     /// Never waits.
-    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError>;
+    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, PluginError>;
     /// The first `batches` non-empty batches (counted from 1) are durable and their offsets are stored.
-    async fn committed(&mut self, batches: u64) -> Result<(), ConnectError>;
+    async fn committed(&mut self, batches: u64) -> Result<(), PluginError>;
     /// Ends the task.
     async fn stop(self: Box<Self>);
 }
@@ -250,32 +287,82 @@ pub struct RecordError {
     pub message: String,
 }
 
+impl From<jackfield_api::RecordError> for RecordError {
+    fn from(found: jackfield_api::RecordError) -> Self {
+        Self {
+            sequence: found.sequence,
+            message: found.message,
+        }
+    }
+}
+
 /// A running sink task. The rules are those of [`HostedSource`].
 #[async_trait]
 pub trait HostedSink: Send {
     /// Partitions were assigned, at these committed positions.
-    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError>;
+    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), PluginError>;
     /// Delivers a batch (an encoded `jackfield_batch` of sink records); it may be empty.
-    async fn put(&mut self, batch: bytes::Bytes) -> Result<Vec<RecordError>, ConnectError>;
+    async fn put(&mut self, batch: bytes::Bytes) -> Result<Vec<RecordError>, PluginError>;
     /// Makes everything put so far durable and returns the positions safe to commit, a subset of `current`, each with
     /// metadata of the sink's own.
-    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError>;
+    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, PluginError>;
     /// Partitions were taken away.
-    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError>;
+    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), PluginError>;
     /// Ends the task.
+    async fn stop(self: Box<Self>);
+}
+
+/// What a transform makes of a batch.
+#[derive(Debug)]
+pub struct Transformed {
+    /// The records that go on, validated; `None` = all are filtered out. Each has the `sequence` of the one it was made of.
+    pub batch: Option<PolledBatch>,
+    /// Records it could not take.
+    pub rejected: Vec<RecordError>,
+}
+
+/// A running transform. The rules are those of [`HostedSource`].
+#[async_trait]
+pub trait HostedTransform: Send {
+    /// Transforms a batch (an encoded `jackfield_batch` of source or of sink records).
+    async fn apply(&mut self, batch: bytes::Bytes) -> Result<Transformed, PluginError>;
+    /// Ends the transform.
     async fn stop(self: Box<Self>);
 }
 
 /// Asking for a class that cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct LookupError(pub String);
+pub enum LookupError {
+    /// No package has it.
+    #[error("{0}")]
+    UnknownClass(String),
+    /// It is there in other versions only; Kafka's words.
+    #[error(
+        "Plugin {class} not found that matches the version range {range}, available versions: [{}]{}",
+        versions.join(", "),
+        unusable.as_ref().map_or_else(String::new, |why| format!("; {why}"))
+    )]
+    NoVersion {
+        /// Its full name.
+        class: String,
+        /// As Maven writes it.
+        range: String,
+        /// Oldest first.
+        versions: Vec<String>,
+        /// Why packages of such a version are out of the question.
+        unusable: Option<String>,
+    },
+    /// It is there and cannot be used, or not in the form that was asked for.
+    #[error("{0}")]
+    Unusable(String),
+}
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Source => "source",
             Self::Sink => "sink",
+            Self::Transform => "transform",
         })
     }
 }

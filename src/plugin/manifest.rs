@@ -27,18 +27,24 @@
 //! [artifact.wasm]                     # optional, at least one artifact must be there
 //! file = "connector.wasm"             # relative, inside the package
 //! sha256 = "<64 hex digits>"
-//! contract = "jackfield:plugin@0.0.3" # WIT package it was built for
+//! contract = "jackfield:plugin@0.0.4" # WIT package it was built for
 //!
 //! [artifact.native]                   # optional
-//! abi = "0.3"                         # ABI_MAJOR.ABI_MINOR it was built for
+//! abi = "0.4"                         # ABI_MAJOR.ABI_MINOR it was built for
 //!
 //! [artifact.native.targets.x86_64-unknown-linux-gnu]    # one per target triple
 //! file = "x86_64-unknown-linux-gnu/libconnector.so"
 //! sha256 = "<64 hex digits>"
 //!
-//! [capabilities]                      # optional: what the WASM form asks for; the worker's config grants
-//! directories = "read-write"          # "none" (default), "read" or "read-write": those of plugin.wasm.directories
+//! [capabilities]                      # optional: what the WASM form asks for; the worker's config and policy file grant
+//! directories = "read-write"          # "none" (default), "read" or "read-write": those that are granted
+//! http = ["https://api.example.com", "{config:url}"]    # hosts of HTTP requests; "*" = every host
+//! tcp = ["{config:db.host}:5432"]     # hosts of TCP connections
+//! environment = ["ACME_REGION"]       # environment variables
+//! clock = true                        # the time
 //! ```
+//!
+//! How hosts are written is told in `hosts.rs`, what `{config:…}` means in `capabilities.rs`.
 //!
 //! An unknown key is an error: a typo must not silently become a default.
 
@@ -49,6 +55,8 @@ use std::{
 
 use serde::Deserialize;
 
+pub(crate) use crate::capabilities::check_variable;
+pub use crate::capabilities::{Capabilities, DirectoryAccess};
 use crate::{Form, Kind};
 
 /// File name of the manifest in a package directory.
@@ -152,25 +160,6 @@ pub struct ArtifactFile {
     pub sha256: Sha256,
 }
 
-/// `[capabilities]`: requests, not grants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Capabilities {
-    /// Access to the directories of `plugin.wasm.directories`.
-    pub directories: DirectoryAccess,
-}
-
-/// Access to directories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum DirectoryAccess {
-    #[default]
-    None,
-    Read,
-    ReadWrite,
-}
-
 /// A SHA-256 digest, written as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -215,12 +204,7 @@ impl Manifest {
 
     fn check(&self) -> Result<(), String> {
         let name = &self.package.name;
-        let name_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if name.is_empty() || name.len() > 100 || !name.bytes().all(name_byte) {
-            return Err(format!(
-                "package.name {name:?}: lower case letters, digits and '-' are allowed"
-            ));
-        }
+        check_name(name).map_err(|why| format!("package.name {name:?}: {why}"))?;
         let version = &self.package.version;
         let version_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
         if version.is_empty() || version.len() > 100 || !version.bytes().all(version_byte) {
@@ -250,8 +234,18 @@ impl Manifest {
                 "no artifact: [artifact.wasm] or [artifact.native.targets.<triple>] is needed".to_owned(),
             );
         }
+        self.capabilities.check()?;
         self.files().try_for_each(check_file)
     }
+}
+
+/// Whether this can be the name of a package.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(allowed) {
+        return Err("lower case letters, digits and '-' are allowed".to_owned());
+    }
+    Ok(())
 }
 
 /// The target triple native libraries are looked up under.
@@ -375,10 +369,10 @@ kind = "sink"
 [artifact.wasm]
 file = "connector.wasm"
 sha256 = "{DIGEST}"
-contract = "jackfield:plugin@0.0.3"
+contract = "jackfield:plugin@0.0.4"
 
 [artifact.native]
-abi = "0.3"
+abi = "0.4"
 
 [artifact.native.targets.x86_64-unknown-linux-gnu]
 file = "x86_64-unknown-linux-gnu/libconnector.so"
@@ -386,6 +380,10 @@ sha256 = "{DIGEST}"
 
 [capabilities]
 directories = "read-write"
+http = ["https://api.example.com", "{{config:url}}"]
+tcp = ["{{config:db.host}}:5432"]
+environment = ["ACME_REGION"]
+clock = true
 "#
         )
     }
@@ -397,7 +395,12 @@ directories = "read-write"
         assert_eq!(manifest.package.default_form, Some(Form::Native));
         assert_eq!(manifest.connectors[0].aliases, ["FileStreamSource"]);
         assert_eq!(manifest.connectors[1].kind, Kind::Sink);
-        assert_eq!(manifest.capabilities.directories, DirectoryAccess::ReadWrite);
+        let asked = &manifest.capabilities;
+        assert_eq!(asked.directories, DirectoryAccess::ReadWrite);
+        assert_eq!(asked.http, ["https://api.example.com", "{config:url}"]);
+        assert_eq!(asked.tcp, ["{config:db.host}:5432"]);
+        assert_eq!(asked.environment, ["ACME_REGION"]);
+        assert!(asked.clock);
         let wasm = manifest.artifact.wasm.as_ref().unwrap();
         assert_eq!(wasm.sha256, Sha256::of(b""));
         assert_eq!(wasm.sha256.to_string(), DIGEST);
@@ -423,12 +426,18 @@ directories = "read-write"
         check("license =", "licence =", "unknown field `licence`");
         check("directories =", "network =", "unknown field `network`");
         check("\"read-write\"", "\"all\"", "unknown variant `all`");
+        check(
+            "{config:url}",
+            "{config:url",
+            "capabilities.http: \"{config:url\"",
+        );
+        check("\"ACME_REGION\"", "\"A=B\"", "capabilities.environment: \"A=B\"");
         check("\"jackfield-file\"", "\"Jackfield File\"", "package.name");
         check("\"0.1.0\"", "\"0.1 beta\"", "package.version");
         check(
             "kind = \"sink\"",
-            "kind = \"transform\"",
-            "unknown variant `transform`",
+            "kind = \"converter\"",
+            "unknown variant `converter`",
         );
         check(
             "default-form = \"native\"",

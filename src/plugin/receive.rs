@@ -1,18 +1,21 @@
 //! Looks at what a plugin hands over, once: after this the worker trusts it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use jackfield_api::{ConnectError, schema_json};
+use jackfield_api::schema_json;
 use jackfield_batch::{
     Batch, RecordRef, Value,
     typed::{self, Schema},
 };
 
-use crate::{PollLimits, PolledBatch, SinkPosition};
+use crate::{
+    PluginError, PollLimits, PolledBatch, SinkPosition,
+    limits::{TRANSFORM_OUTPUT_BYTES, TRANSFORM_OUTPUT_TIMES},
+};
 
 /// Schemas remembered per task; when there are more, all are forgotten.
 const MAX_SCHEMAS: usize = 256;
@@ -26,7 +29,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Checks a polled batch. An error is a defect of the plugin, which believes the records delivered: it is fatal.
-    pub(crate) fn receive(&mut self, bytes: Bytes, limits: PollLimits) -> Result<PolledBatch, ConnectError> {
+    pub(crate) fn receive(&mut self, bytes: Bytes, limits: PollLimits) -> Result<PolledBatch, PluginError> {
         let batch = Batch::parse(bytes).map_err(|cause| invalid(&cause.to_string()))?;
         check_limits(&batch, limits)?;
         for partition in batch.source_partitions() {
@@ -41,7 +44,45 @@ impl Receiver {
         Ok(batch)
     }
 
-    fn check_typed(&mut self, batch: &PolledBatch) -> Result<(), ConnectError> {
+    /// Checks what a transform made of a batch; no bytes and no records are `None`. An error is a defect of the transform.
+    pub(crate) fn receive_transformed(
+        &mut self,
+        bytes: Bytes,
+        given: &[u8],
+    ) -> Result<Option<PolledBatch>, PluginError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let most = (given.len() * TRANSFORM_OUTPUT_TIMES).max(TRANSFORM_OUTPUT_BYTES);
+        if bytes.len() > most {
+            let (made, given) = (bytes.len(), given.len());
+            return Err(invalid(&format!(
+                "{made} bytes were made of {given}, at most {most} are taken"
+            )));
+        }
+        let batch = Batch::parse(bytes).map_err(|cause| invalid(&cause.to_string()))?;
+        let given = Batch::parse(given).map_err(|cause| invalid(&cause.to_string()))?;
+        let known: HashSet<u32> = given.records().map(|found| found.record.sequence).collect();
+        let mut last = None;
+        for found in batch.records() {
+            let sequence = found.record.sequence;
+            if !known.contains(&sequence) {
+                return Err(invalid(&format!(
+                    "record of sequence {sequence}, which was not given"
+                )));
+            }
+            if last > Some(sequence) {
+                return Err(invalid(&format!(
+                    "record of sequence {sequence} behind one of a later record"
+                )));
+            }
+            last = Some(sequence);
+        }
+        self.check_typed(&batch)?;
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn check_typed(&mut self, batch: &PolledBatch) -> Result<(), PluginError> {
         if batch.schemas().next().is_none() {
             return Ok(());
         }
@@ -73,7 +114,7 @@ impl Receiver {
     }
 }
 
-fn check_limits(batch: &PolledBatch, limits: PollLimits) -> Result<(), ConnectError> {
+fn check_limits(batch: &PolledBatch, limits: PollLimits) -> Result<(), PluginError> {
     if batch.is_empty() {
         return Err(invalid("a batch without records"));
     }
@@ -125,8 +166,8 @@ fn payload_bytes(found: &RecordRef<'_>) -> usize {
         + found.record.source_offset.map_or(0, str::len)
 }
 
-fn invalid(what: &str) -> ConnectError {
-    ConnectError::fatal(format!("plugin returned an invalid batch: {what}"))
+fn invalid(what: &str) -> PluginError {
+    PluginError::fatal(format!("plugin returned an invalid batch: {what}"))
 }
 
 fn is_json_object(text: &str) -> bool {
@@ -146,7 +187,7 @@ fn shortened(text: &str) -> String {
 pub(crate) fn positions(
     current: &[SinkPosition],
     safe: Vec<jackfield_api::SinkPosition>,
-) -> Result<Vec<SinkPosition>, ConnectError> {
+) -> Result<Vec<SinkPosition>, PluginError> {
     let mut checked: Vec<SinkPosition> = Vec::with_capacity(safe.len());
     for position in safe {
         let jackfield_api::SinkPosition {
@@ -156,7 +197,7 @@ pub(crate) fn positions(
             metadata,
         } = position;
         let refused = |what: &str| {
-            ConnectError::fatal(format!(
+            PluginError::fatal(format!(
                 "plugin returned position {offset} of {topic}-{partition} from preCommit: {what}"
             ))
         };
@@ -184,9 +225,9 @@ pub(crate) fn positions(
 pub(crate) fn task_configs(
     configs: Vec<BTreeMap<String, String>>,
     max_tasks: u32,
-) -> Result<Vec<BTreeMap<String, String>>, ConnectError> {
+) -> Result<Vec<BTreeMap<String, String>>, PluginError> {
     if configs.len() > max_tasks as usize {
-        return Err(ConnectError::fatal(format!(
+        return Err(PluginError::fatal(format!(
             "plugin returned {} task configs, at most {max_tasks} were asked for",
             configs.len()
         )));

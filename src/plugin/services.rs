@@ -6,10 +6,14 @@ use std::{
     time::Instant,
 };
 
-use jackfield_api::{Lag, LogLevel, SinkPosition};
+use jackfield_api::{
+    ConnectError, HttpRequest, HttpResponse, Lag, LogLevel, MetricKind, SinkPosition, TransactionBoundary,
+};
 
 use crate::{
-    TaskServices,
+    SinkWish, TaskServices,
+    http::{self, Requests},
+    metrics::Labels,
     watch::{Watch, Watcher},
 };
 
@@ -27,7 +31,10 @@ pub(crate) struct HostTask {
     services: TaskServices,
     watcher: Arc<Watcher>,
     watches: Mutex<Vec<Watch>>,
+    requests: Requests,
     log: Mutex<LogBudget>,
+    /// For threads of plugins.
+    runtime: tokio::runtime::Handle,
 }
 
 #[derive(Debug)]
@@ -38,16 +45,19 @@ struct LogBudget {
 }
 
 impl HostTask {
-    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>) -> Arc<Self> {
+    /// To be made inside of the runtime.
+    pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>, requests: Requests) -> Arc<Self> {
         Arc::new(Self {
             services,
             watcher,
             watches: Mutex::default(),
+            requests,
             log: Mutex::new(LogBudget {
                 lines: LOG_BURST,
                 at: Instant::now(),
                 dropped: 0,
             }),
+            runtime: tokio::runtime::Handle::current(),
         })
     }
 
@@ -73,7 +83,39 @@ impl HostTask {
 
     /// Keeps how far the task is behind.
     pub(crate) fn report_lag(&self, lag: Lag) {
-        self.services.lag.report(lag);
+        self.services.report.report_lag(lag);
+    }
+
+    /// Keeps what the task is doing, as one printable line.
+    pub(crate) fn report_state(&self, state: Option<&str>) {
+        self.services.report.report_state(state.map(printable).as_deref());
+    }
+
+    /// Asks for the connector's task configs anew.
+    pub(crate) fn request_task_reconfiguration(&self) {
+        self.services.wishes.request_reconfiguration();
+    }
+
+    /// Keeps where a source ends a transaction.
+    pub(crate) fn end_transaction(&self, boundary: TransactionBoundary) {
+        self.services.wishes.end_transaction(boundary);
+    }
+
+    /// Counts a number of the task's own; the log says why one is left out.
+    pub(crate) fn metric(&self, kind: MetricKind, name: &str, labels: Labels, value: f64) {
+        if let Err(refused) = self.services.report.metrics().record(kind, name, labels, value) {
+            self.log(LogLevel::Warn, &refused);
+        }
+    }
+
+    /// Keeps what a sink wants when its present call has returned.
+    pub(crate) fn wish(&self, wish: SinkWish) {
+        if !self.services.wishes.wish(wish) {
+            self.log(
+                LogLevel::Error,
+                "too many requests of a sink in one call, left out",
+            );
+        }
     }
 
     /// Wakes the task from now on when the file changes. False = too many paths.
@@ -89,12 +131,33 @@ impl HostTask {
         true
     }
 
-    /// Ends all watching; what comes too late from a plugin's own thread is harmless.
+    /// Ends all watching and all requests; what comes too late from a plugin's own thread is harmless.
     pub(crate) fn unwatch(&self) {
+        self.requests.end();
         self.watches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// Begins an HTTP request of the task.
+    pub(crate) fn http_begin(&self, request: HttpRequest) -> Result<u64, ConnectError> {
+        self.requests.begin(asked(request))
+    }
+
+    /// How an HTTP request of the task ended, once.
+    pub(crate) fn http_take(&self, number: u64) -> Option<Result<HttpResponse, ConnectError>> {
+        self.requests.take(number).map(|ended| ended.map(answered))
+    }
+
+    /// Makes an HTTP request.
+    pub(crate) async fn http_fetch(&self, request: HttpRequest) -> Result<HttpResponse, ConnectError> {
+        self.requests.fetch(asked(request)).await.map(answered)
+    }
+
+    /// Makes an HTTP request on a thread that may block.
+    pub(crate) fn http_fetch_blocking(&self, request: HttpRequest) -> Result<HttpResponse, ConnectError> {
+        self.runtime.block_on(self.http_fetch(request))
     }
 
     /// Writes a plugin's log line within the task's budget.
@@ -122,6 +185,24 @@ impl HostTask {
             );
         }
         write_line(level, connector, task, message);
+    }
+}
+
+fn asked(request: HttpRequest) -> http::HttpRequest {
+    http::HttpRequest {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.into(),
+        timeout: request.timeout,
+    }
+}
+
+fn answered(response: http::HttpResponse) -> HttpResponse {
+    HttpResponse {
+        status: response.status,
+        headers: response.headers,
+        body: response.body.into(),
     }
 }
 

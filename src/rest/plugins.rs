@@ -14,7 +14,8 @@ use crate::{
 
 /// The connectors that can be run, and with connectorsOnly=false all other plugins
 #[utoipa::path(get, path = "/connector-plugins", tag = "connector-plugins", operation_id = "listConnectorPlugins",
-    params(("connectorsOnly" = Option<bool>, Query, description = "true is the default")),
+    params(("connectorsOnly" = Option<bool>, Query,
+        description = "true is the default; with false there are also rows with an error: what cannot be used")),
     responses((status = 200, description = "a row per class and use", body = Vec<PluginRow>)))]
 pub(crate) async fn list(State(herder): State<Herder>, query: Parameters) -> Response {
     reply::ok(&herder.plugins(query.flag("connectorsOnly", true)))

@@ -7,7 +7,11 @@ pub(crate) mod clients;
 mod header_rules;
 mod keys;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use header_rules::{HeaderAction, HeaderRule};
 pub(crate) use keys::CLIENT_OPTIONS;
@@ -152,11 +156,22 @@ impl WorkerConfig {
         &self.wasm_directories
     }
 
+    /// `plugin.policy`: the file that grants packages what they may reach; `None` = nothing is granted so.
+    pub fn plugin_policy(&self) -> Option<&Path> {
+        let file = self.text("plugin.policy").trim();
+        (!file.is_empty()).then(|| Path::new(file))
+    }
+
     /// `plugin.native.allow`: packages that may run native code beside the shipped ones; `*` = all.
     pub fn native_allow(&self) -> Vec<String> {
         list(self.text("plugin.native.allow"))
             .map(str::to_owned)
             .collect()
+    }
+
+    /// `plugin.reload.enable`.
+    pub fn plugin_reload_enable(&self) -> bool {
+        boolean(self.text("plugin.reload.enable")).unwrap_or(true)
     }
 
     /// `topic.tracking.enable`.

@@ -6,20 +6,25 @@
 mod infos;
 mod keys;
 pub(crate) mod topic_creation;
+pub(crate) mod transforms;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jackfield_api::ConfigDef;
 use jackfield_cluster::{Compression, TopicSelection};
-use jackfield_plugin::{Form, Kind};
+use jackfield_plugin::{Form, Kind, Wanted};
 
 pub(crate) use self::infos::{Looked, infos, key_infos, option_infos};
-use self::topic_creation::{TopicCreation, full_match};
+use self::{
+    topic_creation::{TopicCreation, full_match},
+    transforms::NamedTransform,
+};
 use crate::{
     ConfigMap,
     config::{CLIENT_OPTIONS, CONVERTERS, ConverterSpec, NO_CLIENT, WorkerConfig, clients},
     converters::{self, Converter, OPTIONS},
     definition::{Effect, Key, boolean, list, unknown},
+    transforms::TransformSpec,
 };
 
 /// A connector config that was checked.
@@ -55,6 +60,10 @@ pub(crate) struct ConnectorConfig {
     pub(crate) fetch_max_bytes: Option<usize>,
     /// `consumer.override.session.timeout.ms`, or the worker's.
     pub(crate) session_timeout: Duration,
+    /// `transforms` as they are named.
+    pub(crate) named_transforms: Vec<NamedTransform>,
+    /// The same, loaded.
+    pub(crate) transforms: Vec<TransformSpec>,
     /// One line per key that was given and has no effect.
     pub(crate) notices: Vec<String>,
 }
@@ -96,6 +105,9 @@ impl Problems {
     }
 }
 
+/// The key that chooses between versions of a connector.
+pub(crate) const PLUGIN_VERSION: &str = "connector.plugin.version";
+
 const OVERRIDES: [(&str, &str); 3] = [
     ("producer.override.", "producer."),
     ("consumer.override.", "consumer."),
@@ -115,12 +127,13 @@ impl ConnectorConfig {
         check_keys(config, kind, own, &mut problems, &mut notices);
         let topics = match kind {
             Kind::Sink => check_topics(config, &mut problems),
-            Kind::Source => None,
+            Kind::Source | Kind::Transform => None,
         };
         let topic_creation = match kind {
             Kind::Source if worker.topic_creation_enable() => TopicCreation::parse(config, &mut problems),
             _ => TopicCreation::default(),
         };
+        let named_transforms = transforms::parse(config, &mut problems);
         let [key_converter, value_converter, header_converter] =
             CONVERTERS.map(|which| converter(config, which, worker, &mut problems));
         for issue in own.check(&sorted(config)) {
@@ -162,13 +175,31 @@ impl ConnectorConfig {
             max_poll_records: client("consumer.max.poll.records").and_then(|value| value.parse().ok()),
             fetch_max_bytes: client("consumer.fetch.max.bytes").and_then(|value| value.parse().ok()),
             session_timeout: Duration::from_millis(session.unwrap_or(45_000)),
+            named_transforms,
+            transforms: Vec::new(),
             notices,
         })
     }
 }
 
+/// The plugin that a config asks for, which is not checked yet.
+///
+/// # Errors
+/// Kafka's words for what is no version.
+pub(crate) fn wanted(config: &ConfigMap) -> Result<Wanted, String> {
+    let get = |name: &str| config.get(name).map_or("", |value| value.trim());
+    let version = get(PLUGIN_VERSION);
+    Ok(Wanted {
+        class: get("connector.class").to_owned(),
+        version: version.parse().map_err(|error| {
+            format!("Invalid value {version} for configuration {PLUGIN_VERSION}: {error}")
+        })?,
+        form: form(config),
+    })
+}
+
 /// `plugin.form` of a config that is not checked yet.
-pub(crate) fn form(config: &ConfigMap) -> Option<Form> {
+fn form(config: &ConfigMap) -> Option<Form> {
     match config.get("plugin.form")?.trim().to_ascii_lowercase().as_str() {
         "native" => Some(Form::Native),
         "wasm" => Some(Form::Wasm),
@@ -258,7 +289,7 @@ fn unknown_client_key(name: &str, prefix: &str, client: &str) -> String {
     unknown(name, known.iter().map(String::as_str))
 }
 
-/// Keys of families that are checked elsewhere or belong to transformations (which are refused as such).
+/// Keys of families that are checked elsewhere, or belong to predicates (which are refused as such).
 fn passes(name: &str, kind: Kind) -> bool {
     let converter = CONVERTERS
         .iter()

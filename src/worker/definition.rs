@@ -3,6 +3,7 @@
 //! Messages are those of Kafka's `ConfigDef`.
 
 use jackfield_api::{ConfigType, Importance};
+use jackfield_plugin::VersionRange;
 
 /// Type and validator of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     List,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A version, or a range of them as Maven writes it.
+    Version,
 }
 
 /// What giving the key does.
@@ -210,6 +213,10 @@ impl Key {
             Kind::OneOf(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(trimmed)) => {
                 wrong(&format!("String must be one of: {}", words.join(", ")))
             }
+            Kind::Version => match trimmed.parse::<VersionRange>() {
+                Ok(_) => Ok(()),
+                Err(error) => wrong(&error.to_string()),
+            },
             _ => Ok(()),
         }?;
         if self.effect == Effect::Unsupported && !trimmed.is_empty() && Some(trimmed) != self.default {

@@ -13,6 +13,7 @@ pub(crate) enum Stage {
     KeyConverter,
     ValueConverter,
     HeaderConverter,
+    Transformation,
     Produce,
 }
 
@@ -25,6 +26,7 @@ impl Stage {
             Self::KeyConverter => "KEY_CONVERTER",
             Self::ValueConverter => "VALUE_CONVERTER",
             Self::HeaderConverter => "HEADER_CONVERTER",
+            Self::Transformation => "TRANSFORMATION",
             Self::Produce => "KAFKA_PRODUCE",
         }
     }

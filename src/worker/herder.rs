@@ -9,8 +9,10 @@ mod info;
 mod lifecycle;
 mod offsets;
 mod plugins;
+mod reload;
 mod start_stop;
 mod status;
+mod transforms;
 mod validate;
 
 use std::{
@@ -24,8 +26,9 @@ use std::{
 
 use jackfield_cluster::Cluster;
 use jackfield_env::{Env, LogLevel, LoggerLevel};
-use jackfield_plugin::{Kind, Plugins};
-use jackfield_tasks::TaskGroup;
+use jackfield_plugin::{ConnectorPlugin, Kind, Plugins};
+use jackfield_tasks::{TaskGroup, TaskHandle};
+use tokio::sync::Notify;
 
 pub use self::info::{
     ConnectorInfo, ConnectorOffset, ConnectorStatus, HerderError, PluginRow, StateInfo, TargetState, TaskId,
@@ -70,6 +73,10 @@ struct Slot {
     view: Mutex<View>,
     /// Held by the operation that changes the connector.
     live: tokio::sync::Mutex<Live>,
+    /// Notified when a task wants the task configs anew.
+    reconfiguration: Arc<Notify>,
+    /// Does what is wanted then.
+    follower: Mutex<Option<TaskHandle<()>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +85,8 @@ struct View {
     kind: Option<Kind>,
     target: TargetState,
     tasks: Vec<ConfigMap>,
+    /// What the connector and its tasks run; `None` while it could not be loaded, and while the connector is stopped.
+    plugin: Option<Arc<dyn ConnectorPlugin>>,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +105,21 @@ impl Slot {
             name: name.to_owned(),
             view: Mutex::new(view),
             live: tokio::sync::Mutex::default(),
+            reconfiguration: Arc::default(),
+            follower: Mutex::default(),
         })
+    }
+
+    /// Tasks of the connector are not listened to any more.
+    fn end_following(&self) {
+        let follower = self
+            .follower
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(follower) = follower {
+            follower.abort();
+        }
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -140,6 +163,8 @@ impl Herder {
                 stopping: AtomicBool::new(false),
             }),
         };
+        herder.inner.plugins.follow();
+        herder.inner.follow_plugins();
         for (name, connector) in stored {
             herder.resume_stored(&name, connector);
         }
@@ -153,10 +178,12 @@ impl Herder {
             kind: None,
             target: connector.target,
             tasks: connector.tasks,
+            plugin: None,
         };
         let slot = Slot::new(name, view);
         self.inner.connectors().insert(name.to_owned(), Arc::clone(&slot));
         let inner = Arc::clone(&self.inner);
+        inner.follow_reconfigurations(&slot);
         self.inner.group.spawn(format!("start-{name}"), async move {
             let mut live = slot.live.lock().await;
             inner.start_connector(&slot, &mut live, false).await;
@@ -318,6 +345,7 @@ fn kind_name(kind: Option<Kind>) -> &'static str {
     match kind {
         Some(Kind::Source) => "source",
         Some(Kind::Sink) => "sink",
+        Some(Kind::Transform) => "transformation",
         None => "unknown",
     }
 }

@@ -18,6 +18,7 @@ mod sink_task;
 mod source_task;
 mod stores;
 mod task;
+mod transforms;
 
 pub use config::{HeaderAction, HeaderRule, WorkerConfig, WorkerConfigError};
 pub use config_infos::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo};

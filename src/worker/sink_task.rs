@@ -8,26 +8,30 @@
 mod group_positions;
 mod incoming;
 mod positions;
+mod transformed;
+mod wishes;
 
 use std::{sync::Arc, time::Duration};
 
-use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_api::ErrorKind;
 use jackfield_cluster::{
     CommittedOffset, FetchedRecords, GroupConsumer, GroupEvent, GroupSubscription, TopicPartition,
     TopicSelection,
 };
-use jackfield_plugin::{HostedSink, RecordError, SinkPosition, StoredOffsets};
+use jackfield_plugin::{HostedSink, PluginError, RecordError, SinkPosition, StoredOffsets};
 use tokio::time::Instant;
 
 use self::{
     group_positions::GroupPositions,
-    incoming::{Delivery, Incoming, offset_of, pair},
+    incoming::{Delivery, Incoming, pair},
     positions::Positions,
+    wishes::Wishes,
 };
 use crate::{
     errors::{RecordFailure, Stage, Tolerance},
     stores::status::State,
     task::{Backoff, Control, ControlReceiver, TaskContext, TaskFailure},
+    transforms::TransformChain,
 };
 
 /// Bytes of one fetch, unless `fetch.max.bytes` says otherwise.
@@ -36,8 +40,10 @@ const FETCH_BYTES: usize = 1 << 20;
 /// Runs the task until it is told to stop or fails.
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let incoming = Incoming::new(context)?;
+    let transforms = TransformChain::start(context).await?;
     let group_positions = Arc::new(GroupPositions::default());
     let services = context.services(Arc::clone(&group_positions) as Arc<dyn StoredOffsets>);
+    let wishes = Wishes::of(Arc::clone(&services.wishes));
     let sink = context.plugin.start_sink(&context.task_config, services).await;
     let sink = sink.map_err(|error| context.plugin_failure("start", &error))?;
     let config = &context.config;
@@ -62,8 +68,10 @@ pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Resu
         sink,
         consumer,
         incoming,
+        transforms,
         positions: Positions::default(),
         group_positions,
+        wishes,
         tolerance: Tolerance::default(),
         interval,
         next_flush: Instant::now() + interval,
@@ -79,8 +87,10 @@ struct SinkTask<'a> {
     sink: Box<dyn HostedSink>,
     consumer: Box<dyn GroupConsumer>,
     incoming: Incoming,
+    transforms: TransformChain,
     positions: Positions,
     group_positions: Arc<GroupPositions>,
+    wishes: Wishes,
     tolerance: Tolerance,
     interval: Duration,
     next_flush: Instant,
@@ -169,6 +179,7 @@ impl SinkTask<'_> {
         self.group_positions.set(group);
         let result = self.sink.open(&opened).await;
         result.map_err(|error| self.context.plugin_failure("open", &error))?;
+        self.grant_wishes();
         self.flush().await
     }
 
@@ -180,6 +191,7 @@ impl SinkTask<'_> {
         let pairs: Vec<_> = ours.iter().map(|partition| pair(partition)).collect();
         for partition in ours {
             self.positions.remove(partition);
+            self.wishes.forget(partition);
         }
         if pairs.is_empty() {
             return Ok(());
@@ -197,7 +209,10 @@ impl SinkTask<'_> {
                 .incoming
                 .next(self.context, &mut reading, &mut self.tolerance)?
             {
-                if self.control.now() != Control::Run || !self.deliver(&delivery).await? {
+                let delivery = self.transform(delivery).await?;
+                let goes_on = self.control.now() == Control::Run && self.deliver(&delivery).await?;
+                self.grant_wishes();
+                if std::mem::take(&mut self.wishes.sought) || !goes_on {
                     // Everything fetched is read again from the positions that hold by now.
                     self.rewind();
                     return Ok(());
@@ -236,8 +251,7 @@ impl SinkTask<'_> {
         #[cfg(feature = "planted-bugs")]
         crate::planted::pass("sink.written");
         if backoff.reset() {
-            let partitions = self.positions.partitions();
-            self.consumer.resume(&partitions);
+            self.resume_all();
             self.context.set_state(State::Running, None).await;
         }
         self.positions
@@ -246,7 +260,7 @@ impl SinkTask<'_> {
     }
 
     /// Keeps the membership alive while the sink needs a moment. `false` = the batch is not to be put again.
-    async fn wait_to_retry(&mut self, error: &ConnectError, pause: Duration) -> Result<bool, TaskFailure> {
+    async fn wait_to_retry(&mut self, error: &PluginError, pause: Duration) -> Result<bool, TaskFailure> {
         let failure = self.context.plugin_failure(Stage::Put.name(), error);
         tracing::warn!(
             connector = self.context.connector,
@@ -271,12 +285,12 @@ impl SinkTask<'_> {
                     }
                 }
                 Woken::Event(event) => {
-                    self.consumer.resume(&partitions);
+                    self.resume_all();
                     self.membership(event).await?;
                     return Ok(false);
                 }
                 Woken::Told => {
-                    self.consumer.resume(&partitions);
+                    self.resume_all();
                     return Ok(false);
                 }
             }
@@ -305,25 +319,17 @@ impl SinkTask<'_> {
     /// Records the sink could not take are passed over or fail the task.
     fn refused(&mut self, delivery: &Delivery, errors: Vec<RecordError>) -> Result<(), TaskFailure> {
         for error in errors {
-            let offset = offset_of(delivery, error.sequence);
             let failure = RecordFailure {
                 stage: Stage::Put,
                 cause: error.message,
-                coordinates: vec![
-                    ("topic", delivery.partition.topic.to_string()),
-                    ("partition", delivery.partition.partition.to_string()),
-                    (
-                        "offset",
-                        offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string()),
-                    ),
-                ],
+                coordinates: incoming::coordinates(delivery, error.sequence),
             };
             self.tolerance.decide(self.context, failure)?;
         }
         Ok(())
     }
 
-    fn put_failure(&self, delivery: &Delivery, error: &ConnectError) -> TaskFailure {
+    fn put_failure(&self, delivery: &Delivery, error: &PluginError) -> TaskFailure {
         let failure = self.context.plugin_failure(Stage::Put.name(), error);
         let trace = format!(
             "{}\n\tbatch: {} records of {}-{} before offset {}",
@@ -378,7 +384,9 @@ impl SinkTask<'_> {
         if self.positions.is_empty() {
             return Ok(false);
         }
-        let safe = match self.sink.pre_commit(&self.positions.current()).await {
+        let asked = self.sink.pre_commit(&self.positions.current()).await;
+        self.grant_wishes();
+        let safe = match asked {
             Ok(safe) => safe,
             Err(error) if error.kind == ErrorKind::Retriable => {
                 tracing::warn!(
@@ -445,8 +453,7 @@ impl SinkTask<'_> {
             }
         }
         if self.control.now() == Control::Run {
-            let partitions = self.positions.partitions();
-            self.consumer.resume(&partitions);
+            self.resume_all();
             self.context.set_state(State::Running, None).await;
         }
         Ok(())
@@ -471,6 +478,7 @@ impl SinkTask<'_> {
             );
         }
         self.sink.stop().await;
+        self.transforms.stop().await;
         self.tolerance.report(self.context);
         result
     }

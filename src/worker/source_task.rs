@@ -10,9 +10,10 @@ mod topics;
 
 use std::{sync::Arc, time::Duration};
 
-use jackfield_api::{ConnectError, ErrorKind};
+use bytes::Bytes;
+use jackfield_api::ErrorKind;
 use jackfield_cluster::SourceProducer;
-use jackfield_plugin::{HostedSource, PollLimits, Polled, PolledBatch};
+use jackfield_plugin::{HostedSource, PluginError, PollLimits, Polled, PolledBatch};
 use tokio::{sync::Notify, time::Instant};
 
 use self::{in_flight::InFlight, outgoing::Outgoing};
@@ -20,6 +21,7 @@ use crate::{
     errors::{RecordFailure, Stage, Tolerance},
     stores::status::State,
     task::{Backoff, Control, ControlReceiver, TaskContext, TaskFailure},
+    transforms::{TransformChain, check_sequences},
 };
 
 /// Most bytes appended and not yet durable.
@@ -38,6 +40,7 @@ const LIMITS: PollLimits = PollLimits {
 pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Result<(), TaskFailure> {
     let shared = &context.shared;
     let outgoing = Outgoing::new(context)?;
+    let transforms = TransformChain::start(context).await?;
     let transactional_id = format!("jackfield-{}", context.id());
     let producer = shared.cluster.source_producer(&transactional_id).await;
     let producer = producer.map_err(|error| context.cluster_failure("opening the producer", &error))?;
@@ -65,6 +68,7 @@ pub(crate) async fn run(context: &TaskContext, control: ControlReceiver) -> Resu
         source,
         producer,
         outgoing,
+        transforms,
         in_flight: InFlight::default(),
         tolerance: Tolerance::default(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(60)),
@@ -89,6 +93,14 @@ async fn close(context: &TaskContext, producer: Box<dyn SourceProducer>, deadlin
     }
 }
 
+/// What the transforms made of a batch.
+enum Transformed {
+    /// There are none.
+    Untouched,
+    /// What is left of it.
+    Into(Option<PolledBatch>),
+}
+
 struct SourceTask<'a> {
     context: &'a TaskContext,
     control: ControlReceiver,
@@ -96,6 +108,7 @@ struct SourceTask<'a> {
     source: Box<dyn HostedSource>,
     producer: Box<dyn SourceProducer>,
     outgoing: Outgoing,
+    transforms: TransformChain,
     in_flight: InFlight,
     tolerance: Tolerance,
     backoff: Backoff,
@@ -154,12 +167,41 @@ impl SourceTask<'_> {
         if batch.is_empty() {
             return self.idle(Some(Duration::ZERO)).await;
         }
-        self.outgoing.prepare_topics(self.context, batch).await?;
-        let (records, offsets, bytes) = self.outgoing.convert(self.context, batch, &mut self.tolerance)?;
+        let transformed = self.transform(batch).await?;
+        let records = match &transformed {
+            Transformed::Untouched => Some(batch),
+            Transformed::Into(records) => records.as_ref(),
+        };
+        let mut appended = (Vec::new(), 0);
+        if let Some(records) = records {
+            self.outgoing.prepare_topics(self.context, records).await?;
+            appended = self
+                .outgoing
+                .convert(self.context, records, &mut self.tolerance)?;
+        }
+        let (records, mut bytes) = appended;
+        let offsets = self.outgoing.offsets(self.context, batch)?;
+        bytes += 100 * offsets.len();
         let acknowledgement = self.producer.append_atomic(records, offsets).await;
         let acknowledgement = acknowledgement.map_err(|error| self.append_failure(&error))?;
         self.in_flight.push(acknowledgement, bytes);
         Ok(())
+    }
+
+    /// Sends a batch through the transforms, when there are any.
+    async fn transform(&mut self, batch: &PolledBatch) -> Result<Transformed, TaskFailure> {
+        if self.transforms.is_empty() {
+            return Ok(Transformed::Untouched);
+        }
+        check_sequences(batch)
+            .map_err(|cause| self.context.failure(false, Stage::Poll.name(), &cause, &[]))?;
+        let bytes = Bytes::copy_from_slice(batch.as_bytes());
+        let coordinates = |sequence| outgoing::coordinates_of(batch, sequence);
+        let made = self
+            .transforms
+            .apply(self.context, &mut self.tolerance, bytes, &coordinates)
+            .await?;
+        Ok(Transformed::Into(made))
     }
 
     /// Waits until there may be something to poll.
@@ -230,7 +272,7 @@ impl SourceTask<'_> {
         }
     }
 
-    async fn poll_failed(&mut self, error: ConnectError) -> Result<(), TaskFailure> {
+    async fn poll_failed(&mut self, error: PluginError) -> Result<(), TaskFailure> {
         match error.kind {
             ErrorKind::Retriable => {
                 let pause = self.backoff.advance();
@@ -297,6 +339,7 @@ impl SourceTask<'_> {
             }
         }
         self.source.stop().await;
+        self.transforms.stop().await;
         close(self.context, self.producer, patience).await;
         self.tolerance.report(self.context);
         result

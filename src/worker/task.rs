@@ -4,12 +4,18 @@
 //! a cluster that does not answer) restarts it after a back-off of 1 s to 60 s; any other leaves it FAILED until
 //! somebody restarts it or changes its config. State and cause are visible in the status.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_api::ErrorKind;
 use jackfield_cluster::{Cluster, ClusterError};
 use jackfield_env::Env;
-use jackfield_plugin::{ConnectorPlugin, Kind, LagReport, StoredOffsets, TaskServices};
+use jackfield_plugin::{
+    ConnectorPlugin, Kind, PluginError, StoredOffsets, TaskReport, TaskServices, TaskWishes,
+};
 use jackfield_tasks::TaskGroup;
 use tokio::{
     sync::{Notify, watch},
@@ -25,6 +31,10 @@ use crate::{
         status::{State, Status, StatusStore},
     },
 };
+
+/// A plugin that traps, panics, or runs into a deadline or a limit this often within this time stays FAILED.
+const MAX_FAULTS: usize = 5;
+const FAULTS_WITHIN: Duration = Duration::from_secs(600);
 
 /// What a task is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +74,8 @@ pub(crate) struct TaskContext {
     pub(crate) config: ConnectorConfig,
     pub(crate) task_config: BTreeMap<String, String>,
     pub(crate) plugin: Arc<dyn ConnectorPlugin>,
+    /// Notified when the task wants its connector's task configs anew.
+    pub(crate) reconfiguration: Arc<Notify>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -82,6 +94,8 @@ pub(crate) struct Shared {
 pub(crate) struct TaskFailure {
     /// Whether a new attempt may succeed.
     pub(crate) retriable: bool,
+    /// Whether the plugin was thrown away for what it did: a few new attempts are made.
+    pub(crate) is_fault: bool,
     /// What happened, for people: stage, plugin, record, cause.
     pub(crate) trace: String,
 }
@@ -94,16 +108,25 @@ impl TaskContext {
 
     /// Host services for the plugin. What it reports is shown until this attempt ends.
     pub(crate) fn services(&self, stored_offsets: Arc<dyn StoredOffsets>) -> TaskServices {
-        let lag = Arc::new(LagReport::default());
+        let report = Arc::new(TaskReport::default());
         self.shared
             .status
-            .show_lag(&self.connector, self.task, Arc::clone(&lag));
+            .show_report(&self.connector, self.task, Arc::clone(&report));
+        TaskServices {
+            report,
+            ..self.services_beside(stored_offsets)
+        }
+    }
+
+    /// Host services for a plugin that works for the task's own. What it reports is not shown.
+    pub(crate) fn services_beside(&self, stored_offsets: Arc<dyn StoredOffsets>) -> TaskServices {
         TaskServices {
             connector: self.connector.clone(),
             task: self.task,
             wake: Arc::new(Notify::new()),
             stored_offsets,
-            lag,
+            report: Arc::default(),
+            wishes: Arc::new(TaskWishes::new(Arc::clone(&self.reconfiguration))),
         }
     }
 
@@ -153,24 +176,33 @@ impl TaskContext {
         for (name, value) in details {
             trace.push_str(&format!("\n\t{name}: {value}"));
         }
-        TaskFailure { retriable, trace }
+        TaskFailure {
+            retriable,
+            is_fault: false,
+            trace,
+        }
     }
 
     /// A plugin's error as the task's end.
-    pub(crate) fn plugin_failure(&self, stage: &str, error: &ConnectError) -> TaskFailure {
+    pub(crate) fn plugin_failure(&self, stage: &str, error: &PluginError) -> TaskFailure {
         let hint = match error.kind {
+            _ if error.is_fault => "the plugin misbehaved and is started anew after a back-off, a few times",
             ErrorKind::Config => "the configuration is wrong: change it, then restart the task",
             ErrorKind::Retriable => "the task is restarted by itself after a back-off",
             ErrorKind::Data => "errors.tolerance=all passes over bad records",
             ErrorKind::Fatal => "restart the task when the cause is gone",
         };
         let kind = format!("{:?}", error.kind).to_lowercase();
-        self.failure(
+        let failure = self.failure(
             error.kind == ErrorKind::Retriable,
             stage,
             &error.message,
             &[("kind", kind), ("hint", hint.to_owned())],
-        )
+        );
+        TaskFailure {
+            is_fault: error.is_fault,
+            ..failure
+        }
     }
 
     /// A cluster's error as the task's end. The task starts again from what was committed.
@@ -256,10 +288,14 @@ impl RunningTask {
 /// Runs attempts until one ends well, fails for good, or the task is told to stop. Says whether it ended in time.
 async fn supervise(group: TaskGroup, context: Arc<TaskContext>, mut control: ControlReceiver) -> bool {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    let mut faults = VecDeque::new();
     loop {
         let started = Instant::now();
         let ended = attempt(&group, &context, control.clone()).await;
-        context.shared.status.hide_lag(&context.connector, context.task);
+        context
+            .shared
+            .status
+            .hide_report(&context.connector, context.task);
         let failure = match ended {
             Ok(in_time) => {
                 tracing::debug!(
@@ -276,20 +312,27 @@ async fn supervise(group: TaskGroup, context: Arc<TaskContext>, mut control: Con
         if started.elapsed() > Duration::from_secs(120) {
             backoff.reset();
         }
+        let restarts = failure.retriable || (failure.is_fault && may_fault_again(&mut faults));
         tracing::error!(
             connector = context.connector,
             task = context.task,
             error = failure.trace,
-            restarts = failure.retriable,
+            restarts,
             "task failed"
         );
         let mut trace = failure.trace;
         let pause = backoff.advance();
-        if failure.retriable {
+        if failure.is_fault && !restarts {
+            trace.push_str(&format!(
+                "\n\trestart: not by itself: {MAX_FAULTS} faults within {} minutes",
+                FAULTS_WITHIN.as_secs() / 60
+            ));
+        }
+        if restarts {
             trace.push_str(&format!("\n\trestart: by itself in {} s", pause.as_secs()));
         }
         context.set_state(State::Failed, Some(trace)).await;
-        if !failure.retriable {
+        if !restarts {
             return true;
         }
         let restart_at = Instant::now() + pause;
@@ -303,6 +346,19 @@ async fn supervise(group: TaskGroup, context: Arc<TaskContext>, mut control: Con
             }
         }
     }
+}
+
+/// Notes a fault, and says whether another attempt is to be made after it.
+fn may_fault_again(faults: &mut VecDeque<Instant>) -> bool {
+    let now = Instant::now();
+    faults.push_back(now);
+    while faults
+        .front()
+        .is_some_and(|first| now.duration_since(*first) > FAULTS_WITHIN)
+    {
+        faults.pop_front();
+    }
+    faults.len() < MAX_FAULTS
 }
 
 /// One attempt in a task of its own, so that a panic is an error here. `Ok(false)` = it did not end in time.
@@ -362,5 +418,27 @@ async fn run(context: Arc<TaskContext>, mut control: ControlReceiver) -> Result<
     match context.kind {
         Kind::Source => source_task::run(&context, control).await,
         Kind::Sink => sink_task::run(&context, control).await,
+        Kind::Transform => {
+            let cause = "a transformation runs in the tasks of connectors, not by itself";
+            Err(context.failure(false, "start", cause, &[]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_forgiven_a_few_times_within_a_time() {
+        let mut faults = VecDeque::new();
+        let forgiven: Vec<_> = (0..6).map(|_| may_fault_again(&mut faults)).collect();
+        assert_eq!(forgiven, [true, true, true, true, false, false]);
+        let Some(long_ago) = Instant::now().checked_sub(FAULTS_WITHIN + Duration::from_secs(1)) else {
+            return; // The machine has not been up for so long.
+        };
+        let mut faults = VecDeque::from([long_ago; 10]);
+        assert!(may_fault_again(&mut faults));
+        assert_eq!(faults.len(), 1);
     }
 }

@@ -136,13 +136,21 @@ pub(crate) fn offsets(output: &Output, offsets: &Value) -> String {
 
 /// A table of plugins.
 pub(crate) fn plugins(output: &Output, plugins: &Value) -> String {
-    let row = |plugin: &Value| {
-        ["class", "type", "version"]
-            .map(|name| word(plugin, name).to_owned())
-            .to_vec()
+    let row = |columns: &[&str], plugin: &Value| -> Vec<String> {
+        let columns = columns.iter();
+        columns.map(|name| word(plugin, name).to_owned()).collect()
     };
-    let rows: Vec<_> = items(plugins).map(row).collect();
-    output.table(&["CLASS", "TYPE", "VERSION"], &rows)
+    let (unusable, usable): (Vec<_>, Vec<_>) = items(plugins).partition(|plugin| plugin["error"].is_string());
+    let rows: Vec<_> = usable
+        .into_iter()
+        .map(|plugin| row(&["class", "type", "version"], plugin))
+        .collect();
+    let mut text = output.table(&["CLASS", "TYPE", "VERSION"], &rows);
+    for plugin in unusable {
+        let [location, error] = ["location", "error"].map(|name| word(plugin, name));
+        text.push_str(&format!("cannot be used: {location}: {error}\n"));
+    }
+    text
 }
 
 /// What is wrong with a configuration.

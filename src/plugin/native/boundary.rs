@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, mem::MaybeUninit};
 
 use bytes::Bytes;
 use jackfield_api::{
-    ConnectError, ErrorKind,
+    ErrorKind,
     abi::{Buf, ERROR_PANIC, Error, FAILED, KeyValue, OK, Slice},
 };
+
+use crate::PluginError;
 
 /// Bytes of a plugin, freed through the plugin's own function.
 #[derive(Debug)]
@@ -63,6 +65,18 @@ pub(super) unsafe fn bytes_of<'a>(slice: Slice) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(slice.ptr, slice.len) }
 }
 
+/// The values of an array that is valid as long as `'a`.
+///
+/// # Safety
+/// `first` points to `len` values that live as long as the caller says, or is null.
+pub(super) unsafe fn array_of<'a, T>(first: *const T, len: usize) -> &'a [T] {
+    if first.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(first, len) }
+}
+
 /// The text of a slice, copied; what is not UTF-8 is replaced.
 ///
 /// # Safety
@@ -73,7 +87,7 @@ pub(super) unsafe fn text_of(slice: Slice) -> String {
 }
 
 /// A call that only says whether it worked.
-pub(super) fn call(function: impl FnOnce(*mut Error) -> i32) -> Result<(), ConnectError> {
+pub(super) fn call(function: impl FnOnce(*mut Error) -> i32) -> Result<(), PluginError> {
     let mut error = Error::EMPTY;
     let code = function(&raw mut error);
     // SAFETY: the plugin filled the message in, or left it empty.
@@ -82,16 +96,17 @@ pub(super) fn call(function: impl FnOnce(*mut Error) -> i32) -> Result<(), Conne
         return Ok(());
     }
     if code != FAILED {
-        return Err(ConnectError::fatal(format!(
+        return Err(PluginError::fatal(format!(
             "plugin returned {code}, which the plugin ABI does not know"
         )));
     }
     let message = String::from_utf8_lossy(message.as_ref()).into_owned();
     Err(match error.kind {
-        ERROR_PANIC => ConnectError::fatal(format!("plugin panicked: {message}")),
-        kind => ConnectError {
+        ERROR_PANIC => PluginError::fault(format!("plugin panicked: {message}")),
+        kind => PluginError {
             kind: ErrorKind::from_abi_code(kind),
             message,
+            is_fault: false,
         },
     })
 }
@@ -99,7 +114,7 @@ pub(super) fn call(function: impl FnOnce(*mut Error) -> i32) -> Result<(), Conne
 /// A call that hands bytes over.
 pub(super) fn call_for_bytes(
     function: impl FnOnce(*mut Buf, *mut Error) -> i32,
-) -> Result<PluginBytes, ConnectError> {
+) -> Result<PluginBytes, PluginError> {
     let mut out = Buf::EMPTY;
     let result = call(|error| function(&raw mut out, error));
     // Also after an error, so that it is freed.
@@ -112,13 +127,13 @@ pub(super) fn call_for_bytes(
 pub(super) fn call_for_json<T: serde::de::DeserializeOwned + Default>(
     what: &str,
     function: impl FnOnce(*mut Buf, *mut Error) -> i32,
-) -> Result<T, ConnectError> {
+) -> Result<T, PluginError> {
     let bytes = call_for_bytes(function)?;
     if bytes.as_ref().is_empty() {
         return Ok(T::default());
     }
     serde_json::from_slice(bytes.as_ref())
-        .map_err(|cause| ConnectError::fatal(format!("plugin returned an invalid answer to {what}: {cause}")))
+        .map_err(|cause| PluginError::fatal(format!("plugin returned an invalid answer to {what}: {cause}")))
 }
 
 /// A config as the ABI wants it, borrowed.

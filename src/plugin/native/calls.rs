@@ -9,9 +9,11 @@ use std::{
     time::Duration,
 };
 
-use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_api::ErrorKind;
 use jackfield_tasks::{TaskGroup, TaskHandle};
 use tokio::runtime::RuntimeFlavor;
+
+use crate::PluginError;
 
 /// A task's state together with the calls to it.
 #[derive(Debug)]
@@ -19,11 +21,11 @@ pub(super) struct Calls<S> {
     state: Arc<Mutex<S>>,
     group: TaskGroup,
     /// Set by a fatal error: nothing but `stop` is called after it.
-    failed: Option<ConnectError>,
+    failed: Option<PluginError>,
 }
 
 /// A call under way.
-pub(super) type Running<T> = TaskHandle<Result<T, ConnectError>>;
+pub(super) type Running<T> = TaskHandle<Result<T, PluginError>>;
 
 impl<S: Send + 'static> Calls<S> {
     pub(super) fn new(state: S, group: TaskGroup) -> Self {
@@ -39,8 +41,8 @@ impl<S: Send + 'static> Calls<S> {
         &mut self,
         name: &'static str,
         deadline: Duration,
-        work: impl FnOnce(&mut S) -> Result<T, ConnectError> + Send + 'static,
-    ) -> Result<T, ConnectError> {
+        work: impl FnOnce(&mut S) -> Result<T, PluginError> + Send + 'static,
+    ) -> Result<T, PluginError> {
         let mut running = self.begin(name, work)?;
         self.finish(name, deadline, &mut running).await
     }
@@ -49,8 +51,8 @@ impl<S: Send + 'static> Calls<S> {
     pub(super) fn begin<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl FnOnce(&mut S) -> Result<T, ConnectError> + Send + 'static,
-    ) -> Result<Running<T>, ConnectError> {
+        work: impl FnOnce(&mut S) -> Result<T, PluginError> + Send + 'static,
+    ) -> Result<Running<T>, PluginError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
@@ -65,7 +67,7 @@ impl<S: Send + 'static> Calls<S> {
         name: &'static str,
         deadline: Duration,
         running: &mut Running<T>,
-    ) -> Result<T, ConnectError> {
+    ) -> Result<T, PluginError> {
         let result = wait(name, deadline, running).await;
         if let Err(error) = &result
             && error.kind == ErrorKind::Fatal
@@ -93,8 +95,8 @@ pub(super) async fn call_once<T: Send + 'static>(
     group: &TaskGroup,
     name: &'static str,
     deadline: Duration,
-    work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
-) -> Result<T, ConnectError> {
+    work: impl FnOnce() -> Result<T, PluginError> + Send + 'static,
+) -> Result<T, PluginError> {
     wait(name, deadline, &mut spawn(group, name, work)).await
 }
 
@@ -103,7 +105,7 @@ pub(super) async fn call_once<T: Send + 'static>(
 fn spawn<T: Send + 'static>(
     group: &TaskGroup,
     name: &'static str,
-    work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, PluginError> + Send + 'static,
 ) -> Running<T> {
     match tokio::runtime::Handle::current().runtime_flavor() {
         // A task of its own, so that the caller can give it up.
@@ -112,15 +114,11 @@ fn spawn<T: Send + 'static>(
     }
 }
 
-async fn wait<T>(
-    name: &'static str,
-    deadline: Duration,
-    running: &mut Running<T>,
-) -> Result<T, ConnectError> {
+async fn wait<T>(name: &'static str, deadline: Duration, running: &mut Running<T>) -> Result<T, PluginError> {
     match tokio::time::timeout(deadline, running.join()).await {
         Ok(Ok(result)) => result,
-        Ok(Err(error)) => Err(ConnectError::fatal(error.to_string())),
-        Err(_) => Err(ConnectError::fatal(format!(
+        Ok(Err(error)) => Err(PluginError::fatal(error.to_string())),
+        Err(_) => Err(PluginError::fatal(format!(
             "{name} of the native plugin did not return within {} s: the task is given up, its thread may go on",
             deadline.as_secs_f32()
         ))),

@@ -8,12 +8,17 @@ use std::{
 };
 
 use jackfield_api::{
-    Lag, LogLevel,
-    abi::{Buf, HostVTable, Slice},
+    Lag, LogLevel, MetricKind, SinkPosition, TopicPartition, TransactionBoundary,
+    abi::{self, Buf, HostVTable, Slice},
 };
 
-use super::boundary::{bytes_of, text_of};
-use crate::services::{HostTask, log_level, log_outside};
+use super::boundary::{array_of, bytes_of, text_of};
+use crate::{
+    SinkWish,
+    services::{HostTask, log_level, log_outside},
+};
+
+mod http;
 
 /// The table; it lives as long as the process.
 #[allow(clippy::cast_possible_truncation, reason = "a few dozen bytes")]
@@ -29,6 +34,17 @@ pub(super) static HOST: HostVTable = HostVTable {
     release,
     report_lag,
     group_positions,
+    report_state,
+    request_task_reconfiguration,
+    transaction_boundary,
+    pause,
+    resume,
+    seek,
+    request_commit,
+    metric,
+    http_begin: http::begin,
+    http_take: http::take,
+    http_fetch: http::fetch,
 };
 
 /// The handle of a task as the plugin sees it; valid while the `Arc` is.
@@ -123,5 +139,128 @@ unsafe extern "C" fn group_positions(task: *const c_void, out: *mut Buf) {
         let json = serde_json::to_vec(&positions).expect("plain fields are written as JSON");
         // SAFETY: the plugin passes a place for the answer.
         unsafe { out.write(Buf::from_vec(json)) };
+    });
+}
+
+unsafe extern "C" fn report_state(task: *const c_void, state: Slice) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle, and text that is valid during the call.
+        let (task, state) = unsafe { (task_of(task), text_of(state)) };
+        if let Some(task) = task {
+            task.report_state(Some(&state));
+        }
+    });
+}
+
+unsafe extern "C" fn request_task_reconfiguration(task: *const c_void) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle.
+        if let Some(task) = unsafe { task_of(task) } {
+            task.request_task_reconfiguration();
+        }
+    });
+}
+
+unsafe extern "C" fn transaction_boundary(task: *const c_void, boundary: u8) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle.
+        let Some(task) = (unsafe { task_of(task) }) else {
+            return;
+        };
+        match boundary {
+            abi::BOUNDARY_COMMIT => task.end_transaction(TransactionBoundary::Commit),
+            abi::BOUNDARY_ABORT => task.end_transaction(TransactionBoundary::Abort),
+            unknown => task.log(
+                LogLevel::Error,
+                &format!("unknown transaction boundary {unknown}"),
+            ),
+        }
+    });
+}
+
+unsafe extern "C" fn pause(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
+    // SAFETY: the plugin keeps the rules of the ABI.
+    guarded((), || unsafe {
+        wish(task, || SinkWish::Pause(read_partitions(partitions, len)));
+    });
+}
+
+unsafe extern "C" fn resume(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
+    // SAFETY: the plugin keeps the rules of the ABI.
+    guarded((), || unsafe {
+        wish(task, || SinkWish::Resume(read_partitions(partitions, len)));
+    });
+}
+
+unsafe extern "C" fn seek(task: *const c_void, positions: *const abi::Position, len: usize) {
+    // SAFETY: the plugin keeps the rules of the ABI.
+    guarded((), || unsafe {
+        wish(task, || SinkWish::Seek(read_positions(positions, len)));
+    });
+}
+
+unsafe extern "C" fn request_commit(task: *const c_void) {
+    // SAFETY: the plugin passes null or its task's handle.
+    guarded((), || unsafe { wish(task, || SinkWish::Commit) });
+}
+
+/// # Safety
+/// `task` is null or a valid handle.
+unsafe fn wish(task: *const c_void, wish: impl FnOnce() -> SinkWish) {
+    // SAFETY: the caller's promise.
+    if let Some(task) = unsafe { task_of(task) } {
+        task.wish(wish());
+    }
+}
+
+/// # Safety
+/// The partitions and their texts are valid during the call.
+unsafe fn read_partitions(partitions: *const abi::TopicPartition, len: usize) -> Vec<TopicPartition> {
+    // SAFETY: the caller's promise.
+    let partitions = unsafe { array_of(partitions, len) };
+    let partition = |at: &abi::TopicPartition| TopicPartition {
+        // SAFETY: the caller's promise.
+        topic: unsafe { text_of(at.topic) },
+        partition: at.partition,
+    };
+    partitions.iter().map(partition).collect()
+}
+
+/// # Safety
+/// The positions and their texts are valid during the call.
+unsafe fn read_positions(positions: *const abi::Position, len: usize) -> Vec<SinkPosition> {
+    // SAFETY: the caller's promise.
+    let positions = unsafe { array_of(positions, len) };
+    let position = |at: &abi::Position| SinkPosition {
+        // SAFETY: the caller's promise.
+        topic: unsafe { text_of(at.topic) },
+        partition: at.partition,
+        offset: at.offset,
+        // SAFETY: the caller's promise.
+        metadata: unsafe { text_of(at.metadata) },
+    };
+    positions.iter().map(position).collect()
+}
+
+unsafe extern "C" fn metric(
+    task: *const c_void,
+    kind: u8,
+    name: Slice,
+    labels: *const abi::KeyValue,
+    label_count: usize,
+    value: f64,
+) {
+    guarded((), || {
+        // SAFETY: the plugin passes null or its task's handle, and texts that are valid during the call.
+        let (task, name, labels) = unsafe {
+            let labels = array_of(labels, label_count);
+            let text = |at: &abi::KeyValue| (text_of(at.key), text_of(at.value));
+            (task_of(task), text_of(name), labels.iter().map(text).collect())
+        };
+        let Some(task) = task else { return };
+        match MetricKind::from_abi_code(kind) {
+            Some(kind) => task.metric(kind, &name, labels, value),
+            None => task.log(LogLevel::Error, &format!("metric {name} of unknown kind {kind}")),
+        }
     });
 }

@@ -14,7 +14,7 @@ use std::{
 
 use jackfield_api::abi::{
     self, ABI_MAJOR, ABI_MINOR, ClassDesc, ConnectorVTable, ENTRY_SYMBOL, EntryFn, MAGIC, PluginDesc,
-    SinkVTable, Slice, SourceVTable,
+    SinkVTable, Slice, SourceVTable, TransformVTable,
 };
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -43,6 +43,7 @@ pub(super) struct NativeClass {
 pub(super) enum TaskTable {
     Source(SourceVTable),
     Sink(SinkVTable),
+    Transform(TransformVTable),
 }
 
 // SAFETY: descriptors live and stay unchanged as long as the process; the ABI lets any thread call their functions.
@@ -271,6 +272,10 @@ unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeC
         abi::KIND_SOURCE => TaskTable::Source(unsafe { boundary::table("source table", found.source) }?),
         // SAFETY: as above.
         abi::KIND_SINK => TaskTable::Sink(unsafe { boundary::table("sink table", found.sink) }?),
+        // SAFETY: as above.
+        abi::KIND_TRANSFORM => {
+            TaskTable::Transform(unsafe { boundary::table("transform table", found.transform) }?)
+        }
         kind => return Err(format!("kind {kind}, which the plugin ABI does not know")),
     };
     Ok((
@@ -289,6 +294,7 @@ impl NativeClass {
         match self.tasks {
             TaskTable::Source(_) => Kind::Source,
             TaskTable::Sink(_) => Kind::Sink,
+            TaskTable::Transform(_) => Kind::Transform,
         }
     }
 }

@@ -15,18 +15,24 @@ mod task;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange, abi};
+use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange, abi};
 use jackfield_tasks::TaskGroup;
 
 use self::{
     boundary::{call, call_for_bytes, call_for_json, key_values},
     calls::call_once,
     library::{NativeClass, TaskTable},
-    task::{Handle, NativeSink, NativeSource, SinkState, SourceState},
+    task::{Handle, NativeSink, NativeSource, NativeTransform, SinkState, SourceState, TransformState},
 };
 use crate::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, PluginInfo, TaskServices, discover::FoundPackage,
-    limits::Limits, receive::Receiver, services::HostTask, watch::Watcher,
+    ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, PluginError, PluginInfo, TaskServices,
+    discover::FoundPackage,
+    http::{HttpService, Requests},
+    limits::Limits,
+    reach::Reach,
+    receive::Receiver,
+    services::HostTask,
+    watch::Watcher,
 };
 
 /// A loaded native class.
@@ -44,9 +50,19 @@ pub(crate) struct NativeHost {
     pub(crate) group: TaskGroup,
     pub(crate) watcher: Arc<Watcher>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) http: Arc<HttpService>,
 }
 
 type Config = BTreeMap<String, String>;
+
+impl NativeHost {
+    /// A task, which may reach everything: it could without the host, too.
+    fn task(&self, services: TaskServices) -> Arc<HostTask> {
+        let (http, wake) = (Arc::clone(&self.http), Arc::clone(&services.wake));
+        let requests = Requests::new(http, Arc::new(Reach::Everything), wake);
+        HostTask::new(services, Arc::clone(&self.watcher), requests)
+    }
+}
 
 /// Loads a class of a package's library.
 pub(crate) async fn load(
@@ -58,7 +74,7 @@ pub(crate) async fn load(
     let cache_dir = cache_dir.to_owned();
     let (class, config_def) = {
         let info = info.clone();
-        let work = move || load_blocking(&package, &info, &cache_dir).map_err(ConnectError::fatal);
+        let work = move || load_blocking(&package, &info, &cache_dir).map_err(PluginError::fatal);
         // Reading and linking a library takes its time on a slow disk: the deadline of `start`.
         call_once(&host.group, "load", host.limits.start, work)
             .await
@@ -106,7 +122,7 @@ fn load_blocking(
     Ok((class, config_def))
 }
 
-fn validate(class: &NativeClass, config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
+fn validate(class: &NativeClass, config: &Config) -> Result<Vec<ConfigValueIssue>, PluginError> {
     let config = key_values(config);
     call_for_json("validate", |out, error| {
         // SAFETY: the descriptor is the plugin's own, config and places are valid during the call.
@@ -114,7 +130,7 @@ fn validate(class: &NativeClass, config: &Config) -> Result<Vec<ConfigValueIssue
     })
 }
 
-fn task_configs(class: &NativeClass, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
+fn task_configs(class: &NativeClass, config: &Config, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
     let config = key_values(config);
     let (first, count) = (config.as_ptr(), config.len());
     call_for_json("taskConfigs", |out, error| {
@@ -127,9 +143,9 @@ fn alter_offsets(
     class: &NativeClass,
     config: &Config,
     offsets: &[OffsetChange],
-) -> Result<bool, ConnectError> {
+) -> Result<bool, PluginError> {
     let config = key_values(config);
-    let offsets = serde_json::to_string(offsets).map_err(|cause| ConnectError::fatal(cause.to_string()))?;
+    let offsets = serde_json::to_string(offsets).map_err(|cause| PluginError::fatal(cause.to_string()))?;
     let offsets = abi::Slice::of(&offsets);
     let (first, count) = (config.as_ptr(), config.len());
     call_for_json("alterOffsets", |out, error| {
@@ -147,7 +163,7 @@ fn start(
     host: Arc<HostTask>,
     function: StartFn,
     stop: unsafe extern "C" fn(*mut std::ffi::c_void),
-) -> Result<Handle, ConnectError> {
+) -> Result<Handle, PluginError> {
     let config = key_values(config);
     #[allow(clippy::cast_possible_truncation, reason = "a few dozen bytes")]
     let context = abi::TaskContext {
@@ -170,7 +186,7 @@ fn start(
         )
     })?;
     if task.is_null() {
-        return Err(ConnectError::fatal("plugin started a task without a handle"));
+        return Err(PluginError::fatal("plugin started a task without a handle"));
     }
     // SAFETY: just stored by `start` of the same table.
     Ok(unsafe { Handle::new(task, stop, host) })
@@ -186,8 +202,8 @@ type StartFn = unsafe extern "C" fn(
 ) -> i32;
 
 impl NativeConnector {
-    fn wrong_kind(&self) -> ConnectError {
-        ConnectError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
+    fn wrong_kind(&self) -> PluginError {
+        PluginError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
     }
 }
 
@@ -205,7 +221,7 @@ impl ConnectorPlugin for NativeConnector {
         &self.config_def
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
+    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, PluginError> {
         let (class, config) = (self.class, config.clone());
         call_once(&self.host.group, "validate", self.host.limits.start, move || {
             validate(&class, &config)
@@ -213,14 +229,14 @@ impl ConnectorPlugin for NativeConnector {
         .await
     }
 
-    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
+    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
         let (class, config) = (self.class, config.clone());
         let work = move || task_configs(&class, &config, max_tasks);
         let configs = call_once(&self.host.group, "taskConfigs", self.host.limits.start, work).await?;
         crate::receive::task_configs(configs, max_tasks)
     }
 
-    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
+    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, PluginError> {
         let (class, config, offsets) = (self.class, config.clone(), offsets.to_vec());
         let work = move || alter_offsets(&class, &config, &offsets);
         call_once(&self.host.group, "alterOffsets", self.host.limits.start, work).await
@@ -230,11 +246,11 @@ impl ConnectorPlugin for NativeConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSource>, ConnectError> {
+    ) -> Result<Box<dyn HostedSource>, PluginError> {
         let TaskTable::Source(table) = self.class.tasks else {
             return Err(self.wrong_kind());
         };
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let task = self.host.task(services);
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;
@@ -256,11 +272,11 @@ impl ConnectorPlugin for NativeConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSink>, ConnectError> {
+    ) -> Result<Box<dyn HostedSink>, PluginError> {
         let TaskTable::Sink(table) = self.class.tasks else {
             return Err(self.wrong_kind());
         };
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let task = self.host.task(services);
         let (class, config) = (self.class, config.clone());
         let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
             let handle = start(class, &config, task, table.start, table.stop)?;
@@ -268,6 +284,32 @@ impl ConnectorPlugin for NativeConnector {
         })
         .await?;
         Ok(Box::new(NativeSink::new(
+            state,
+            self.host.group.clone(),
+            Arc::clone(&self.host.limits),
+        )))
+    }
+
+    async fn start_transform(
+        &self,
+        config: &Config,
+        services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        let TaskTable::Transform(table) = self.class.tasks else {
+            return Err(self.wrong_kind());
+        };
+        let task = self.host.task(services);
+        let (class, config) = (self.class, config.clone());
+        let state = call_once(&self.host.group, "start", self.host.limits.start, move || {
+            let handle = start(class, &config, task, table.start, table.stop)?;
+            Ok(TransformState {
+                handle,
+                table,
+                receiver: Receiver::default(),
+            })
+        })
+        .await?;
+        Ok(Box::new(NativeTransform::new(
             state,
             self.host.group.clone(),
             Arc::clone(&self.host.limits),

@@ -4,11 +4,9 @@ use std::{ffi::c_void, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jackfield_api::{
-    ConnectError,
-    abi::{
-        self, POLL_BATCH, POLL_IDLE, PollResult, Position, SinkVTable, Slice, SourceVTable, TopicPartition,
-    },
+use jackfield_api::abi::{
+    self, Buf, POLL_BATCH, POLL_IDLE, PollResult, Position, SinkVTable, Slice, SourceVTable, TopicPartition,
+    TransformVTable,
 };
 use jackfield_tasks::TaskGroup;
 
@@ -17,8 +15,8 @@ use super::{
     calls::{Calls, Running},
 };
 use crate::{
-    HostedSink, HostedSource, PollLimits, Polled, RecordError, SinkPosition, limits::Limits,
-    receive::Receiver, services::HostTask,
+    HostedSink, HostedSource, HostedTransform, PluginError, PollLimits, Polled, RecordError, SinkPosition,
+    Transformed, limits::Limits, receive::Receiver, services::HostTask,
 };
 
 /// The plugin's handle of a started task; stops it once.
@@ -86,7 +84,7 @@ impl NativeSource {
 }
 
 impl SourceState {
-    fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError> {
+    fn poll(&mut self, limits: PollLimits) -> Result<Polled, PluginError> {
         let asked = abi::PollLimits {
             max_records: limits.max_records,
             max_bytes: limits.max_bytes,
@@ -103,13 +101,13 @@ impl SourceState {
             POLL_BATCH => Ok(Polled::Batch(self.receiver.receive(batch.into_bytes(), limits)?)),
             // A negative time means "only when woken".
             POLL_IDLE => Ok(Polled::Idle(u64::try_from(result.idle_ms).ok())),
-            state => Err(ConnectError::fatal(format!(
+            state => Err(PluginError::fatal(format!(
                 "plugin returned poll state {state}, the plugin ABI knows 1 and 2"
             ))),
         }
     }
 
-    fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
+    fn committed(&mut self, batches: u64) -> Result<(), PluginError> {
         // SAFETY: the handle is live and calls come one at a time.
         call(|error| unsafe { (self.table.committed)(self.handle.raw, batches, error) })
     }
@@ -117,7 +115,7 @@ impl SourceState {
 
 #[async_trait]
 impl HostedSource for NativeSource {
-    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError> {
+    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, PluginError> {
         if self.pending.is_none() {
             self.pending = Some(self.calls.begin("poll", move |state| state.poll(limits))?);
         }
@@ -127,7 +125,7 @@ impl HostedSource for NativeSource {
         result
     }
 
-    async fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
+    async fn committed(&mut self, batches: u64) -> Result<(), PluginError> {
         self.calls
             .call("committed", self.limits.poll, move |state| {
                 state.committed(batches)
@@ -165,7 +163,7 @@ impl NativeSink {
 }
 
 impl SinkState {
-    fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
+    fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), PluginError> {
         let positions = positions(partitions);
         // SAFETY: the handle is live, calls come one at a time, the positions are valid during the call.
         call(|error| unsafe {
@@ -173,22 +171,18 @@ impl SinkState {
         })
     }
 
-    fn put(&mut self, batch: &[u8]) -> Result<Vec<RecordError>, ConnectError> {
+    fn put(&mut self, batch: &[u8]) -> Result<Vec<RecordError>, PluginError> {
         let rejected: Vec<jackfield_api::RecordError> = call_for_json("put", |out, error| {
             // SAFETY: the handle is live, calls come one at a time, the batch is valid during the call.
             unsafe { (self.table.put)(self.handle.raw, Slice::of_bytes(batch), out, error) }
         })?;
-        let error = |found: jackfield_api::RecordError| RecordError {
-            sequence: found.sequence,
-            message: found.message,
-        };
-        Ok(rejected.into_iter().map(error).collect())
+        Ok(rejected.into_iter().map(RecordError::from).collect())
     }
 
     fn pre_commit(
         &mut self,
         current: &[SinkPosition],
-    ) -> Result<Vec<jackfield_api::SinkPosition>, ConnectError> {
+    ) -> Result<Vec<jackfield_api::SinkPosition>, PluginError> {
         let positions = positions(current);
         call_for_json("preCommit", |out, error| {
             // SAFETY: the handle is live, calls come one at a time, the positions are valid during the call.
@@ -198,7 +192,7 @@ impl SinkState {
         })
     }
 
-    fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError> {
+    fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), PluginError> {
         let partition = |(topic, partition): &(Arc<str>, i32)| TopicPartition {
             topic: Slice::of(topic),
             partition: *partition,
@@ -225,20 +219,20 @@ fn positions(positions: &[SinkPosition]) -> Vec<Position> {
 
 #[async_trait]
 impl HostedSink for NativeSink {
-    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
+    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), PluginError> {
         let partitions = partitions.to_vec();
         self.calls
             .call("open", self.limits.put, move |state| state.open(&partitions))
             .await
     }
 
-    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
+    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, PluginError> {
         self.calls
             .call("put", self.limits.put, move |state| state.put(&batch))
             .await
     }
 
-    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
+    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, PluginError> {
         let asked = current.to_vec();
         let safe = self
             .calls
@@ -249,10 +243,73 @@ impl HostedSink for NativeSink {
         crate::receive::positions(current, safe)
     }
 
-    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError> {
+    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), PluginError> {
         let partitions = partitions.to_vec();
         self.calls
             .call("close", self.limits.put, move |state| state.close(&partitions))
+            .await
+    }
+
+    async fn stop(self: Box<Self>) {
+        self.calls
+            .stop(self.limits.stop, |state| state.handle.end())
+            .await;
+    }
+}
+
+/// A running transform.
+#[derive(Debug)]
+pub(super) struct NativeTransform {
+    calls: Calls<TransformState>,
+    limits: Arc<Limits>,
+}
+
+#[derive(Debug)]
+pub(super) struct TransformState {
+    pub(super) handle: Handle,
+    pub(super) table: TransformVTable,
+    pub(super) receiver: Receiver,
+}
+
+impl NativeTransform {
+    pub(super) fn new(state: TransformState, group: TaskGroup, limits: Arc<Limits>) -> Self {
+        Self {
+            calls: Calls::new(state, group),
+            limits,
+        }
+    }
+}
+
+impl TransformState {
+    fn apply(&mut self, batch: &[u8]) -> Result<Transformed, PluginError> {
+        let mut out = Buf::EMPTY;
+        let rejected = call_for_json("apply", |rejected, error| {
+            // SAFETY: the handle is live, calls come one at a time, the batch and the places are valid during the call.
+            unsafe {
+                (self.table.apply)(
+                    self.handle.raw,
+                    Slice::of_bytes(batch),
+                    &raw mut out,
+                    rejected,
+                    error,
+                )
+            }
+        });
+        // SAFETY: the plugin filled the buffer in, or left it empty.
+        let bytes = unsafe { PluginBytes::new(out) };
+        let rejected: Vec<jackfield_api::RecordError> = rejected?;
+        Ok(Transformed {
+            batch: self.receiver.receive_transformed(bytes.into_bytes(), batch)?,
+            rejected: rejected.into_iter().map(RecordError::from).collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl HostedTransform for NativeTransform {
+    async fn apply(&mut self, batch: Bytes) -> Result<Transformed, PluginError> {
+        self.calls
+            .call("apply", self.limits.transform, move |state| state.apply(&batch))
             .await
     }
 

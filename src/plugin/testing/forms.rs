@@ -145,15 +145,18 @@ async fn the_newest_version_is_taken_and_a_lying_manifest_is_noticed() {
     }
     .write(root.path());
     let plugins = Plugins::discover(config(root.path(), &[]));
-    let error = plugins
-        .load("MisbehavingConnector", None)
-        .await
-        .unwrap_err()
-        .to_string();
+    let exactly = Wanted {
+        class: "MisbehavingConnector".to_owned(),
+        version: "1.10.0".parse().unwrap(),
+        form: None,
+    };
+    let error = plugins.load_wanted(&exactly).await.unwrap_err().to_string();
     assert!(
         error.contains("has version 1.2.3, the manifest says 1.10.0"),
         "{error}"
     );
+    let loaded = plugins.load("MisbehavingConnector", None).await.unwrap();
+    assert_eq!(loaded.info().version, "1.2.3", "the newest that can be loaded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -227,9 +230,37 @@ async fn a_wrong_digest_or_contract_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("built for jackfield:plugin@9.9.9, this program supports jackfield:plugin@0.0.3"),
+        error.contains("built for jackfield:plugin@9.9.9, this program supports jackfield:plugin@0.0.4"),
         "{error}"
     );
+}
+
+/// A component of an older contract, as it was built then, is refused: by its manifest, and by itself where that lies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_of_an_older_contract_says_what_to_do() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("testing/old/source-0.0.3.wasm");
+    for (contract, found) in [
+        ("jackfield:plugin@0.0.3", "jackfield:plugin@0.0.3"),
+        (CONTRACT, "@0.0.3"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        TestPackage {
+            wasm: Some(&old),
+            contract,
+            ..TestPackage::default()
+        }
+        .write(root.path());
+        let plugins = Plugins::discover(config(root.path(), &[]));
+        let error = plugins.load("Misbehaving", None).await.unwrap_err().to_string();
+        for part in [
+            "plugin test 1.2.3, file ",
+            "plugin.wasm: built for jackfield:plugin",
+            found,
+            &format!("this program supports {CONTRACT}: install a package built for it"),
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,9 +339,16 @@ async fn what_is_no_component_or_too_large_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("module.wasm");
     for (content, says) in [
-        (&b"not wasm"[..], "not a component this program can run"),
-        (b"\0asm\x01\0\0\0", "not a component this program can run"),
-        (&[0; 4096], "4096 bytes, components of at most 1024 are loaded"),
+        (&b"not wasm"[..], "no WASM component"),
+        (b"\0asm\x01\0\0\0", "a core WASM module, not a component"),
+        (
+            &[EMPTY_COMPONENT, b"no section"].concat(),
+            "not a component this program can run",
+        ),
+        (
+            &[EMPTY_COMPONENT, &[0; 4088]].concat(),
+            "4096 bytes, components of at most 1024 are loaded",
+        ),
     ] {
         fs::write(&file, content).unwrap();
         TestPackage {

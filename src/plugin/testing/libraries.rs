@@ -12,7 +12,7 @@ const C: &str = r#"
 typedef struct { const uint8_t *ptr; size_t len; } Slice;
 typedef struct {
     uint32_t size; uint8_t kind, reserved[3]; Slice name, version; const Slice *aliases; size_t alias_count;
-    const void *connector, *source, *sink, *user_data;
+    const void *connector, *source, *sink, *transform, *user_data;
 } Class;
 typedef struct {
     uint64_t magic; uint16_t major, minor; uint32_t size; uint64_t features; uint16_t batch_min, batch_max;
@@ -22,7 +22,7 @@ static int f(void) { return 0; }
 typedef struct { uint32_t size, reserved; void *functions[6]; } Table;
 static const Table table = { TABLE_SIZE, 0, { f, f, f, SECOND_LAST, f, f } };
 static const Class class = { sizeof(Class), KIND, {0}, { (const uint8_t *)"C", 1 }, { (const uint8_t *)"1.2.3", 5 }, 0, 0,
-    &table, SOURCE, 0, 0 };
+    &table, SOURCE, 0, 0, 0 };
 static const Class *const classes[] = { &class };
 static const Desc desc = { MAGIC, MAJOR, MINOR, DESC_SIZE, 0, BATCH, BATCH, COUNT, classes, { 0, 0 } };
 const Desc *ENTRY(uint16_t major, const void *host) { return RESULT; }
@@ -32,7 +32,7 @@ const Desc *ENTRY(uint16_t major, const void *host) { return RESULT; }
 const RIGHT: [(&str, &str); 12] = [
     ("MAGIC", "0x4e4947554c50464aull"),
     ("MAJOR", "0"),
-    ("MINOR", "3"),
+    ("MINOR", "4"),
     ("DESC_SIZE", "sizeof(Desc)"),
     ("TABLE_SIZE", "sizeof(Table)"),
     ("SECOND_LAST", "f"),
@@ -99,7 +99,7 @@ async fn a_foreign_library_is_refused() {
     .await;
     check(
         &[("RESULT", "NULL")],
-        &["the library refuses this program", "supports plugin ABI 0.3"],
+        &["the library refuses this program", "supports plugin ABI 0.4"],
     )
     .await;
     check(
@@ -110,7 +110,7 @@ async fn a_foreign_library_is_refused() {
     check(
         &[("MAJOR", "3")],
         &[
-            "speaks plugin ABI 3.3, this program supports plugin ABI 0.3",
+            "speaks plugin ABI 3.4, this program supports plugin ABI 0.4",
             "install a package",
         ],
     )
@@ -158,7 +158,7 @@ async fn the_manifests_abi_is_looked_at_before_the_library_is_loaded() {
     )
     .await;
     assert!(
-        error.contains("built for plugin ABI 2.0, this program supports plugin ABI 0.3"),
+        error.contains("built for plugin ABI 2.0, this program supports plugin ABI 0.4"),
         "{error}"
     );
 }

@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::too_many_lines,
+    clippy::disallowed_methods,
     reason = "that is what it is for"
 )]
 
@@ -122,6 +123,34 @@ impl Source for Misbehaving {
                 Ok(_) => "connected".to_owned(),
                 Err(cause) => format!("refused: {cause}"),
             },
+            "connect or fail" => {
+                std::net::TcpStream::connect(&self.argument)
+                    .map_err(|cause| ConnectError::retriable(format!("no connection: {cause}")))?;
+                "connected".to_owned()
+            }
+            "listen" => match std::net::TcpListener::bind(&self.argument) {
+                Ok(_) => "listening".to_owned(),
+                Err(cause) => format!("refused: {cause}"),
+            },
+            "datagram" => {
+                let sent = std::net::UdpSocket::bind("0.0.0.0:0")
+                    .and_then(|socket| socket.send_to(b"x", &self.argument));
+                match sent {
+                    Ok(_) => "sent".to_owned(),
+                    Err(cause) => format!("refused: {cause}"),
+                }
+            }
+            "write" => match std::fs::write(&self.argument, "written") {
+                Ok(()) => "written".to_owned(),
+                Err(cause) => format!("refused: {cause}"),
+            },
+            "clock" => {
+                let (epoch, begun) = (std::time::UNIX_EPOCH, std::time::Instant::now());
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let since = epoch.elapsed().map_or(0, |since| since.as_millis());
+                format!("{since} {}", begun.elapsed().as_millis())
+            }
+            "variable" => std::env::var(&self.argument).unwrap_or_else(|_| "unset".to_owned()),
             "environment" => std::env::vars()
                 .map(|(name, _)| name)
                 .collect::<Vec<_>>()

@@ -5,6 +5,8 @@ mod containment;
 mod file_connector;
 mod forms;
 mod libraries;
+mod live;
+mod reach;
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +17,12 @@ use std::{
     time::Duration,
 };
 
-use jackfield_api::{ConnectError, batch::Value};
+use jackfield_api::batch::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    ConnectorPlugin, Form, HostedSource, Lag, LagReport, NativePolicy, PluginConfig, Plugins, PollLimits,
-    Polled, PolledBatch, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSource, Lag, NativePolicy, PluginConfig, PluginError, Plugins, Policy,
+    PollLimits, Polled, PolledBatch, StoredOffsets, TaskReport, TaskServices, Variables, Wanted,
     limits::Limits,
     manifest::{HOST_TARGET, Sha256},
 };
@@ -31,6 +33,8 @@ const POLL: PollLimits = PollLimits {
     max_records: 500,
     max_bytes: 1 << 20,
 };
+/// The WIT package this program speaks.
+const CONTRACT: &str = "jackfield:plugin@0.0.4";
 const BOTH: [Form; 2] = [Form::Native, Form::Wasm];
 
 /// Directory of the workspace.
@@ -128,6 +132,8 @@ struct TestPackage<'a> {
     abi: &'a str,
     contract: &'a str,
     directories: &'a str,
+    /// More lines of `[capabilities]`.
+    asks: &'a str,
 }
 
 impl Default for TestPackage<'_> {
@@ -138,9 +144,10 @@ impl Default for TestPackage<'_> {
             class: "jackfield.test.MisbehavingConnector",
             native: None,
             wasm: None,
-            abi: "0.3",
-            contract: "jackfield:plugin@0.0.3",
+            abi: "0.4",
+            contract: CONTRACT,
             directories: "read-write",
+            asks: "",
         }
     }
 }
@@ -152,8 +159,8 @@ impl TestPackage<'_> {
         fs::create_dir_all(&directory).unwrap();
         let mut manifest = format!(
             "schema = 1\n[package]\nname = \"{}\"\nversion = \"{}\"\n\
-             [[connector]]\nclass = \"{}\"\nkind = \"source\"\n[capabilities]\ndirectories = \"{}\"\n",
-            self.name, self.version, self.class, self.directories
+             [[connector]]\nclass = \"{}\"\nkind = \"source\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
+            self.name, self.version, self.class, self.directories, self.asks
         );
         if let Some(native) = self.native {
             fs::copy(native, directory.join("plugin.so")).unwrap();
@@ -186,6 +193,8 @@ fn config(root: &Path, granted: &[&Path]) -> PluginConfig {
             own_directories: Vec::new(),
             allow: vec!["*".to_owned()],
         },
+        policy: Policy::default(),
+        environment: Variables::default(),
     }
 }
 
@@ -229,7 +238,7 @@ impl Fixture {
     }
 
     /// What one poll gives.
-    async fn poll(&self, form: Form, what: &str, argument: &str) -> Result<Polled, ConnectError> {
+    async fn poll(&self, form: Form, what: &str, argument: &str) -> Result<Polled, PluginError> {
         self.start(form, what, argument).await.poll(POLL).await
     }
 
@@ -261,7 +270,7 @@ fn texts(batch: &PolledBatch) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Services {
     wake: Arc<Notify>,
-    lag: Arc<LagReport>,
+    report: Arc<TaskReport>,
     stored: Stored,
 }
 
@@ -287,7 +296,8 @@ impl Services {
             connector: "test".to_owned(),
             task: 3,
             wake: Arc::clone(&self.wake),
-            lag: Arc::clone(&self.lag),
+            report: Arc::clone(&self.report),
+            wishes: Arc::default(),
             stored_offsets: Arc::new(self.stored.clone()),
         }
     }

@@ -9,8 +9,9 @@
 wasmtime::component::bindgen!({
     path: "../api/wit",
     world: "connectors",
+    imports: { "jackfield:plugin/http.fetch": async },
     exports: { default: async },
 });
 
 /// The WIT package this host speaks; 0.0.x versions must agree exactly.
-pub(crate) const CONTRACT: &str = "jackfield:plugin@0.0.3";
+pub(crate) const CONTRACT: &str = "jackfield:plugin@0.0.4";

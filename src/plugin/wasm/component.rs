@@ -20,6 +20,7 @@ pub(super) struct Compiled {
     pub(super) connector: exports::connector::GuestIndices,
     pub(super) source: Option<exports::source_task::GuestIndices>,
     pub(super) sink: Option<exports::sink_task::GuestIndices>,
+    pub(super) transform: Option<exports::transform::GuestIndices>,
 }
 
 impl std::fmt::Debug for Compiled {
@@ -99,10 +100,12 @@ fn link(host: &WasmHost, component: &Component) -> Result<Compiled, String> {
         .map_err(|cause| format!("not a Jackfield plugin: {cause:#}"))?;
     let source = exports::source_task::GuestIndices::new(&instance).ok();
     let sink = exports::sink_task::GuestIndices::new(&instance).ok();
+    let transform = exports::transform::GuestIndices::new(&instance).ok();
     Ok(Compiled {
         instance,
         connector,
         source,
         sink,
+        transform,
     })
 }

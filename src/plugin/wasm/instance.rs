@@ -3,8 +3,10 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use jackfield_api::{ConnectError, ErrorKind};
+use jackfield_api::ErrorKind;
 use wasmtime::{Store, component::Instance as WasmInstance};
+
+use crate::PluginError;
 
 use super::{WasmHost, bindings::jackfield::plugin::types, component::Compiled, state::State};
 
@@ -16,7 +18,7 @@ pub(super) type Call<'a, T> =
 pub(super) struct Instance {
     /// Away during a call, so that a call that is dropped takes its store with it.
     store: Option<Store<State>>,
-    failed: Option<ConnectError>,
+    failed: Option<PluginError>,
 }
 
 impl Instance {
@@ -26,7 +28,7 @@ impl Instance {
         compiled: &Compiled,
         mut store: Store<State>,
         deadline: Duration,
-    ) -> Result<(Self, WasmInstance), ConnectError> {
+    ) -> Result<(Self, WasmInstance), PluginError> {
         let _ticking = host.ticker.call();
         State::begin_call(&mut store);
         let made = tokio::time::timeout(deadline, compiled.instance.instantiate_async(&mut store)).await;
@@ -55,10 +57,10 @@ impl Instance {
         name: &'static str,
         deadline: Duration,
         call: impl for<'a> FnOnce(&'a mut Store<State>) -> Call<'a, T> + Send,
-    ) -> Result<T, ConnectError> {
+    ) -> Result<T, PluginError> {
         let Some(mut store) = self.store.take() else {
             let dropped =
-                || ConnectError::fatal("the task is gone: a call to its WASM plugin was not awaited");
+                || PluginError::fatal("the task is gone: a call to its WASM plugin was not awaited");
             return Err(self.failed.clone().unwrap_or_else(dropped));
         };
         let result = {
@@ -69,14 +71,17 @@ impl Instance {
         let result = match result {
             Ok(Ok(Ok(result))) => match store.data_mut().take_denied() {
                 None => Ok(result),
-                Some(denied) => Err((ConnectError::config(denied), true)),
+                Some(denied) => Err((PluginError::config(denied), true)),
             },
             Ok(Ok(Err(error))) => {
                 let error = connect_error(error, store.data());
                 let discard = error.kind == ErrorKind::Fatal;
-                Err((error, discard))
+                Err(denied(error, &mut store).map_or_else(|error| (error, discard), |error| (error, true)))
             }
-            Ok(Err(cause)) => Err((trapped(name, &cause, &mut store), true)),
+            Ok(Err(cause)) => {
+                let error = trapped(name, &cause, &mut store);
+                Err((denied(error, &mut store).unwrap_or_else(|error| error), true))
+            }
             Err(_) => Err((overdue(name, deadline), true)),
         };
         match result {
@@ -99,7 +104,7 @@ impl Instance {
     }
 
     /// Makes the plugin's answer an error for good.
-    pub(super) fn fail(&mut self, error: ConnectError) -> ConnectError {
+    pub(super) fn fail(&mut self, error: PluginError) -> PluginError {
         self.store = None;
         self.failed = Some(error.clone());
         error
@@ -129,7 +134,7 @@ impl std::fmt::Debug for Instance {
     }
 }
 
-fn connect_error(error: types::Error, state: &State) -> ConnectError {
+fn connect_error(error: types::Error, state: &State) -> PluginError {
     let types::Error { kind, mut message } = error;
     // WASI's numbers for: not found, not permitted, no such capability.
     if ["(os error 44)", "(os error 63)", "(os error 76)", "(os error 2)"]
@@ -144,20 +149,32 @@ fn connect_error(error: types::Error, state: &State) -> ConnectError {
         types::ErrorKind::Config => ErrorKind::Config,
         types::ErrorKind::Fatal => ErrorKind::Fatal,
     };
-    ConnectError { kind, message }
+    PluginError {
+        kind,
+        message,
+        is_fault: false,
+    }
 }
 
-fn trapped(name: &str, cause: &wasmtime::Error, store: &mut Store<State>) -> ConnectError {
+/// The refusal behind an error, as `Ok`: what the plugin made of it says less.
+fn denied(error: PluginError, store: &mut Store<State>) -> Result<PluginError, PluginError> {
+    match store.data_mut().take_denied() {
+        Some(denied) => Ok(PluginError::config(format!("{denied}; {}", error.message))),
+        None => Err(error),
+    }
+}
+
+fn trapped(name: &str, cause: &wasmtime::Error, store: &mut Store<State>) -> PluginError {
     let explained = store.data_mut().explain_trap();
     // The root cause is the trap; what lies above it is a backtrace.
-    ConnectError::fatal(format!(
+    PluginError::fault(format!(
         "{name} of the WASM plugin trapped: {}{explained}",
         cause.root_cause()
     ))
 }
 
-fn overdue(name: &str, deadline: Duration) -> ConnectError {
-    ConnectError::fatal(format!(
+fn overdue(name: &str, deadline: Duration) -> PluginError {
+    PluginError::fault(format!(
         "{name} of the WASM plugin did not return within {} s: the task is discarded",
         deadline.as_secs_f32()
     ))

@@ -1,13 +1,18 @@
 //! WASM plugins: components in wasmtime, one store per task, thrown away on any fault.
 //!
 //! Calls are async (fibers): a component that waits for a file frees the thread, one that computes yields every 10 ms and is
-//! ended after 5 s. It reaches the directories the worker's config grants, a clock and randomness, and nothing else:
-//! no network, no environment, no other files; stdout and stderr are log lines.
+//! ended after 5 s. It reaches randomness and what its package asks for and the worker's config and policy grant
+//! (`reach.rs`), and nothing else: directories, hosts, environment variables, the time; stdout and stderr are log lines.
 
 mod bindings;
 mod cache;
+mod clocks;
 mod component;
+mod directories;
+mod forget;
+mod imports;
 mod instance;
+mod network;
 mod output;
 mod state;
 mod task;
@@ -19,10 +24,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::state::Directories;
+pub(crate) use self::{bindings::CONTRACT, directories::Directories};
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue, ConnectError, OffsetChange};
+use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
 use jackfield_tasks::TaskGroup;
 use wasmtime::{
     Engine, InstanceAllocationStrategy, OptLevel, Strategy,
@@ -35,14 +40,17 @@ use self::{
     component::Compiled,
     instance::Instance,
     state::State,
-    task::{WasmSink, WasmSource},
+    task::{WasmSink, WasmSource, WasmTransform},
     ticker::Ticker,
 };
 use crate::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginInfo, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, Kind, PluginError, PluginInfo,
+    TaskServices,
     discover::FoundPackage,
+    http::{HttpService, Requests},
     limits::{FIBER_STACK_BYTES, Limits, WASM_STACK_BYTES},
-    manifest::{DirectoryAccess, Sha256},
+    manifest::Sha256,
+    reach::{Grantor, Reach},
     receive::{self, Receiver},
     services::HostTask,
     watch::Watcher,
@@ -55,11 +63,25 @@ pub(crate) struct WasmHost {
     ticker: Ticker,
     cache: CodeCache,
     limits: Arc<Limits>,
+    /// Those of a transform's instances.
+    transform_limits: Limits,
     group: TaskGroup,
     watcher: Arc<Watcher>,
-    directories: Arc<Directories>,
+    directories: Directories,
+    current_directory: Option<PathBuf>,
+    grantor: Arc<Grantor>,
+    http: Arc<HttpService>,
     /// By digest: one component may have many classes.
     compiled: Mutex<HashMap<Sha256, Cell>>,
+}
+
+/// What there is outside of components.
+pub(crate) struct World {
+    /// Those of `plugin.wasm.directories`.
+    pub(crate) directories: Directories,
+    pub(crate) current_directory: Option<PathBuf>,
+    pub(crate) grantor: Arc<Grantor>,
+    pub(crate) http: Arc<HttpService>,
 }
 
 type Cell = Arc<tokio::sync::OnceCell<Arc<Compiled>>>;
@@ -77,7 +99,7 @@ impl std::fmt::Debug for WasmHost {
 impl WasmHost {
     /// Makes the engine.
     pub(crate) fn new(
-        directories: Directories,
+        world: World,
         cache_dir: PathBuf,
         limits: Arc<Limits>,
         group: &TaskGroup,
@@ -87,6 +109,7 @@ impl WasmHost {
         let engine = Engine::new(&engine_config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        network::shadow_lookup(&mut linker).map_err(failed)?;
         Connectors::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(failed)?;
         let ticker = Ticker::start(engine.weak()).map_err(|cause| failed(cause.into()))?;
         Ok(Self {
@@ -94,10 +117,14 @@ impl WasmHost {
             linker,
             ticker,
             cache: CodeCache::new(cache_dir),
+            transform_limits: limits.of_transforms(),
             limits,
             group: group.clone(),
             watcher,
-            directories: Arc::new(directories),
+            directories: world.directories,
+            current_directory: world.current_directory,
+            grantor: world.grantor,
+            http: world.http,
             compiled: Mutex::default(),
         })
     }
@@ -127,8 +154,7 @@ pub(crate) struct WasmConnector {
     info: PluginInfo,
     config_def: ConfigDef,
     compiled: Arc<Compiled>,
-    /// What the package asks for.
-    access: DirectoryAccess,
+    package: Arc<FoundPackage>,
     host: Arc<WasmHost>,
 }
 
@@ -151,12 +177,11 @@ pub(crate) async fn load(
         compiling.join().await.map_err(|error| error.to_string())?
     };
     let compiled = Arc::clone(cell.get_or_try_init(compile).await?);
-    let access = package.manifest.capabilities.directories;
     let mut connector = WasmConnector {
         info,
         config_def: ConfigDef::default(),
         compiled,
-        access,
+        package,
         host,
     };
     let config_def = connector.describe().await.map_err(|error| error.message);
@@ -167,9 +192,9 @@ pub(crate) async fn load(
 
 impl WasmConnector {
     /// Checks the class against the manifest and reads its config definition, in an instance that may do nothing.
-    async fn describe(&self) -> Result<ConfigDef, ConnectError> {
+    async fn describe(&self) -> Result<ConfigDef, PluginError> {
         let deadline = self.host.limits.describe;
-        let (mut instance, guest) = self.questions(DirectoryAccess::None).await?;
+        let (mut instance, guest) = self.questions(Grantor::nothing(&self.package)).await?;
         let known = Arc::clone(&guest);
         let call = instance.call(&self.host, "classes", deadline, |store| {
             Box::pin(async move { known.call_classes(store).await.map(Ok) })
@@ -178,7 +203,7 @@ impl WasmConnector {
         let class = &self.info.class;
         let Some(found) = classes.iter().find(|found| found.class == *class) else {
             let names: Vec<_> = classes.iter().map(|found| found.class.as_str()).collect();
-            return Err(ConnectError::fatal(format!(
+            return Err(PluginError::fatal(format!(
                 "it has no class {class}, only {}",
                 names.join(", ")
             )));
@@ -186,15 +211,17 @@ impl WasmConnector {
         let kind = match found.kind {
             connector::Kind::Source => Kind::Source,
             connector::Kind::Sink => Kind::Sink,
+            connector::Kind::Transform => Kind::Transform,
         };
-        crate::plugins::check_class(&self.info, kind, &found.version).map_err(ConnectError::fatal)?;
+        crate::plugins::check_class(&self.info, kind, &found.version).map_err(PluginError::fatal)?;
         let exported = match kind {
             Kind::Source => self.compiled.source.is_some(),
             Kind::Sink => self.compiled.sink.is_some(),
+            Kind::Transform => self.compiled.transform.is_some(),
         };
         if !exported {
-            return Err(ConnectError::fatal(format!(
-                "{class} is a {kind}, but it does not export {kind}-task"
+            return Err(PluginError::fatal(format!(
+                "{class} is a {kind}, but it does not export its functions"
             )));
         }
         let class = class.clone();
@@ -202,15 +229,14 @@ impl WasmConnector {
             Box::pin(async move { guest.call_config_def(store, &class).await })
         });
         serde_json::from_str(&call.await?)
-            .map_err(|cause| ConnectError::fatal(format!("its config definition cannot be read: {cause}")))
+            .map_err(|cause| PluginError::fatal(format!("its config definition cannot be read: {cause}")))
     }
 
     /// A short-lived instance for questions about the class.
-    async fn questions(
-        &self,
-        access: DirectoryAccess,
-    ) -> Result<(Instance, Arc<connector::Guest>), ConnectError> {
-        let (mut instance, inner) = self.instantiate(None, access, self.host.limits.describe).await?;
+    async fn questions(&self, reach: Reach) -> Result<(Instance, Arc<connector::Guest>), PluginError> {
+        let (mut instance, inner) = self
+            .instantiate(None, Arc::new(reach), self.host.limits.describe)
+            .await?;
         let guest = self
             .compiled
             .connector
@@ -219,25 +245,61 @@ impl WasmConnector {
         Ok((instance, Arc::new(guest)))
     }
 
+    /// What it may reach with this config.
+    fn reach(&self, config: &Config) -> Reach {
+        let default = |name: &str| {
+            let mut keys = self.config_def.keys.iter();
+            keys.find(|key| key.name == name)?.default.clone()
+        };
+        let value = |name: &str| config.get(name).cloned().or_else(|| default(name));
+        self.host.grantor.reach(&self.package, &value)
+    }
+
+    /// As [`Self::reach`], when it may start at all.
+    fn reach_to_start(&self, config: &Config) -> Result<Reach, PluginError> {
+        let reach = self.reach(config);
+        reach.check_start()?;
+        Ok(reach)
+    }
+
+    /// A task of its own, with what it may reach.
+    fn task(
+        &self,
+        config: &Config,
+        services: TaskServices,
+    ) -> Result<(Arc<HostTask>, Arc<Reach>), PluginError> {
+        let reach = Arc::new(self.reach_to_start(config)?);
+        let wake = Arc::clone(&services.wake);
+        let requests = Requests::new(Arc::clone(&self.host.http), Arc::clone(&reach), wake);
+        let task = HostTask::new(services, Arc::clone(&self.host.watcher), requests);
+        Ok((task, reach))
+    }
+
     async fn instantiate(
         &self,
         task: Option<Arc<HostTask>>,
-        access: DirectoryAccess,
+        reach: Arc<Reach>,
         deadline: std::time::Duration,
-    ) -> Result<(Instance, WasmInstance), ConnectError> {
+    ) -> Result<(Instance, WasmInstance), PluginError> {
         let host = &self.host;
-        let store = State::store(&host.engine, task, &host.directories, access, &host.limits)
-            .map_err(ConnectError::config)?;
+        let limits = match self.info.kind {
+            Kind::Transform => &host.transform_limits,
+            Kind::Source | Kind::Sink => &*host.limits,
+        };
+        let directories = host.directories.of(&reach, host.current_directory.as_deref());
+        let store = directories
+            .and_then(|directories| State::store(&host.engine, task, directories, reach, limits))
+            .map_err(PluginError::config)?;
         Instance::new(host, &self.compiled, store, deadline).await
     }
 
-    fn wrong_kind(&self) -> ConnectError {
-        ConnectError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
+    fn wrong_kind(&self) -> PluginError {
+        PluginError::fatal(format!("{} is a {}", self.info.class, self.info.kind))
     }
 }
 
-fn missing(cause: wasmtime::Error) -> ConnectError {
-    ConnectError::fatal(format!(
+fn missing(cause: wasmtime::Error) -> PluginError {
+    PluginError::fatal(format!(
         "the component lacks a function of the contract: {cause:#}"
     ))
 }
@@ -263,8 +325,8 @@ impl ConnectorPlugin for WasmConnector {
         &self.config_def
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, ConnectError> {
-        let (mut instance, guest) = self.questions(self.access).await?;
+    async fn validate(&self, config: &Config) -> Result<Vec<ConfigValueIssue>, PluginError> {
+        let (mut instance, guest) = self.questions(self.reach(config)).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "validate", self.host.limits.start, |store| {
             Box::pin(async move { guest.call_validate(store, &class, &config).await })
@@ -278,8 +340,8 @@ impl ConnectorPlugin for WasmConnector {
             .collect())
     }
 
-    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectError> {
-        let (mut instance, guest) = self.questions(self.access).await?;
+    async fn task_configs(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
+        let (mut instance, guest) = self.questions(self.reach_to_start(config)?).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "taskConfigs", self.host.limits.start, |store| {
             Box::pin(async move { guest.call_task_configs(store, &class, &config, max_tasks).await })
@@ -292,8 +354,8 @@ impl ConnectorPlugin for WasmConnector {
         receive::task_configs(configs, max_tasks)
     }
 
-    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, ConnectError> {
-        let (mut instance, guest) = self.questions(self.access).await?;
+    async fn alter_offsets(&self, config: &Config, offsets: &[OffsetChange]) -> Result<bool, PluginError> {
+        let (mut instance, guest) = self.questions(self.reach_to_start(config)?).await?;
         let (class, config) = (self.info.class.clone(), pairs(config));
         let change = |change: &OffsetChange| connector::OffsetChange {
             partition: change.partition.clone(),
@@ -310,16 +372,16 @@ impl ConnectorPlugin for WasmConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSource>, ConnectError> {
+    ) -> Result<Box<dyn HostedSource>, PluginError> {
         let source = self
             .compiled
             .source
             .as_ref()
             .filter(|_| self.info.kind == Kind::Source);
         let source = source.ok_or_else(|| self.wrong_kind())?;
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let (task, reach) = self.task(config, services)?;
         let deadline = self.host.limits.start;
-        let (mut instance, inner) = self.instantiate(Some(task), self.access, deadline).await?;
+        let (mut instance, inner) = self.instantiate(Some(task), reach, deadline).await?;
         let guest = Arc::new(source.load(instance.store(), &inner).map_err(missing)?);
         let (starting, class, config) = (Arc::clone(&guest), self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "start", deadline, |store| {
@@ -339,16 +401,16 @@ impl ConnectorPlugin for WasmConnector {
         &self,
         config: &Config,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSink>, ConnectError> {
+    ) -> Result<Box<dyn HostedSink>, PluginError> {
         let sink = self
             .compiled
             .sink
             .as_ref()
             .filter(|_| self.info.kind == Kind::Sink);
         let sink = sink.ok_or_else(|| self.wrong_kind())?;
-        let task = HostTask::new(services, Arc::clone(&self.host.watcher));
+        let (task, reach) = self.task(config, services)?;
         let deadline = self.host.limits.start;
-        let (mut instance, inner) = self.instantiate(Some(task), self.access, deadline).await?;
+        let (mut instance, inner) = self.instantiate(Some(task), reach, deadline).await?;
         let guest = Arc::new(sink.load(instance.store(), &inner).map_err(missing)?);
         let (starting, class, config) = (Arc::clone(&guest), self.info.class.clone(), pairs(config));
         let call = instance.call(&self.host, "start", deadline, |store| {
@@ -359,6 +421,34 @@ impl ConnectorPlugin for WasmConnector {
             host: Arc::clone(&self.host),
             instance,
             guest,
+        }))
+    }
+
+    async fn start_transform(
+        &self,
+        config: &Config,
+        services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        let transform = self
+            .compiled
+            .transform
+            .as_ref()
+            .filter(|_| self.info.kind == Kind::Transform);
+        let transform = transform.ok_or_else(|| self.wrong_kind())?;
+        let (task, reach) = self.task(config, services)?;
+        let deadline = self.host.limits.start;
+        let (mut instance, inner) = self.instantiate(Some(task), reach, deadline).await?;
+        let guest = Arc::new(transform.load(instance.store(), &inner).map_err(missing)?);
+        let (starting, class, config) = (Arc::clone(&guest), self.info.class.clone(), pairs(config));
+        let call = instance.call(&self.host, "start", deadline, |store| {
+            Box::pin(async move { starting.call_start(store, &class, &config).await })
+        });
+        call.await?;
+        Ok(Box::new(WasmTransform {
+            host: Arc::clone(&self.host),
+            instance,
+            guest,
+            receiver: Receiver::default(),
         }))
     }
 }

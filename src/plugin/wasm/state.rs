@@ -1,23 +1,25 @@
 //! What a component instance can reach: its imports, its WASI world, its limits.
 
-use std::{
-    path::{Component as Part, Path, PathBuf},
-    sync::Arc,
+use std::{path::PathBuf, sync::Arc};
+
+use jackfield_api::LogLevel;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{
+    ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, sockets::WasiSocketsCtxView,
 };
 
-use jackfield_api::{Lag, LogLevel, SinkPosition};
-use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-
 use super::{
-    bindings::jackfield::plugin::{context, log, types},
+    clocks,
+    directories::Directories,
+    network::{Lookups, NamesView, Network},
     output::LogStream,
     ticker::TICK,
 };
 use crate::{
     limits::{Limits, MAX_HANDLES, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES},
     manifest::DirectoryAccess,
-    services::{HostTask, log_level, log_outside},
+    reach::Reach,
+    services::HostTask,
 };
 
 /// Data of one store.
@@ -27,22 +29,16 @@ pub(super) struct State {
     table: ResourceTable,
     stdout: LogStream,
     stderr: LogStream,
-    directories: Arc<Directories>,
-    access: DirectoryAccess,
+    reach: Arc<Reach>,
+    pub(super) directories: Directories,
+    network: Arc<Network>,
+    lookups: Lookups,
     /// A path outside of the granted directories the plugin wanted to watch.
-    denied: Option<PathBuf>,
+    pub(super) denied: Option<PathBuf>,
     limiter: Limiter,
     /// Ticks of computing in this call, and how many there may be.
     ticks: u32,
     max_ticks: u32,
-}
-
-/// The granted directories (`plugin.wasm.directories`), absolute.
-#[derive(Debug)]
-pub(crate) struct Directories {
-    granted: Vec<PathBuf>,
-    /// The worker's current directory, when it is granted: relative paths mean the same inside as outside.
-    current: Option<PathBuf>,
 }
 
 /// Memory and tables over the whole store.
@@ -54,73 +50,13 @@ struct Limiter {
     refused_bytes: Option<usize>,
 }
 
-impl Directories {
-    /// Checks that they are there. The error names the config key.
-    pub(crate) fn new(configured: &[PathBuf], current: Option<PathBuf>) -> Result<Self, String> {
-        let mut granted = Vec::with_capacity(configured.len());
-        for directory in configured {
-            let wrong = |what: &dyn std::fmt::Display| {
-                format!(
-                    "plugin.wasm.directories: {}: {what}; create the directory or correct the key",
-                    directory.display()
-                )
-            };
-            let metadata = std::fs::metadata(directory).map_err(|cause| wrong(&cause))?;
-            if !metadata.is_dir() {
-                return Err(wrong(&"not a directory"));
-            }
-            granted.push(std::path::absolute(directory).map_err(|cause| wrong(&cause))?);
-        }
-        // Under the name of the granted directory, which may be a link.
-        let current = current.and_then(|current| {
-            let current = current.canonicalize().ok()?;
-            granted.iter().find_map(|directory| {
-                let below = current.strip_prefix(directory.canonicalize().ok()?).ok()?;
-                Some(if below.as_os_str().is_empty() {
-                    directory.clone()
-                } else {
-                    directory.join(below)
-                })
-            })
-        });
-        Ok(Self { granted, current })
-    }
-
-    /// The absolute path when it lies in a granted directory.
-    fn grant(&self, path: &Path) -> Option<PathBuf> {
-        if path.components().any(|part| part == Part::ParentDir) {
-            return None;
-        }
-        if path.is_relative() {
-            return Some(self.current.as_ref()?.join(path));
-        }
-        self.granted
-            .iter()
-            .any(|directory| path.starts_with(directory))
-            .then(|| path.to_owned())
-    }
-
-    /// For messages.
-    fn describe(&self) -> String {
-        if self.granted.is_empty() {
-            return "none".to_owned();
-        }
-        let names: Vec<_> = self
-            .granted
-            .iter()
-            .map(|directory| directory.display().to_string())
-            .collect();
-        names.join(", ")
-    }
-}
-
 impl State {
     /// A store for one task, or for questions when there is no task. Nothing is open to it but what is granted here.
     pub(super) fn store(
         engine: &Engine,
         task: Option<Arc<HostTask>>,
-        directories: &Arc<Directories>,
-        access: DirectoryAccess,
+        directories: Directories,
+        reach: Arc<Reach>,
         limits: &Limits,
     ) -> Result<Store<Self>, String> {
         let stdout = LogStream::new(LogLevel::Info, task.clone());
@@ -128,23 +64,12 @@ impl State {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
-            .allow_tcp(false)
-            .allow_udp(false);
-        let permissions = match access {
-            DirectoryAccess::None => None,
-            DirectoryAccess::Read => Some(FsPerms::ReadOnly),
-            DirectoryAccess::ReadWrite => Some(FsPerms::ReadWrite),
-        };
-        if let Some(permissions) = permissions {
-            for directory in &directories.granted {
-                wasi.preopened_dir(directory, directory.display().to_string(), permissions)
-                    .map_err(|cause| {
-                        format!(
-                            "plugin.wasm.directories: {} cannot be opened: {cause:#}",
-                            directory.display()
-                        )
-                    })?;
-            }
+            .envs(&reach.environment());
+        directories.open(&mut wasi)?;
+        let network = Network::new(Arc::clone(&reach));
+        network.open(&mut wasi);
+        if !reach.clock() {
+            clocks::stop(&mut wasi);
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -155,8 +80,10 @@ impl State {
             table,
             stdout,
             stderr,
-            directories: Arc::clone(directories),
-            access,
+            reach,
+            directories,
+            network,
+            lookups: Lookups::new(),
             denied: None,
             limiter: Limiter {
                 memory_bytes: 0,
@@ -191,17 +118,20 @@ impl State {
 
     /// After each call: what the plugin wanted and may not have.
     pub(super) fn take_denied(&mut self) -> Option<String> {
-        let path = self.denied.take()?;
-        let path = path.display();
-        Some(match self.access {
+        let Some(path) = self.denied.take() else {
+            return self.network.take_denied();
+        };
+        let shown = path.display();
+        Some(match self.reach.directories() {
             DirectoryAccess::None => format!(
-                "{path} cannot be used: the package does not ask for directories in its plugin.toml; use \
+                "{shown} cannot be used: the package does not ask for directories in its plugin.toml; use \
                  plugin.form=native if it has that form"
             ),
             DirectoryAccess::Read | DirectoryAccess::ReadWrite => format!(
-                "{path} is outside of the directories WASM plugins may use ({}): add its directory to \
-                 plugin.wasm.directories, or use plugin.form=native",
-                self.directories.describe()
+                "{shown} is outside of the directories this WASM plugin may use ({}): use plugin.form=native, or add its \
+                 directory to plugin.wasm.directories, or {}",
+                self.directories.describe(),
+                self.reach.directory_remedy(&path)
             ),
         })
     }
@@ -209,9 +139,28 @@ impl State {
     /// What may explain an error of the plugin about a file.
     pub(super) fn file_hint(&self) -> String {
         format!(
-            "directories WASM plugins may use (plugin.wasm.directories): {}",
+            "directories this WASM plugin may use (plugin.wasm.directories, plugin.policy): {}",
             self.directories.describe()
         )
+    }
+
+    /// For lookups of names.
+    pub(super) fn names(&mut self) -> NamesView<'_> {
+        let Self {
+            wasi,
+            table,
+            network,
+            lookups,
+            ..
+        } = self;
+        NamesView {
+            sockets: WasiSocketsCtxView {
+                ctx: wasi.sockets(),
+                table,
+            },
+            network,
+            lookups,
+        }
     }
 
     /// What the plugin last wrote to stderr, and which limit it ran into.
@@ -248,89 +197,6 @@ impl WasiView for State {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
-        }
-    }
-}
-
-impl types::Host for State {}
-
-impl log::Host for State {
-    fn max_level(&mut self) -> log::Level {
-        match log_level() {
-            LogLevel::Error => log::Level::Error,
-            LogLevel::Warn => log::Level::Warn,
-            LogLevel::Info => log::Level::Info,
-            LogLevel::Debug => log::Level::Debug,
-            LogLevel::Trace => log::Level::Trace,
-        }
-    }
-
-    fn write(&mut self, level: log::Level, message: String) {
-        let level = match level {
-            log::Level::Error => LogLevel::Error,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Trace => LogLevel::Trace,
-        };
-        match &self.task {
-            Some(task) => task.log(level, &message),
-            None => log_outside(level, &message),
-        }
-    }
-}
-
-impl context::Host for State {
-    fn connector_name(&mut self) -> String {
-        self.task
-            .as_ref()
-            .map_or_else(String::new, |task| task.connector().to_owned())
-    }
-
-    fn task_id(&mut self) -> u32 {
-        self.task.as_ref().map_or(0, |task| task.task())
-    }
-
-    fn current_directory(&mut self) -> Option<String> {
-        Some(self.directories.current.as_ref()?.to_str()?.to_owned())
-    }
-
-    fn stored_offset(&mut self, source_partition: String) -> Option<String> {
-        self.task.as_ref()?.stored_offset(&source_partition)
-    }
-
-    fn group_positions(&mut self) -> Vec<types::Position> {
-        let positions = self
-            .task
-            .as_ref()
-            .map_or_else(Vec::new, |task| task.group_positions());
-        let position = |at: SinkPosition| types::Position {
-            topic: at.topic,
-            partition: at.partition,
-            offset: at.offset,
-            metadata: at.metadata,
-        };
-        positions.into_iter().map(position).collect()
-    }
-
-    fn report_lag(&mut self, bytes: u64, files: u64) {
-        if let Some(task) = &self.task {
-            task.report_lag(Lag { bytes, files });
-        }
-    }
-
-    fn watch_path(&mut self, path: String) -> bool {
-        let Some(task) = &self.task else { return false };
-        let granted = match self.access {
-            DirectoryAccess::None => None,
-            DirectoryAccess::Read | DirectoryAccess::ReadWrite => self.directories.grant(Path::new(&path)),
-        };
-        match granted {
-            Some(path) => task.watch_path(&path),
-            None => {
-                self.denied = Some(path.into());
-                false
-            }
         }
     }
 }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jackfield_api::ConnectError;
 
 use super::{
     WasmHost,
     bindings::{
-        exports::jackfield::plugin::{sink_task, source_task},
+        exports::jackfield::plugin::{sink_task, source_task, transform},
         jackfield::plugin::types,
     },
     instance::Instance,
 };
 use crate::{
-    HostedSink, HostedSource, PollLimits, Polled, RecordError, SinkPosition, receive, receive::Receiver,
+    HostedSink, HostedSource, HostedTransform, PluginError, PollLimits, Polled, RecordError, SinkPosition,
+    Transformed, receive, receive::Receiver,
 };
 
 /// A running source task.
@@ -28,7 +28,7 @@ pub(super) struct WasmSource {
 
 #[async_trait]
 impl HostedSource for WasmSource {
-    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, ConnectError> {
+    async fn poll(&mut self, limits: PollLimits) -> Result<Polled, PluginError> {
         let asked = source_task::PollLimits {
             max_records: limits.max_records,
             max_bytes: limits.max_bytes,
@@ -48,7 +48,7 @@ impl HostedSource for WasmSource {
         }
     }
 
-    async fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
+    async fn committed(&mut self, batches: u64) -> Result<(), PluginError> {
         let guest = Arc::clone(&self.guest);
         let call = self
             .instance
@@ -83,7 +83,7 @@ pub(super) struct WasmSink {
 
 #[async_trait]
 impl HostedSink for WasmSink {
-    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
+    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), PluginError> {
         let (guest, partitions) = (Arc::clone(&self.guest), positions(partitions));
         let call = self
             .instance
@@ -93,7 +93,7 @@ impl HostedSink for WasmSink {
         call.await
     }
 
-    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
+    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, PluginError> {
         // Not a copy when nobody else holds the bytes.
         let (guest, batch) = (Arc::clone(&self.guest), Vec::from(batch));
         let call = self
@@ -101,14 +101,10 @@ impl HostedSink for WasmSink {
             .call(&self.host, "put", self.host.limits.put, |store| {
                 Box::pin(async move { guest.call_put(store, &batch).await })
             });
-        let error = |found: types::RecordError| RecordError {
-            sequence: found.sequence,
-            message: found.message,
-        };
-        Ok(call.await?.into_iter().map(error).collect())
+        Ok(call.await?.into_iter().map(record_error).collect())
     }
 
-    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
+    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, PluginError> {
         let (guest, asked) = (Arc::clone(&self.guest), positions(current));
         let call = self
             .instance
@@ -125,7 +121,7 @@ impl HostedSink for WasmSink {
         receive::positions(current, safe).map_err(|error| self.instance.fail(error))
     }
 
-    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError> {
+    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), PluginError> {
         let partition = |(topic, partition): &(Arc<str>, i32)| types::TopicPartition {
             topic: topic.to_string(),
             partition: *partition,
@@ -155,6 +151,56 @@ impl HostedSink for WasmSink {
         if let Err(error) = call.await {
             tracing::warn!(error = %error, "WASM task did not stop");
         }
+    }
+}
+
+/// A running transform.
+pub(super) struct WasmTransform {
+    pub(super) host: Arc<WasmHost>,
+    pub(super) instance: Instance,
+    pub(super) guest: Arc<transform::Guest>,
+    pub(super) receiver: Receiver,
+}
+
+#[async_trait]
+impl HostedTransform for WasmTransform {
+    async fn apply(&mut self, batch: Bytes) -> Result<Transformed, PluginError> {
+        let (guest, given) = (Arc::clone(&self.guest), Vec::from(batch.clone()));
+        let call = self
+            .instance
+            .call(&self.host, "apply", self.host.limits.transform, |store| {
+                Box::pin(async move { guest.call_apply(store, &given).await })
+            });
+        let output = call.await?;
+        let made = self
+            .receiver
+            .receive_transformed(Bytes::from(output.batch), &batch);
+        Ok(Transformed {
+            batch: made.map_err(|error| self.instance.fail(error))?,
+            rejected: output.rejected.into_iter().map(record_error).collect(),
+        })
+    }
+
+    async fn stop(mut self: Box<Self>) {
+        if !self.instance.is_live() {
+            return;
+        }
+        let guest = Arc::clone(&self.guest);
+        let call = self
+            .instance
+            .call(&self.host, "stop", self.host.limits.stop, |store| {
+                Box::pin(async move { guest.call_stop(store).await.map(Ok) })
+            });
+        if let Err(error) = call.await {
+            tracing::warn!(error = %error, "WASM transform did not stop");
+        }
+    }
+}
+
+fn record_error(found: types::RecordError) -> RecordError {
+    RecordError {
+        sequence: found.sequence,
+        message: found.message,
     }
 }
 

@@ -67,10 +67,22 @@ pub(super) const KEYS: &[Key] = &[
         "Directories that WASM plugins may read and write",
     ),
     works(
+        "plugin.policy",
+        Text,
+        None,
+        "File with what WASM plugins may reach: hosts, directories, environment variables, the time",
+    ),
+    works(
         "plugin.native.allow",
         List,
         Some(""),
         "Packages that may run native code beside the shipped ones; * = all",
+    ),
+    works(
+        "plugin.reload.enable",
+        Boolean,
+        Some("true"),
+        "Whether a running connector goes on with the new code when its package is replaced or a newer version comes",
     ),
     works(
         "topic.tracking.enable",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jackfield_api::{ConfigDef, ConfigKey, ConfigType, Validator};
 use jackfield_plugin::Kind;
 
-use super::{OVERRIDES, Problems, keys};
+use super::{OVERRIDES, PLUGIN_VERSION, Problems, keys};
 use crate::{
     GivenConfig,
     config::{CONVERTERS, WorkerConfig},
@@ -32,7 +32,7 @@ pub(crate) fn key_infos(kind: Kind, own: &ConfigDef, version: &str) -> Vec<Confi
     let framework = keys::of(kind).filter(|key| own.key(key.name).is_none());
     let framework = framework.filter_map(|key| {
         let mut info = key_info(key, "")?;
-        if key.name == "connector.plugin.version" {
+        if key.name == PLUGIN_VERSION {
             info.default_value = Some(version.to_owned());
         }
         Some(info)

@@ -8,7 +8,7 @@ use jackfield_plugin::Kind;
 
 use crate::definition::{
     Key,
-    Kind::{Boolean, Int, List, Long, Name, NonEmpty, OneOf, Text},
+    Kind::{Boolean, Int, List, Long, Name, NonEmpty, OneOf, Text, Version},
     Width, no_effect, unsupported, works,
 };
 
@@ -24,6 +24,7 @@ pub(super) fn of(kind: Kind) -> impl Iterator<Item = &'static Key> + Clone {
     let own = match kind {
         Kind::Source => SOURCE,
         Kind::Sink => SINK,
+        Kind::Transform => &[],
     };
     OF_ALL.iter().chain(own)
 }
@@ -53,7 +54,13 @@ const OF_ALL: &[Key] = &[
         "Connector class",
     )
     .required(),
-    unsupported("connector.plugin.version", Text, None, "Version of the connector").shown(
+    works(
+        "connector.plugin.version",
+        Version,
+        None,
+        "Version of the connector, or a range of which the newest is taken, such as [1.0,2.0); by default the newest",
+    )
+    .shown(
         ConfigType::String,
         Medium,
         (COMMON, 3),
@@ -158,7 +165,7 @@ const OF_ALL: &[Key] = &[
         Width::Short,
         "Header converter version",
     ),
-    unsupported(
+    works(
         "transforms",
         List,
         Some(""),

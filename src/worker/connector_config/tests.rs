@@ -31,7 +31,7 @@ fn parse(kind: Kind, text: &str) -> Result<ConnectorConfig, Vec<String>> {
         .collect();
     let own = match kind {
         Kind::Source => own(&[("topic", true), ("file", false)]),
-        Kind::Sink => own(&[("file", false)]),
+        Kind::Sink | Kind::Transform => own(&[("file", false)]),
     };
     ConnectorConfig::parse(&config, kind, &own, &worker)
         .map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect())
@@ -67,7 +67,6 @@ fn problems_are_listed_in_kafkas_words_and_ours() {
     expect_test::expect![[r#"
         Invalid value 0 for configuration tasks.max: Value must be at least 1
         Invalid value some for configuration errors.tolerance: String must be one of: none, all
-        transforms=insert is not supported yet; remove it
         Unknown configuration 'fiel': did you mean 'file'?
         Invalid value rar for configuration producer.override.compression.type: String must be one of: none, gzip, snappy, lz4, zstd
         Invalid value nope for configuration value.converter: Class nope could not be found; available: JsonConverter, StringConverter, ByteArrayConverter

@@ -47,8 +47,8 @@ pub struct TaskId {
     pub task: u32,
 }
 
-/// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` is not Connect's: how
-/// far a source task is behind, when it says so.
+/// State of a connector or task; fields as in Connect's status body, absent ones are left out. `lag` and `message` are not
+/// Connect's: how far a source task is behind, and what a task is doing, when it says so.
 #[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct StateInfo {
@@ -63,6 +63,8 @@ pub struct StateInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub lag: Option<Lag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 impl StateInfo {
@@ -74,6 +76,7 @@ impl StateInfo {
             version: status.version,
             trace: status.trace,
             lag: None,
+            message: None,
         }
     }
 }
@@ -98,8 +101,8 @@ pub enum TargetState {
     Stopped,
 }
 
-/// A row of `GET /connector-plugins`.
-#[derive(Debug, Clone, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
+/// A row of `GET /connector-plugins`. `location` and `error` are not Connect's: a package that cannot be used, and why.
+#[derive(Debug, Clone, Default, serde::Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "Connect's fields")]
 pub struct PluginRow {
     pub class: String,
@@ -107,6 +110,10 @@ pub struct PluginRow {
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// `ConnectorOffset`: where a connector is in one of its partitions, both as JSON objects. A null offset takes it out.

@@ -120,6 +120,7 @@ impl Herder {
             inner.stop_tasks(&mut live).await;
             let _naming = inner.naming.lock().await;
             live.deleted = true;
+            slot.end_following();
             inner.connectors().remove(&name);
             inner.shared.status.remove_connector(&name).await;
             tracing::info!(connector = name, "connector deleted");
@@ -161,6 +162,7 @@ impl Herder {
                 }
                 TargetState::Stopped => {
                     slot.view().tasks.clear();
+                    slot.view().plugin = None;
                     for (task, _) in inner.shared.status.tasks(&name) {
                         inner.shared.status.remove_task(&name, task).await;
                     }
@@ -262,10 +264,12 @@ impl Inner {
                 kind: Some(kind),
                 target: initial,
                 tasks: Vec::new(),
+                plugin: None,
             },
         );
         let mut live = slot.live.lock().await;
         self.connectors().insert(name.to_owned(), Arc::clone(&slot));
+        self.follow_reconfigurations(&slot);
         drop(naming);
         tracing::info!(connector = name, "connector created");
         // As it was created: Connect lists the tasks once it has started them.

@@ -1,7 +1,7 @@
 //! Starting a connector: its task configs are made, stored when they changed, and run. And stopping it.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -12,22 +12,26 @@ use tokio::time::Instant;
 use super::{Inner, Live, Slot, TargetState};
 use crate::{
     ConfigMap,
-    connector_config::{ConnectorConfig, sorted},
+    connector_config::{ConnectorConfig, sorted, wanted},
     stores::status::{State, Status},
     task::{Control, RunningTask, TaskContext},
 };
+
+/// Tasks are listened to again after this time.
+const RECONFIGURATION_PAUSE: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Starts a connector whose tasks do not run, as its target state says. `changed` = its task configs are stored even
     /// when they are the same, because they belong to a new connector config. Failures are its state.
     pub(super) async fn start_connector(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, changed: bool) {
+        slot.view().plugin = None;
         match self.try_start(slot, live, changed).await {
             Ok(()) => {}
             Err(cause) => self.start_failed(slot, cause).await,
         }
     }
 
-    async fn start_failed(&self, slot: &Slot, cause: String) {
+    pub(super) async fn start_failed(&self, slot: &Slot, cause: String) {
         tracing::error!(connector = slot.name, error = cause, "connector failed to start");
         let trace = format!("connector {} failed to start: {cause}", slot.name);
         self.put_connector_state(slot, State::Failed, Some(trace)).await;
@@ -42,6 +46,7 @@ impl Inner {
         let (plugin, checked) = self.checked(slot).await?;
         let kind = plugin.info().kind;
         slot.view().kind = Some(kind);
+        slot.view().plugin = Some(Arc::clone(&plugin));
         live.kind = Some(kind);
         let target = slot.view().target;
         tracing::debug!(connector = slot.name, ?target, "connector starts");
@@ -51,7 +56,10 @@ impl Inner {
                 live.stale = true;
                 return self.hold(slot, State::Paused).await;
             }
-            TargetState::Stopped => return self.hold(slot, State::Stopped).await,
+            TargetState::Stopped => {
+                slot.view().plugin = None;
+                return self.hold(slot, State::Stopped).await;
+            }
         }
         let tasks = self.task_configs(slot, &plugin, &checked).await?;
         self.start_tasks(slot, live, &plugin, &checked, tasks, changed)
@@ -69,7 +77,7 @@ impl Inner {
     }
 
     /// Starts one task per config; the configs are stored when they changed.
-    async fn start_tasks(
+    pub(super) async fn start_tasks(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
@@ -137,7 +145,9 @@ impl Inner {
         let (plugin, checked) = self.checked(slot).await?;
         let tasks = self.task_configs(slot, &plugin, &checked).await?;
         let paused = slot.view().target == TargetState::Paused;
-        if tasks == slot.view().tasks && !live.stale {
+        let running = slot.view().plugin.as_ref().map(|running| running.info().digest);
+        let same_code = running == Some(plugin.info().digest);
+        if tasks == slot.view().tasks && !live.stale && same_code {
             let state = if paused { State::Paused } else { State::Running };
             self.set_connector_state(slot, state).await;
             return Ok(());
@@ -146,14 +156,52 @@ impl Inner {
         if paused {
             return self.try_start(slot, live, false).await;
         }
+        slot.view().plugin = Some(Arc::clone(&plugin));
         self.start_tasks(slot, live, &plugin, &checked, tasks, false)
             .await
     }
 
-    /// Stops and starts the tasks with these numbers.
+    /// Makes the task configs anew whenever a task asks for it, as long as the connector is there; at most once a second.
+    pub(super) fn follow_reconfigurations(self: &Arc<Self>, slot: &Arc<Slot>) {
+        let (inner, followed) = (Arc::clone(self), Arc::clone(slot));
+        let follower = self
+            .group
+            .spawn(format!("reconfigure-{}", slot.name), async move {
+                loop {
+                    followed.reconfiguration.notified().await;
+                    let (refreshing, slot) = (Arc::clone(&inner), Arc::clone(&followed));
+                    // Carried to its end, whatever becomes of the follower.
+                    let mut refreshed = inner.group.spawn("refresh", async move {
+                        let mut live = slot.live.lock().await;
+                        // A connector that does not run makes its task configs when it does.
+                        if !live.tasks.is_empty() && !live.deleted {
+                            tracing::info!(connector = slot.name, "a task asks for new task configs");
+                            refreshing.refresh_connector(&slot, &mut live).await;
+                        }
+                    });
+                    if let Err(error) = refreshed.join().await {
+                        tracing::error!(connector = followed.name, error = %error, "new task configs failed");
+                    }
+                    tokio::time::sleep(RECONFIGURATION_PAUSE).await;
+                }
+            });
+        *slot.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+    }
+
+    /// Stops and starts the tasks with these numbers. They run the same code as the others of their connector.
     pub(super) async fn restart_tasks(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, tasks: &[u32]) {
-        let config = slot.view().config.clone();
-        let (plugin, checked) = match self.check(&config).await {
+        let (config, running) = {
+            let view = slot.view();
+            (view.config.clone(), view.plugin.clone())
+        };
+        let checked = match running {
+            Some(plugin) => {
+                let checked = self.check_with(&plugin, &config).await;
+                checked.map(|checked| (plugin, checked))
+            }
+            None => self.check(&config).await,
+        };
+        let (plugin, checked) = match checked {
             Ok(checked) => checked,
             Err(error) => return self.start_failed(slot, error.to_string()).await,
         };
@@ -195,6 +243,7 @@ impl Inner {
             config: checked.clone(),
             task_config: sorted(config),
             plugin: Arc::clone(plugin),
+            reconfiguration: Arc::clone(&slot.reconfiguration),
             shared: Arc::clone(&self.shared),
         };
         let paused = slot.view().target == TargetState::Paused;
@@ -203,7 +252,7 @@ impl Inner {
     }
 
     /// One config per task, as Connect stores it: the connector's own, the task class, the sink's topics.
-    async fn task_configs(
+    pub(super) async fn task_configs(
         &self,
         slot: &Slot,
         plugin: &Arc<dyn ConnectorPlugin>,
@@ -259,6 +308,7 @@ impl Inner {
         let start = Instant::now();
         let until = start + deadline;
         let slots: Vec<Arc<Slot>> = self.connectors().values().cloned().collect();
+        slots.iter().for_each(|slot| slot.end_following());
         let locks = slots
             .iter()
             .map(|slot| tokio::time::timeout_at(start + deadline / 8, slot.live.lock()));
@@ -337,19 +387,17 @@ impl Inner {
             .await;
     }
 
-    /// Version of the connector's class, when it is there.
+    /// Version that the connector runs, or would run.
     fn version(&self, slot: &Slot) -> Option<String> {
-        let class = slot.view().config.get("connector.class")?.trim().to_owned();
-        let known = |name: &str| name == class;
-        let list = self.plugins.list();
-        let found = list.iter().find(|info| {
-            let short = info.class.rsplit('.').next().unwrap_or_default();
-            known(&info.class)
-                || known(short)
-                || short.strip_suffix("Connector").is_some_and(known)
-                || info.aliases.iter().any(|alias| known(alias))
-        });
-        found.map(|info| info.version.clone())
+        let config = {
+            let view = slot.view();
+            if let Some(plugin) = &view.plugin {
+                return Some(plugin.info().version.clone());
+            }
+            view.config.clone()
+        };
+        let selected = self.plugins.selected(&wanted(&config).ok()?)?;
+        Some(selected.version)
     }
 }
 

@@ -47,8 +47,10 @@ impl Herder {
 impl Inner {
     fn task_state(&self, name: &str, task: u32, status: Status) -> StateInfo {
         let store = &self.shared.status;
+        let report = store.report(name, task);
         StateInfo {
-            lag: store.lag(name, task),
+            lag: report.as_ref().and_then(|report| report.lag()),
+            message: report.and_then(|report| report.state()),
             ..StateInfo::new(Some(task), status, store.worker_id())
         }
     }

@@ -2,15 +2,32 @@
 
 use std::sync::Arc;
 
-use jackfield_api::ErrorKind;
-use jackfield_plugin::ConnectorPlugin;
+use jackfield_api::{ConfigDef, ErrorKind};
+use jackfield_plugin::{ConnectorPlugin, Kind, LookupError};
 
 use super::{Herder, HerderError, Inner};
 use crate::{
     ConfigMap, GivenConfig,
     config_infos::ConfigInfos,
-    connector_config::{ConnectorConfig, Looked, Problems, form, infos, sorted},
+    connector_config::{ConnectorConfig, Looked, PLUGIN_VERSION, Problems, infos, sorted, wanted},
 };
+
+/// Why there is no class that a config could be checked with.
+#[derive(Debug)]
+enum NotLoaded {
+    /// The version is to blame, which is said of the keys.
+    Version(Box<ConfigInfos>),
+    Other(HerderError),
+}
+
+impl From<NotLoaded> for HerderError {
+    fn from(error: NotLoaded) -> Self {
+        match error {
+            NotLoaded::Version(infos) => invalid(&infos),
+            NotLoaded::Other(error) => error,
+        }
+    }
+}
 
 impl Herder {
     /// `PUT /connector-plugins/{class}/config/validate`: every key with its value and what is wrong with it.
@@ -21,9 +38,16 @@ impl Herder {
         let inner = Arc::clone(&self.inner);
         self.finish("validate".to_owned(), async move {
             let (config, nulls) = split(&given);
-            let plugin = inner.load(&config).await?;
+            let plugin = match inner.load(&config).await {
+                Ok(plugin) => plugin,
+                Err(NotLoaded::Version(infos)) => return Ok(*infos),
+                Err(NotLoaded::Other(error)) => return Err(error),
+            };
             let problems = match inner.parse(&plugin, &config) {
-                Ok(_) => inner.ask(&plugin, &config).await?,
+                Ok(checked) => match inner.transforms(&checked).await {
+                    Ok(_) => inner.ask(&plugin, &config).await?,
+                    Err(problems) => problems,
+                },
                 Err(problems) => problems,
             };
             Ok(inner.infos(&plugin, &given, with_nulls(problems, &nulls)))
@@ -64,25 +88,83 @@ impl Inner {
         config: &ConfigMap,
     ) -> Result<(Arc<dyn ConnectorPlugin>, ConnectorConfig), HerderError> {
         let plugin = self.load(config).await?;
-        match self.parse(&plugin, config) {
-            Ok(checked) => Ok((plugin, checked)),
-            Err(problems) => Err(invalid(&self.infos(&plugin, &given(config), problems))),
-        }
+        let checked = self.check_with(&plugin, config).await?;
+        Ok((plugin, checked))
     }
 
-    async fn load(&self, config: &ConfigMap) -> Result<Arc<dyn ConnectorPlugin>, HerderError> {
+    /// The config checked against the definition of a class.
+    pub(super) async fn check_with(
+        &self,
+        plugin: &Arc<dyn ConnectorPlugin>,
+        config: &ConfigMap,
+    ) -> Result<ConnectorConfig, HerderError> {
+        let refused = |problems| invalid(&self.infos(plugin, &given(config), problems));
+        let mut checked = self.parse(plugin, config).map_err(refused)?;
+        checked.transforms = self.transforms(&checked).await.map_err(refused)?;
+        Ok(checked)
+    }
+
+    async fn load(&self, config: &ConfigMap) -> Result<Arc<dyn ConnectorPlugin>, NotLoaded> {
         let Some(class) = config.get("connector.class").map(|class| class.trim()) else {
             let shown: Vec<String> = config
                 .iter()
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect();
-            return Err(HerderError::BadConfig(format!(
+            return Err(NotLoaded::Other(HerderError::BadConfig(format!(
                 "Connector config {{{}}} contains no connector type",
                 shown.join(", ")
-            )));
+            ))));
         };
-        let plugin = self.plugins.load(class, form(config)).await;
-        plugin.map_err(|error| HerderError::BadConfig(self.no_class(class, &error.0)))
+        let wanted = wanted(config).map_err(|message| {
+            let mut problems = Problems::default();
+            problems.add(PLUGIN_VERSION, message);
+            self.wrong_version(config, problems, self.versions(class))
+        })?;
+        let loaded = self.plugins.load_wanted(&wanted).await.map_err(|error| {
+            let message = error.to_string();
+            match error {
+                LookupError::UnknownClass(_) => {
+                    NotLoaded::Other(HerderError::BadConfig(self.no_class(class)))
+                }
+                LookupError::Unusable(_) => NotLoaded::Other(HerderError::BadConfig(message)),
+                LookupError::NoVersion { mut versions, .. } => {
+                    let mut problems = Problems::default();
+                    problems.add("connector.class", message.clone());
+                    problems.add(PLUGIN_VERSION, message);
+                    versions.reverse();
+                    self.wrong_version(config, problems, versions)
+                }
+            }
+        })?;
+        if loaded.info().kind == Kind::Transform {
+            return Err(NotLoaded::Other(HerderError::BadConfig(format!(
+                "{class} is a transformation and no connector: name it in transforms.<alias>.type"
+            ))));
+        }
+        Ok(loaded)
+    }
+
+    /// The keys that every connector has: of which version the others would be is not known.
+    fn wrong_version(&self, config: &ConfigMap, problems: Problems, versions: Vec<String>) -> NotLoaded {
+        let list = self.plugins.list();
+        let class = config.get("connector.class").map_or("", |class| class.trim());
+        let known = list.iter().find(|info| info.is_named(class));
+        let looked = Looked {
+            given: &given(config),
+            kind: known.map_or(Kind::Source, |info| info.kind),
+            versions: &versions,
+            own: &ConfigDef::default(),
+            worker: &self.shared.worker,
+        };
+        NotLoaded::Version(Box::new(infos(&looked, &problems)))
+    }
+
+    /// All versions of a class, newest first.
+    fn versions(&self, class: &str) -> Vec<String> {
+        let list = self.plugins.list().into_iter();
+        list.filter(|info| info.is_named(class))
+            .map(|info| info.version)
+            .collect()
     }
 
     fn parse(
@@ -125,9 +207,7 @@ impl Inner {
         problems: Problems,
     ) -> ConfigInfos {
         let info = plugin.info();
-        let list = self.plugins.list();
-        let versions = list.into_iter().filter(|other| other.class == info.class);
-        let versions: Vec<String> = versions.map(|other| other.version).collect();
+        let versions = self.versions(&info.class);
         let looked = Looked {
             given,
             kind: info.kind,
@@ -138,17 +218,11 @@ impl Inner {
         infos(&looked, &problems)
     }
 
-    /// Kafka's sentence for a class it does not know; a class that is there and cannot be loaded says why.
-    fn no_class(&self, class: &str, cause: &str) -> String {
+    /// Kafka's sentence for a class it does not know.
+    fn no_class(&self, class: &str) -> String {
         let list = self.plugins.list();
-        let known = |name: &str| name == class || name.rsplit('.').next() == Some(class);
-        if list
-            .iter()
-            .any(|info| known(&info.class) || info.aliases.iter().any(|alias| known(alias)))
-        {
-            return cause.to_owned();
-        }
-        let available: Vec<&str> = list.iter().map(|info| info.class.as_str()).collect();
+        let mut available: Vec<&str> = list.iter().map(|info| info.class.as_str()).collect();
+        available.dedup();
         let hint = match (self.plugins.bad().len(), available.is_empty()) {
             (0, false) => String::new(),
             (0, true) => " (no plugin was found at all, see plugin.path)".to_owned(),

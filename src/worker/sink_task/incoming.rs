@@ -381,11 +381,20 @@ fn schema_index(
     Ok(index)
 }
 
-/// Offset of the record with this sequence, for messages.
-pub(super) fn offset_of(delivery: &Delivery, sequence: u32) -> Option<i64> {
-    let batch = Batch::parse(&delivery.batch[..]).ok()?;
-    let found = batch.records().find(|item| item.record.sequence == sequence);
-    found.map(|item| item.record.offset)
+/// Where the record with this sequence is from, for messages.
+pub(super) fn coordinates(delivery: &Delivery, sequence: u32) -> Vec<(&'static str, String)> {
+    let offset = Batch::parse(&delivery.batch[..]).ok().and_then(|batch| {
+        let found = batch.records().find(|item| item.record.sequence == sequence);
+        found.map(|item| item.record.offset)
+    });
+    vec![
+        ("topic", delivery.partition.topic.to_string()),
+        ("partition", delivery.partition.partition.to_string()),
+        (
+            "offset",
+            offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string()),
+        ),
+    ]
 }
 
 fn malformed(context: &TaskContext, partition: &TopicPartition, offset: i64, cause: &str) -> TaskFailure {

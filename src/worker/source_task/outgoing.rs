@@ -16,8 +16,8 @@ use crate::{
     task::{TaskContext, TaskFailure},
 };
 
-/// Records to append, offsets that follow them, and the size of both.
-pub(super) type Appendable = (Vec<PartitionRecords>, Vec<SourceOffset>, usize);
+/// Records to append, and their size.
+pub(super) type Appendable = (Vec<PartitionRecords>, usize);
 
 /// What conversion needs from batch to batch.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Converts a batch whose topics are prepared. Offsets advance past skipped records too.
+    /// Converts a batch whose topics are prepared.
     pub(super) fn convert(
         &mut self,
         context: &TaskContext,
@@ -92,25 +92,16 @@ impl Outgoing {
     ) -> Result<Appendable, TaskFailure> {
         let now = context.shared.env.clock.now_ms();
         let mut finished = Vec::new();
-        let mut last_offsets: Vec<Option<&str>> = Vec::new();
         for item in batch.records() {
             let record = &item.record;
             if let Err(mut failure) = self.push(&item, now, &mut finished) {
-                failure.coordinates = self.coordinates(batch, record);
+                failure.coordinates = coordinates(batch, record);
                 tolerance.decide(context, failure)?;
-            }
-            if let (Some(partition), Some(offset)) = (record.source_partition, record.source_offset) {
-                let partition = usize::from(partition);
-                if last_offsets.len() <= partition {
-                    last_offsets.resize(partition + 1, None);
-                }
-                last_offsets[partition] = Some(offset);
             }
         }
         self.topics.finish(&mut finished);
-        let offsets = self.offsets(context, batch, &last_offsets)?;
-        let bytes = finished.iter().map(|records| records.batch.len()).sum::<usize>() + 100 * offsets.len();
-        Ok((finished, offsets, bytes))
+        let bytes = finished.iter().map(|records| records.batch.len()).sum();
+        Ok((finished, bytes))
     }
 
     fn push(
@@ -177,15 +168,25 @@ impl Outgoing {
         Ok(headers)
     }
 
-    /// The last offset of each source partition of the batch.
-    fn offsets(
+    /// The last offset of each source partition of a batch as it was polled, those of skipped and filtered records among them.
+    pub(super) fn offsets(
         &mut self,
         context: &TaskContext,
         batch: &PolledBatch,
-        last: &[Option<&str>],
     ) -> Result<Vec<SourceOffset>, TaskFailure> {
+        let mut last: Vec<Option<&str>> = Vec::new();
+        for item in batch.records() {
+            if let (Some(partition), Some(offset)) = (item.record.source_partition, item.record.source_offset)
+            {
+                let partition = usize::from(partition);
+                if last.len() <= partition {
+                    last.resize(partition + 1, None);
+                }
+                last[partition] = Some(offset);
+            }
+        }
         let mut offsets = Vec::with_capacity(last.len());
-        for (index, offset) in (0..).zip(last) {
+        for (index, offset) in (0..).zip(&last) {
             let Some(offset) = offset else { continue };
             let partition = batch.source_partition(index);
             let stored = self
@@ -223,21 +224,26 @@ impl Outgoing {
         self.offset_keys.insert(partition.to_owned(), key.clone());
         Ok(key)
     }
+}
 
-    fn coordinates(&self, batch: &PolledBatch, record: &Record<'_>) -> Vec<(&'static str, String)> {
-        let topic = self.batch_topics[usize::from(record.topic)];
-        let mut coordinates = vec![
-            ("topic", self.topics.name(topic).to_owned()),
-            ("record in batch", record.sequence.to_string()),
-        ];
-        if let Some(partition) = record.source_partition {
-            coordinates.push(("source partition", batch.source_partition(partition).to_owned()));
-        }
-        if let Some(offset) = record.source_offset {
-            coordinates.push(("source offset", offset.to_owned()));
-        }
-        coordinates
+/// The record of a batch with this sequence, for messages.
+pub(super) fn coordinates_of(batch: &PolledBatch, sequence: u32) -> Vec<(&'static str, String)> {
+    let found = batch.records().find(|item| item.record.sequence == sequence);
+    found.map_or_else(Vec::new, |item| coordinates(batch, &item.record))
+}
+
+fn coordinates(batch: &PolledBatch, record: &Record<'_>) -> Vec<(&'static str, String)> {
+    let mut coordinates = vec![
+        ("topic", batch.topic(record.topic).to_owned()),
+        ("record in batch", record.sequence.to_string()),
+    ];
+    if let Some(partition) = record.source_partition {
+        coordinates.push(("source partition", batch.source_partition(partition).to_owned()));
     }
+    if let Some(offset) = record.source_offset {
+        coordinates.push(("source offset", offset.to_owned()));
+    }
+    coordinates
 }
 
 fn build(context: &TaskContext, spec: &ConverterSpec) -> Result<Converter, TaskFailure> {

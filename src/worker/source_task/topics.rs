@@ -69,11 +69,6 @@ impl Topics {
         Ok(index)
     }
 
-    /// Name of a topic.
-    pub(super) fn name(&self, index: usize) -> &str {
-        &self.slots[index].name
-    }
-
     /// The partition of a record: its own, its key's, or the one that records without key go to now.
     pub(super) fn partition(
         &self,

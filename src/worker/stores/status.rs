@@ -11,7 +11,7 @@ use std::{
 
 use jackfield_cluster::{Acknowledgement, Cluster};
 use jackfield_env::Env;
-use jackfield_plugin::{Lag, LagReport};
+use jackfield_plugin::TaskReport;
 
 use super::{KeyedTopic, StoreError};
 use crate::{config::WorkerConfig, converters::json_string};
@@ -71,7 +71,7 @@ struct Memory {
     connectors: BTreeMap<String, Status>,
     tasks: BTreeMap<(String, u32), Status>,
     /// What running tasks report; not part of the topic.
-    lags: BTreeMap<(String, u32), Arc<LagReport>>,
+    reports: BTreeMap<(String, u32), Arc<TaskReport>>,
     /// Topics in use: connector, topic.
     topics: BTreeSet<(String, String)>,
 }
@@ -145,19 +145,19 @@ impl StatusStore {
         self.memory().tasks.get(&(name.to_owned(), task)).cloned()
     }
 
-    /// How far a running task is behind, when it says so.
-    pub(crate) fn lag(&self, name: &str, task: u32) -> Option<Lag> {
-        self.memory().lags.get(&(name.to_owned(), task))?.last()
+    /// What a running task reports.
+    pub(crate) fn report(&self, name: &str, task: u32) -> Option<Arc<TaskReport>> {
+        self.memory().reports.get(&(name.to_owned(), task)).cloned()
     }
 
     /// Shows from now on what a task reports.
-    pub(crate) fn show_lag(&self, name: &str, task: u32, report: Arc<LagReport>) {
-        self.memory().lags.insert((name.to_owned(), task), report);
+    pub(crate) fn show_report(&self, name: &str, task: u32, report: Arc<TaskReport>) {
+        self.memory().reports.insert((name.to_owned(), task), report);
     }
 
     /// The task does not run any more.
-    pub(crate) fn hide_lag(&self, name: &str, task: u32) {
-        self.memory().lags.remove(&(name.to_owned(), task));
+    pub(crate) fn hide_report(&self, name: &str, task: u32) {
+        self.memory().reports.remove(&(name.to_owned(), task));
     }
 
     /// States of a connector's tasks, by number.

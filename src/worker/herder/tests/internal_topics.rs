@@ -108,7 +108,7 @@ async fn the_status_topic_tells_of_the_end_and_forgets_what_is_gone() {
     let mut rig = Rig::new("").await;
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
-    rig.herder.shutdown(std::time::Duration::from_secs(5)).await;
+    rig.herder.shutdown(std::time::Duration::from_secs(20)).await;
     let rows = statuses(&rig).await;
     for key in ["status-connector-src", "status-task-src-0"] {
         assert!(rows[key].contains("UNASSIGNED"), "{key} {}", rows[key]);

@@ -193,7 +193,7 @@ async fn an_unchanged_config_changes_nothing() {
 #[tokio::test]
 async fn an_unchanged_config_starts_what_has_failed() {
     let rig = Rig::new("").await;
-    let fatal = || jackfield_api::ConnectError::fatal("gone");
+    let fatal = || jackfield_plugin::PluginError::fatal("gone");
     lock(&rig.source).start_errors.push_back(fatal());
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
@@ -215,7 +215,7 @@ async fn tasks_go_on_when_a_restarted_connector_fails() {
     rig.wait_for_states("src", &["RUNNING", "RUNNING"]).await;
     lock(&rig.source)
         .config_errors
-        .push_back(jackfield_api::ConnectError::retriable("not reachable"));
+        .push_back(jackfield_plugin::PluginError::retriable("not reachable"));
     rig.herder.restart("src", false, false).await.unwrap();
     rig.wait_for_states("src", &["FAILED", "RUNNING"]).await;
     let trace = rig.herder.status("src").await.unwrap().connector.trace.unwrap();
@@ -251,7 +251,7 @@ async fn restart_takes_what_it_is_told_to() {
     assert_eq!(lock(&rig.source).started_from.len(), 2, "tasks go on");
     lock(&rig.source)
         .errors
-        .push_back(jackfield_api::ConnectError::fatal("gone"));
+        .push_back(jackfield_plugin::PluginError::fatal("gone"));
     lock(&rig.source).wake.clone().unwrap().notify_one();
     rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
     let status = rig.herder.restart("src", true, true).await.unwrap();

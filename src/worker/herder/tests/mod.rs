@@ -10,3 +10,5 @@ mod rig;
 mod shutdown;
 mod sinks;
 mod sources;
+mod transforms;
+mod wishes;

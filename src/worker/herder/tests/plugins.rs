@@ -7,13 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jackfield_api::{
-    ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, ConnectError, Importance, OffsetChange,
-};
-use jackfield_batch::{Batch, BatchBuilder, Record, Value};
+use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importance, OffsetChange};
+use jackfield_batch::{Batch, BatchBuilder, Draft, Record, Value};
 use jackfield_plugin::{
-    ConnectorPlugin, Form, HostedSink, HostedSource, Kind, LagReport, PluginInfo, PollLimits, Polled,
-    RecordError, SinkPosition, StoredOffsets, TaskServices,
+    ConnectorPlugin, Form, HostedSink, HostedSource, HostedTransform, Kind, PluginError, PluginInfo,
+    PollLimits, Polled, RecordError, SinkPosition, StoredOffsets, TaskReport, TaskServices, TaskWishes,
+    Transformed,
 };
 use tokio::sync::Notify;
 
@@ -23,15 +22,15 @@ pub(super) struct SourceState {
     /// Batches to deliver, in order; a batch is delivered from its position on when the source is restarted.
     pub(super) lines: Vec<String>,
     /// Errors that the next polls end with.
-    pub(super) errors: VecDeque<ConnectError>,
+    pub(super) errors: VecDeque<PluginError>,
     /// Errors that the next starts end with.
-    pub(super) start_errors: VecDeque<ConnectError>,
+    pub(super) start_errors: VecDeque<PluginError>,
     /// Panics in the next poll.
     pub(super) panic: bool,
     /// Values are raw bytes instead of text.
     pub(super) raw: bool,
     /// Errors that the next task configs end with.
-    pub(super) config_errors: VecDeque<ConnectError>,
+    pub(super) config_errors: VecDeque<PluginError>,
     /// Making task configs hangs.
     pub(super) hang_configs: bool,
     /// Polls hang.
@@ -44,24 +43,28 @@ pub(super) struct SourceState {
     pub(super) committed: u64,
     pub(super) polls: u64,
     pub(super) wake: Option<Arc<Notify>>,
-    pub(super) lag: Option<Arc<LagReport>>,
+    pub(super) report: Option<Arc<TaskReport>>,
+    pub(super) wishes: Option<Arc<TaskWishes>>,
+    /// Tasks of the connector, instead of those it was made with.
+    pub(super) tasks: Option<usize>,
 }
 
 /// What the sink does and has seen.
 #[derive(Debug, Default)]
 pub(super) struct SinkState {
+    pub(super) wishes: Option<Arc<TaskWishes>>,
     pub(super) values: Vec<String>,
     pub(super) offsets: Vec<i64>,
     pub(super) batches: usize,
     /// Errors that the next puts end with.
-    pub(super) put_errors: VecDeque<ConnectError>,
+    pub(super) put_errors: VecDeque<PluginError>,
     /// With so many values the next puts are to be repeated.
     pub(super) full_at: Option<usize>,
     /// Puts that were to be repeated for that.
     pub(super) full: usize,
     /// Records (by value) that are refused.
     pub(super) refused: Vec<String>,
-    pub(super) flush_errors: VecDeque<ConnectError>,
+    pub(super) flush_errors: VecDeque<PluginError>,
     /// Positions given to `open`, with the metadata found there.
     pub(super) opened: Vec<SinkPosition>,
     /// What the host knew of the whole group at each `open`.
@@ -91,6 +94,7 @@ impl TestPlugin {
         let (class, own) = match kind {
             Kind::Source => ("org.example.ListSourceConnector", vec!["topic", "extra"]),
             Kind::Sink => ("org.example.ListSinkConnector", vec!["extra"]),
+            Kind::Transform => ("org.example.Words", vec!["extra"]),
         };
         let keys = own.into_iter().map(|name| ConfigKey {
             name: name.to_owned(),
@@ -117,6 +121,7 @@ impl TestPlugin {
                 version: "1.2.3".to_owned(),
                 location: "test".into(),
                 forms: vec![Form::Native],
+                digest: None,
             },
             def: ConfigDef { keys: keys.collect() },
             source: Arc::default(),
@@ -140,7 +145,7 @@ impl ConnectorPlugin for TestPlugin {
     async fn validate(
         &self,
         config: &BTreeMap<String, String>,
-    ) -> Result<Vec<ConfigValueIssue>, ConnectError> {
+    ) -> Result<Vec<ConfigValueIssue>, PluginError> {
         let bad = config.get("extra").is_some_and(|extra| extra == "bad");
         let issue = ConfigValueIssue {
             name: "extra".to_owned(),
@@ -152,7 +157,7 @@ impl ConnectorPlugin for TestPlugin {
         &self,
         config: &BTreeMap<String, String>,
         _max_tasks: u32,
-    ) -> Result<Vec<BTreeMap<String, String>>, ConnectError> {
+    ) -> Result<Vec<BTreeMap<String, String>>, PluginError> {
         let hang = {
             let mut state = lock(&self.source);
             if let Some(error) = state.config_errors.pop_front() {
@@ -163,18 +168,19 @@ impl ConnectorPlugin for TestPlugin {
         if hang {
             std::future::pending::<()>().await;
         }
-        Ok(vec![config.clone(); self.tasks])
+        let tasks = lock(&self.source).tasks.unwrap_or(self.tasks);
+        Ok(vec![config.clone(); tasks])
     }
     async fn alter_offsets(
         &self,
         _config: &BTreeMap<String, String>,
         offsets: &[OffsetChange],
-    ) -> Result<bool, ConnectError> {
+    ) -> Result<bool, PluginError> {
         if offsets
             .iter()
             .any(|change| change.partition.contains("forbidden"))
         {
-            return Err(ConnectError::config("this partition is not to be touched"));
+            return Err(PluginError::config("this partition is not to be touched"));
         }
         Ok(self.info.kind == Kind::Sink)
     }
@@ -182,7 +188,7 @@ impl ConnectorPlugin for TestPlugin {
         &self,
         config: &BTreeMap<String, String>,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSource>, ConnectError> {
+    ) -> Result<Box<dyn HostedSource>, PluginError> {
         let mut state = lock(&self.source);
         if let Some(error) = state.start_errors.pop_front() {
             return Err(error);
@@ -191,7 +197,8 @@ impl ConnectorPlugin for TestPlugin {
         state.started_from.push(position);
         state.committed = 0;
         state.wake = Some(services.wake);
-        state.lag = Some(services.lag);
+        state.report = Some(services.report);
+        state.wishes = Some(services.wishes);
         let topic = config["topic"].clone();
         Ok(Box::new(ListSource {
             state: Arc::clone(&self.source),
@@ -203,12 +210,57 @@ impl ConnectorPlugin for TestPlugin {
         &self,
         _config: &BTreeMap<String, String>,
         services: TaskServices,
-    ) -> Result<Box<dyn HostedSink>, ConnectError> {
+    ) -> Result<Box<dyn HostedSink>, PluginError> {
+        lock(&self.sink).wishes = Some(services.wishes);
         Ok(Box::new(ListSink {
             offsets: services.stored_offsets,
             state: Arc::clone(&self.sink),
         }))
     }
+    async fn start_transform(
+        &self,
+        config: &BTreeMap<String, String>,
+        _services: TaskServices,
+    ) -> Result<Box<dyn HostedTransform>, PluginError> {
+        Ok(Box::new(Words {
+            topic: config.get("extra").cloned(),
+        }))
+    }
+}
+
+/// Makes a record of every word of a text, into another topic when it has one. `poison` cannot be taken.
+struct Words {
+    topic: Option<String>,
+}
+
+#[async_trait]
+impl HostedTransform for Words {
+    async fn apply(&mut self, batch: Bytes) -> Result<Transformed, PluginError> {
+        let given = Batch::parse(batch).unwrap();
+        let (mut builder, mut rejected) = (BatchBuilder::new(), Vec::new());
+        for found in given.records() {
+            let Value::Utf8(text) = found.record.value else {
+                return Err(PluginError::fault("not text"));
+            };
+            if text == "poison" {
+                rejected.push(RecordError {
+                    sequence: found.record.sequence,
+                    message: "poison is refused".to_owned(),
+                });
+                continue;
+            }
+            for word in text.split_whitespace() {
+                let mut draft = Draft::of(&given, &found).value(word);
+                if let Some(topic) = &self.topic {
+                    draft = draft.topic(topic);
+                }
+                draft.push(&mut builder).unwrap();
+            }
+        }
+        let batch = (!builder.is_empty()).then(|| Batch::parse(Bytes::from(builder.finish())).unwrap());
+        Ok(Transformed { batch, rejected })
+    }
+    async fn stop(self: Box<Self>) {}
 }
 
 const PARTITION: &str = r#"{"list":"main"}"#;
@@ -229,7 +281,7 @@ struct ListSource {
 
 #[async_trait]
 impl HostedSource for ListSource {
-    async fn poll(&mut self, _limits: PollLimits) -> Result<Polled, ConnectError> {
+    async fn poll(&mut self, _limits: PollLimits) -> Result<Polled, PluginError> {
         let hang = {
             let mut state = lock(&self.state);
             state.polls += 1;
@@ -279,7 +331,7 @@ impl HostedSource for ListSource {
             Batch::parse(Bytes::from(builder.finish())).unwrap(),
         ))
     }
-    async fn committed(&mut self, batches: u64) -> Result<(), ConnectError> {
+    async fn committed(&mut self, batches: u64) -> Result<(), PluginError> {
         lock(&self.state).committed = batches;
         Ok(())
     }
@@ -295,21 +347,21 @@ struct ListSink {
 
 #[async_trait]
 impl HostedSink for ListSink {
-    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), ConnectError> {
+    async fn open(&mut self, partitions: &[SinkPosition]) -> Result<(), PluginError> {
         let group = self.offsets.group_positions();
         let mut state = lock(&self.state);
         state.group.push(group);
         state.opened.extend_from_slice(partitions);
         Ok(())
     }
-    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, ConnectError> {
+    async fn put(&mut self, batch: Bytes) -> Result<Vec<RecordError>, PluginError> {
         let mut state = lock(&self.state);
         if let Some(error) = state.put_errors.pop_front() {
             return Err(error);
         }
         if state.full_at.is_some_and(|full| state.values.len() >= full) {
             state.full += 1;
-            return Err(ConnectError::retriable("full"));
+            return Err(PluginError::retriable("full"));
         }
         let batch = Batch::parse(batch).unwrap();
         state.batches += 1;
@@ -328,7 +380,7 @@ impl HostedSink for ListSink {
         }
         Ok(errors)
     }
-    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
+    async fn pre_commit(&mut self, current: &[SinkPosition]) -> Result<Vec<SinkPosition>, PluginError> {
         let mut state = lock(&self.state);
         if let Some(error) = state.flush_errors.pop_front() {
             return Err(error);
@@ -344,7 +396,7 @@ impl HostedSink for ListSink {
             })
             .collect())
     }
-    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), ConnectError> {
+    async fn close(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), PluginError> {
         lock(&self.state).closed += partitions.len();
         Ok(())
     }

@@ -127,7 +127,11 @@ async fn plugins_say_what_they_can_be_told() {
     for (class, version, error) in [
         ("Nope", "latest", "Unknown plugin Nope."),
         ("ListSource", "[1.0", "Invalid version specification: [1.0"),
-        ("ListSource", "99.0", "Plugin ListSource has version"),
+        (
+            "ListSource",
+            "99.0",
+            "Plugin org.example.ListSourceConnector not found that matches the version range [99.0,99.0], available versions: [1.2.3]",
+        ),
     ] {
         let refused = rig.herder.plugin_config(class, version).await.unwrap_err();
         assert!(refused.to_string().starts_with(error), "{refused}");

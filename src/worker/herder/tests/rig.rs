@@ -10,7 +10,7 @@ use std::{
 use jackfield_broker::{Broker, BrokerConfig};
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
-use jackfield_plugin::{Kind, NativePolicy, PluginConfig, Plugins};
+use jackfield_plugin::{Kind, NativePolicy, PluginConfig, Plugins, Policy, Variables};
 
 use super::plugins::{SinkState, SourceState, TestPlugin};
 use crate::{ConfigMap, Herder, HerderError, TargetState, WorkerConfig};
@@ -67,6 +67,8 @@ async fn herder(
         cache_dir: dir.join("cache"),
         wasm_directories: Vec::new(),
         native: NativePolicy::default(),
+        policy: Policy::default(),
+        environment: Variables::default(),
     });
     let tasks = settings
         .get("test.tasks")
@@ -80,6 +82,7 @@ async fn herder(
         sink: Arc::clone(sink),
         ..TestPlugin::new(Kind::Sink)
     }));
+    plugins.register(Arc::new(TestPlugin::new(Kind::Transform)));
     let mut worker = settings.clone();
     worker.remove("test.tasks");
     let worker = WorkerConfig::parse(&worker).unwrap();

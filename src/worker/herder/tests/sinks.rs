@@ -1,7 +1,7 @@
 //! Sink tasks: delivery, commits with metadata, retries, errors.
 
-use jackfield_api::ConnectError;
 use jackfield_cluster::{Compression, NewTopic, PartitionRecords, RecordBatchBuilder, TopicPartition};
+use jackfield_plugin::PluginError;
 
 use super::{
     plugins::lock,
@@ -11,11 +11,11 @@ use super::{
 const SINK: &str = "name=snk\nconnector.class=ListSink\ntopics=in\nvalue.converter=StringConverter\nkey.converter=StringConverter";
 
 impl Rig {
-    async fn write(&self, values: &[&str], compression: Compression) {
+    pub(super) async fn write(&self, values: &[&str], compression: Compression) {
         self.write_to("in", values, compression).await;
     }
 
-    async fn write_to(&self, topic: &str, values: &[&str], compression: Compression) {
+    pub(super) async fn write_to(&self, topic: &str, values: &[&str], compression: Compression) {
         let topic = NewTopic {
             name: topic.to_owned(),
             partitions: Some(1),
@@ -37,7 +37,7 @@ impl Rig {
         self.cluster.append(vec![records]).await.unwrap().await.unwrap();
     }
 
-    fn sink_values(&self) -> Vec<String> {
+    pub(super) fn sink_values(&self) -> Vec<String> {
         lock(&self.sink).values.clone()
     }
 }
@@ -70,7 +70,7 @@ async fn where_a_sink_starts_is_committed_before_the_first_record() {
     let mut rig = Rig::new("offset.flush.interval.ms=3600000").await;
     lock(&rig.sink).values.push("from before".to_owned());
     rig.write(&["a"], Compression::None).await;
-    lock(&rig.sink).put_errors.push_back(ConnectError::fatal("crash"));
+    lock(&rig.sink).put_errors.push_back(PluginError::fatal("crash"));
     rig.create(SINK).await;
     rig.wait_for_states("snk", &["RUNNING", "FAILED"]).await;
     rig.restart().await;
@@ -84,8 +84,8 @@ async fn where_a_sink_starts_is_committed_before_the_first_record() {
 async fn the_same_batch_is_put_again_when_the_sink_asks() {
     let rig = Rig::new("").await;
     lock(&rig.sink).put_errors.extend([
-        ConnectError::retriable("busy"),
-        ConnectError::retriable("still busy"),
+        PluginError::retriable("busy"),
+        PluginError::retriable("still busy"),
     ]);
     rig.write(&["a", "b"], Compression::None).await;
     rig.create(SINK).await;
@@ -107,7 +107,7 @@ async fn a_stop_in_the_middle_of_retries_loses_nothing() {
     let mut rig = Rig::new("").await;
     lock(&rig.sink)
         .put_errors
-        .extend(std::iter::repeat_n(ConnectError::retriable("full"), 1000));
+        .extend(std::iter::repeat_n(PluginError::retriable("full"), 1000));
     rig.write(&["a", "b"], Compression::None).await;
     rig.create(SINK).await;
     wait_for("a retry", || async { lock(&rig.sink).put_errors.len() < 999 }).await;
@@ -166,7 +166,7 @@ async fn a_failed_flush_commits_nothing() {
     wait_for("the value", || async { rig.sink_values().len() == 1 }).await;
     lock(&rig.sink)
         .flush_errors
-        .push_back(ConnectError::fatal("fsync failed"));
+        .push_back(PluginError::fatal("fsync failed"));
     rig.restart().await;
     wait_for("the value again", || async { rig.sink_values().len() == 2 }).await;
     assert_eq!(
@@ -205,7 +205,7 @@ async fn a_flush_that_failed_is_repeated_while_the_sink_is_paused() {
     rig.write(&["a"], Compression::None).await;
     rig.create(SINK).await;
     wait_for("the value", || async { rig.sink_values().len() == 1 }).await;
-    let busy = std::iter::repeat_n(ConnectError::retriable("busy"), 3);
+    let busy = std::iter::repeat_n(PluginError::retriable("busy"), 3);
     lock(&rig.sink).flush_errors.extend(busy);
     rig.herder
         .set_target_state("snk", crate::TargetState::Paused)

@@ -1,7 +1,7 @@
 //! Source tasks: order, offsets, errors, restarts.
 
-use jackfield_api::ConnectError;
 use jackfield_plugin::Lag;
+use jackfield_plugin::PluginError;
 
 use super::{
     plugins::lock,
@@ -129,7 +129,7 @@ async fn records_after_those_a_source_cannot_read_arrive() {
     lock(&rig.source).lines = lines(0..3);
     lock(&rig.source)
         .errors
-        .extend(std::iter::repeat_n(ConnectError::data("no UTF-8"), 120));
+        .extend(std::iter::repeat_n(PluginError::data("no UTF-8"), 120));
     rig.create(&format!("{SOURCE}\nerrors.tolerance=all")).await;
     wait_for("the records", || async { rig.values("lines").await.len() == 3 }).await;
     assert_eq!(rig.states("src").await, ["RUNNING", "RUNNING"]);
@@ -141,7 +141,7 @@ async fn a_source_that_does_not_get_past_a_record_is_slowed_down() {
     let rig = Rig::new("").await;
     lock(&rig.source)
         .errors
-        .extend(std::iter::repeat_n(ConnectError::data("no UTF-8"), 1_000_000));
+        .extend(std::iter::repeat_n(PluginError::data("no UTF-8"), 1_000_000));
     rig.create(&format!("{SOURCE}\nerrors.tolerance=all")).await;
     wait_for("the first polls", || async { lock(&rig.source).polls > 100 }).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -158,7 +158,7 @@ async fn a_record_that_a_source_cannot_read_fails_the_task() {
     wait_for("the commit", || async { lock(&rig.source).committed == 1 }).await;
     let wake = {
         let mut source = lock(&rig.source);
-        source.errors.push_back(ConnectError::data("no UTF-8"));
+        source.errors.push_back(PluginError::data("no UTF-8"));
         source.lines.push("after".to_owned());
         source.wake.clone().unwrap()
     };
@@ -190,8 +190,8 @@ async fn polls_that_may_succeed_later_are_repeated_and_shown() {
     let rig = Rig::new("").await;
     lock(&rig.source).lines = lines(0..1);
     lock(&rig.source).errors.extend([
-        ConnectError::retriable("not yet"),
-        ConnectError::retriable("nor now"),
+        PluginError::retriable("not yet"),
+        PluginError::retriable("nor now"),
     ]);
     rig.create(SOURCE).await;
     wait_for("the cause in the status", || async {
@@ -216,7 +216,7 @@ async fn fatal_errors_and_panics_fail_the_task_alone_until_it_is_restarted() {
     rig.wait_for_states("other", &["RUNNING", "RUNNING"]).await;
     lock(&rig.source)
         .errors
-        .push_back(ConnectError::fatal("disk gone"));
+        .push_back(PluginError::fatal("disk gone"));
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
     let trace = rig.herder.task_status("src", 0).await.unwrap().trace.unwrap();
@@ -243,7 +243,7 @@ async fn a_start_that_may_succeed_later_is_repeated_by_itself() {
     let rig = Rig::new("").await;
     lock(&rig.source)
         .start_errors
-        .push_back(ConnectError::retriable("no connection"));
+        .push_back(PluginError::retriable("no connection"));
     rig.create(SOURCE).await;
     rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
     let trace = rig.herder.task_status("src", 0).await.unwrap().trace.unwrap();
@@ -298,9 +298,9 @@ async fn the_lag_of_a_task_is_shown_while_it_runs_and_reports() {
         task.get("lag").cloned()
     };
     assert_eq!(shown().await, None);
-    let report = lock(&rig.source).lag.clone().unwrap();
+    let report = lock(&rig.source).report.clone().unwrap();
     for bytes in [u64::MAX, 0] {
-        report.report(Lag { bytes, files: 3 });
+        report.report_lag(Lag { bytes, files: 3 });
         let expected = serde_json::json!({"bytes": bytes, "files": 3});
         assert_eq!(shown().await, Some(expected));
     }
@@ -308,7 +308,7 @@ async fn the_lag_of_a_task_is_shown_while_it_runs_and_reports() {
     rig.herder.restart_task("src", 0).await.unwrap();
     rig.wait_for_states("src", &["RUNNING", "FAILED"]).await;
     assert_eq!(shown().await, None, "a task that does not run reports nothing");
-    report.report(Lag { bytes: 7, files: 7 });
+    report.report_lag(Lag { bytes: 7, files: 7 });
     assert_eq!(shown().await, None, "a report that comes too late is nobody's");
     let stored = rig.records("connect-status").await;
     assert!(

@@ -1,0 +1,6 @@
+//! Packages that come, are replaced and go while the worker runs.
+
+mod listed;
+mod package;
+mod reload;
+mod versions;
