@@ -37,8 +37,10 @@ struct State {
     begun: Vec<Option<HttpRequest>>,
 }
 
+type Answer = Result<HttpResponse, ConnectError>;
+
 /// What answers HTTP requests.
-struct Answers(Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse, ConnectError> + Send>);
+struct Answers(Box<dyn FnMut(&HttpRequest) -> Answer + Send>);
 
 impl std::fmt::Debug for Answers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,10 +129,7 @@ impl LocalHost {
     }
 
     /// Answers HTTP requests from now on. A request that was begun is answered when the task takes it.
-    pub fn answer(
-        &self,
-        answers: impl FnMut(&HttpRequest) -> Result<HttpResponse, ConnectError> + Send + 'static,
-    ) {
+    pub fn answer(&self, answers: impl FnMut(&HttpRequest) -> Answer + Send + 'static) {
         self.state().answers = Some(Answers(Box::new(answers)));
     }
 

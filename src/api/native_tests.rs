@@ -315,18 +315,14 @@ unsafe fn heard_partitions(partitions: *const abi::TopicPartition, len: usize) -
 
 unsafe extern "C" fn host_pause(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
     // SAFETY: the partitions live during the call.
-    say(
-        task,
-        format!("pause {}", unsafe { heard_partitions(partitions, len) }),
-    );
+    let heard = unsafe { heard_partitions(partitions, len) };
+    say(task, format!("pause {heard}"));
 }
 
 unsafe extern "C" fn host_resume(task: *const c_void, partitions: *const abi::TopicPartition, len: usize) {
     // SAFETY: the partitions live during the call.
-    say(
-        task,
-        format!("resume {}", unsafe { heard_partitions(partitions, len) }),
-    );
+    let heard = unsafe { heard_partitions(partitions, len) };
+    say(task, format!("resume {heard}"));
 }
 
 unsafe extern "C" fn host_seek(task: *const c_void, positions: *const abi::Position, len: usize) {

@@ -272,8 +272,8 @@ unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeC
         abi::KIND_SOURCE => TaskTable::Source(unsafe { boundary::table("source table", found.source) }?),
         // SAFETY: as above.
         abi::KIND_SINK => TaskTable::Sink(unsafe { boundary::table("sink table", found.sink) }?),
-        // SAFETY: as above.
         abi::KIND_TRANSFORM => {
+            // SAFETY: as above.
             TaskTable::Transform(unsafe { boundary::table("transform table", found.transform) }?)
         }
         kind => return Err(format!("kind {kind}, which the plugin ABI does not know")),

@@ -411,3 +411,34 @@ async fn idle_tasks_have_no_threads() {
         task.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_task_says_and_wants_reaches_the_worker() {
+    let fixture = Fixture::new(Limits::default());
+    for form in BOTH {
+        let (services, asked) = (Services::default(), Arc::new(Notify::new()));
+        let task = TaskServices {
+            wishes: Arc::new(crate::TaskWishes::new(Arc::clone(&asked))),
+            ..services.task()
+        };
+        let wishes = Arc::clone(&task.wishes);
+        let config = entries(&[("do", "report")]);
+        let class = fixture.load(form).await;
+        let mut source = class.start_source(&config, task).await.unwrap();
+        drop(source.poll(POLL).await.unwrap());
+        assert_eq!(services.report.state().as_deref(), Some("busy"), "{form}");
+        let labels = vec![("kind".to_owned(), "a".to_owned())];
+        assert_eq!(
+            services.report.metrics().series(),
+            [(
+                "things".to_owned(),
+                labels,
+                crate::metrics::MetricValue::Counter(2.0)
+            )],
+            "{form}"
+        );
+        tokio::time::timeout(DEADLINE, asked.notified()).await.unwrap();
+        let boundary = jackfield_api::TransactionBoundary::Commit;
+        assert_eq!(wishes.take_boundary(), Some(boundary), "{form}");
+    }
+}

@@ -1,4 +1,4 @@
-//! A source that does on demand what a plugin must not do; built as an example of the SDK in both forms, for the tests of
+//! A source and a transform that do on demand what a plugin must not do; built as an example of the SDK in both forms, for the tests of
 //! the plugin host. Option `do` chooses.
 
 #![allow(
@@ -10,9 +10,9 @@
 )]
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, LogLevel, PollLimits,
-    Polled, Source, SourceContext,
-    batch::{BatchBuilder, Record, Value},
+    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, HttpCall, HttpRequest, Importance,
+    LogLevel, PollLimits, Polled, Source, SourceContext, TaskContext, Transform, TransformOutput,
+    batch::{Batch, BatchBuilder, Draft, Record, Value},
 };
 
 /// See the file's documentation.
@@ -23,6 +23,7 @@ pub struct Misbehaving {
     context: SourceContext,
     kept: Vec<u8>,
     polls: u64,
+    call: Option<HttpCall>,
 }
 
 impl Connector for Misbehaving {
@@ -50,6 +51,7 @@ impl Source for Misbehaving {
             context,
             kept: Vec::new(),
             polls: 0,
+            call: None,
         })
     }
 
@@ -151,6 +153,31 @@ impl Source for Misbehaving {
                 format!("{since} {}", begun.elapsed().as_millis())
             }
             "variable" => std::env::var(&self.argument).unwrap_or_else(|_| "unset".to_owned()),
+            "fetch" => {
+                let request = HttpRequest::post(&self.argument, "asked").header("x-asked", "yes");
+                let answer = self.context.http().fetch(&request)?;
+                format!("{} {}", answer.status, answer.text()?)
+            }
+            "begin" => {
+                let http = self.context.http();
+                let call = match self.call {
+                    Some(call) => call,
+                    None => *self.call.insert(http.begin(&HttpRequest::get(&self.argument))?),
+                };
+                match http.take(call) {
+                    None => return Ok(Polled::Idle(None)),
+                    Some(answer) => format!("{} after {} polls", answer?.status, self.polls),
+                }
+            }
+            "report" => {
+                self.context.report_state(Some("busy"));
+                self.context.counter_add("things", &[("kind", "a")], 2);
+                self.context.gauge_set("Not A Name", &[], 1.0);
+                self.context.request_task_reconfiguration();
+                self.context
+                    .transaction_boundary(jackfield_api::TransactionBoundary::Commit);
+                "reported".to_owned()
+            }
             "environment" => std::env::vars()
                 .map(|(name, _)| name)
                 .collect::<Vec<_>>()
@@ -202,4 +229,60 @@ fn record(topic: u16) -> Record<'static> {
     }
 }
 
-jackfield_api::export_source!(Misbehaving);
+/// Splits texts into words, or does what option `do` says.
+#[derive(Debug)]
+pub struct Splitting {
+    what: String,
+}
+
+impl Connector for Splitting {
+    const CLASS: &'static str = "jackfield.test.Splitting";
+    const VERSION: &'static str = "1.2.3";
+
+    fn config_def() -> ConfigDef {
+        Misbehaving::config_def()
+    }
+}
+
+impl Transform for Splitting {
+    fn start(config: &Config, _context: TaskContext) -> Result<Self, ConnectError> {
+        Ok(Self {
+            what: config.string("do")?.to_owned(),
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch<&[u8]>, output: &mut TransformOutput<'_>) -> Result<(), ConnectError> {
+        match self.what.as_str() {
+            "panic" => panic!("on demand"),
+            "loop" => loop {
+                std::hint::black_box(&self.what);
+            },
+            "retriable" => return Err(ConnectError::retriable("try again")),
+            _ => {}
+        }
+        for found in batch.records() {
+            let Value::Utf8(text) = found.record.value else {
+                output.reject(&found, "not text");
+                continue;
+            };
+            match self.what.as_str() {
+                "split" => {
+                    for word in text.split_whitespace() {
+                        output.push(Draft::of(batch, &found).value(word))?;
+                    }
+                }
+                // A record of its own, which has the number of none that was given.
+                "invent" => {
+                    output.keep(batch, &found)?;
+                    output.push(Draft::new("t").value("invented"))?;
+                    output.push(Draft::new("t").value("invented"))?;
+                }
+                "grow" => output.push(Draft::of(batch, &found).value(&"x".repeat(20 << 20)))?,
+                _ => output.keep(batch, &found)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+jackfield_api::export_plugin!(sources: [Misbehaving], transforms: [Splitting]);

@@ -7,6 +7,7 @@ mod forms;
 mod libraries;
 mod live;
 mod reach;
+mod transforms;
 
 use std::{
     collections::BTreeMap,
@@ -127,6 +128,7 @@ struct TestPackage<'a> {
     name: &'a str,
     version: &'a str,
     class: &'a str,
+    kind: &'a str,
     native: Option<&'a Path>,
     wasm: Option<&'a Path>,
     abi: &'a str,
@@ -142,6 +144,7 @@ impl Default for TestPackage<'_> {
             name: "test",
             version: "1.2.3",
             class: "jackfield.test.MisbehavingConnector",
+            kind: "source",
             native: None,
             wasm: None,
             abi: "0.4",
@@ -159,8 +162,8 @@ impl TestPackage<'_> {
         fs::create_dir_all(&directory).unwrap();
         let mut manifest = format!(
             "schema = 1\n[package]\nname = \"{}\"\nversion = \"{}\"\n\
-             [[connector]]\nclass = \"{}\"\nkind = \"source\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
-            self.name, self.version, self.class, self.directories, self.asks
+             [[connector]]\nclass = \"{}\"\nkind = \"{}\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
+            self.name, self.version, self.class, self.kind, self.directories, self.asks
         );
         if let Some(native) = self.native {
             fs::copy(native, directory.join("plugin.so")).unwrap();

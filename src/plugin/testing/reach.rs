@@ -165,6 +165,80 @@ async fn a_name_that_leads_to_a_special_address_is_not_resolved() {
     assert!(connected(&listener));
 }
 
+/// Answers one request per connection with 201 and what was asked.
+fn http_server() -> u16 {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let (listener, port) = listener();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut length = 0;
+            let mut asked = String::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let line = line.trim_end().to_ascii_lowercase();
+                if line.is_empty() {
+                    break;
+                }
+                if let Some(bytes) = line.strip_prefix("content-length: ") {
+                    length = bytes.parse().unwrap();
+                }
+                if line.starts_with("x-asked: ") || asked.is_empty() {
+                    asked.push_str(&line);
+                    asked.push(' ');
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            asked.push_str(&String::from_utf8(body).unwrap());
+            write!(
+                stream,
+                "HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{asked}",
+                asked.len()
+            )
+            .unwrap();
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_forms_make_requests_through_the_host() {
+    let port = http_server();
+    let url = format!("http://127.0.0.1:{port}/path");
+    let native = Fixture::new(Limits::default());
+    let granted = fixture("http = [\"*\"]", &format!("http = [\"http://127.0.0.1:{port}\"]"));
+    for (fixture, form) in [(&native, Form::Native), (&granted, Form::Wasm)] {
+        assert_eq!(
+            fixture.says(form, "fetch", &url).await,
+            "201 post /path http/1.1 x-asked: yes asked",
+            "{form}"
+        );
+        let services = Services::default();
+        let config = entries(&[("do", "begin"), ("argument", &url)]);
+        let class = fixture.load(form).await;
+        let mut source = class.start_source(&config, services.task()).await.unwrap();
+        let answered = loop {
+            match source.poll(POLL).await.unwrap() {
+                Polled::Batch(batch) => break texts(&batch).remove(0),
+                // Until it is woken.
+                Polled::Idle(time) => assert_eq!(time, None, "{form}"),
+            }
+            tokio::time::timeout(DEADLINE, services.wake.notified())
+                .await
+                .unwrap();
+        };
+        assert!(answered.starts_with("201 after "), "{form}: {answered}");
+    }
+    let refused = fixture("http = [\"*\"]", "");
+    let says = format!("add \"http://127.0.0.1:{port}\" to http");
+    check(&refused, "fetch", &url, &says).await;
+    let unasked = fixture("", &format!("http = [\"http://127.0.0.1:{port}\"]"));
+    check(&unasked, "fetch", &url, "plugin.toml").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_listens_or_sends_datagrams() {
     let fixture = fixture(
