@@ -26,8 +26,8 @@ use crate::harness::{kafka, process, program::Broker, scratch::Scratch, shown::s
 const AT_ONCE: usize = 6;
 /// Some count rebalances, and want two members to be in the first one of their group.
 const PATIENT_MS: u32 = 1_000;
-/// The longest takes seven minutes.
-const DEADLINE: Duration = Duration::from_secs(600);
+/// The longest takes ten minutes.
+const DEADLINE: Duration = Duration::from_secs(1_200);
 /// The broker's level, as the tests understand it.
 const BROKER_VERSION: &str = "4.0.0";
 
