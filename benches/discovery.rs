@@ -55,8 +55,8 @@ fn write_package(root: &Path, number: usize) {
         .expect("the contract has a name");
     let manifest = format!(
         "schema = 1\n\n[package]\nname = \"package-{number}\"\nversion = \"1.0.{number}\"\nlicense = \"Apache-2.0\"\n\
-         description = \"One of many\"\n\n[[connector]]\nclass = \"org.example.Package{number}SourceConnector\"\n\
-         aliases = [\"Package{number}Source\"]\nkind = \"source\"\n\n[[connector]]\n\
+         description = \"One of many\"\n\n[[plugin]]\nclass = \"org.example.Package{number}SourceConnector\"\n\
+         aliases = [\"Package{number}Source\"]\nkind = \"source\"\n\n[[plugin]]\n\
          class = \"org.example.Package{number}SinkConnector\"\nkind = \"sink\"\n\n[artifact.wasm]\n\
          file = \"connector.wasm\"\nsha256 = \"{}\"\ncontract = \"{contract}\"\n\n[capabilities]\n\
          directories = \"read-write\"\n",

@@ -62,7 +62,7 @@ need_wasm_target() {
   fi
 }
 
-# package CRATE NAME DESCRIPTION CLASSES: CLASSES is the [[connector]] part of the manifest.
+# package CRATE NAME DESCRIPTION CLASSES: CLASSES is the [[plugin]] part of the manifest.
 package() {
   local crate="$1" name="$2" description="$3" classes="$4"
   local library="${crate//-/_}" directory="$out/$name-$version" manifest
@@ -98,12 +98,12 @@ package() {
   done
 }
 
-package jackfield-connector-file jackfield-file "Lines of a file to a topic and back" '[[connector]]
+package jackfield-connector-file jackfield-file "Lines of a file to a topic and back" '[[plugin]]
 class = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 aliases = ["FileStreamSource", "FileStreamSourceConnector"]
 kind = "source"
 
-[[connector]]
+[[plugin]]
 class = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 aliases = ["FileStreamSink", "FileStreamSinkConnector"]
 kind = "sink"'

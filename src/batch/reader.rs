@@ -148,6 +148,11 @@ impl<B: AsRef<[u8]>> Batch<B> {
         self.bytes.as_ref()
     }
 
+    /// What holds the encoded batch.
+    pub fn get_ref(&self) -> &B {
+        &self.bytes
+    }
+
     /// Gives the bytes back.
     pub fn into_inner(self) -> B {
         self.bytes

@@ -66,7 +66,7 @@ fn document(plugins: &[PluginInfo], bad: &[BadPackage]) -> Value {
     let unusable = |package: &BadPackage| {
         let manifest = package.manifest.as_ref();
         let classes = manifest.map(|manifest| {
-            let connectors = manifest.connectors.iter();
+            let connectors = manifest.plugins.iter();
             connectors
                 .map(|connector| connector.class.clone())
                 .collect::<Vec<_>>()

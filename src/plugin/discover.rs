@@ -267,11 +267,7 @@ fn drop_duplicates(found: &mut Found) {
     packages.retain(|package| {
         let version = &package.manifest.package.version;
         let key = |class: &String| (class.clone(), version.clone());
-        let classes = package
-            .manifest
-            .connectors
-            .iter()
-            .map(|connector| &connector.class);
+        let classes = package.manifest.plugins.iter().map(|connector| &connector.class);
         for class in classes.clone() {
             if let Some(owner) = owners.get(&key(class)) {
                 let reason = format!(
@@ -306,7 +302,7 @@ mod tests {
         fs::create_dir_all(&at).unwrap();
         fs::write(at.join("connector.wasm"), COMPONENT).unwrap();
         let text = format!(
-            "schema = 1\n[package]\nname = \"p\"\nversion = \"{version}\"\n[[connector]]\nclass = \"{class}\"\nkind = \"source\"\n\
+            "schema = 1\n[package]\nname = \"p\"\nversion = \"{version}\"\n[[plugin]]\nclass = \"{class}\"\nkind = \"source\"\n\
              [artifact.wasm]\nfile = \"connector.wasm\"\nsha256 = \"{}\"\ncontract = \"{CONTRACT}\"\n",
             Sha256::of(COMPONENT)
         );
@@ -315,7 +311,7 @@ mod tests {
     }
 
     fn classes(found: &Found) -> Vec<String> {
-        let class = |package: &Arc<FoundPackage>| package.manifest.connectors[0].class.clone();
+        let class = |package: &Arc<FoundPackage>| package.manifest.plugins[0].class.clone();
         found.packages.iter().map(class).collect()
     }
 

@@ -19,10 +19,10 @@
 //! description = "Lines of a file to a topic and back"   # optional
 //! default-form = "native"             # optional, "native" or "wasm": obeyed where native code is allowed
 //!
-//! [[connector]]                       # one per class; all are in every artifact
+//! [[plugin]]                          # one per class; all are in every artifact
 //! class = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 //! aliases = ["FileStreamSource"]      # optional; the last part of the class name is found anyway
-//! kind = "source"                     # or "sink"
+//! kind = "source"                     # "sink" or "transform"
 //!
 //! [artifact.wasm]                     # optional, at least one artifact must be there
 //! file = "connector.wasm"             # relative, inside the package
@@ -74,9 +74,9 @@ pub struct Manifest {
     pub schema: u32,
     /// The package as a whole.
     pub package: Package,
-    /// Its connector classes.
-    #[serde(rename = "connector")]
-    pub connectors: Vec<ConnectorClass>,
+    /// Its classes: connectors and transforms.
+    #[serde(rename = "plugin")]
+    pub plugins: Vec<PluginClass>,
     /// Its artifacts.
     pub artifact: Artifacts,
     /// What the WASM form asks for.
@@ -103,16 +103,16 @@ pub struct Package {
     pub default_form: Option<Form>,
 }
 
-/// `[[connector]]`.
+/// `[[plugin]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ConnectorClass {
+pub struct PluginClass {
     /// Full class name.
     pub class: String,
     /// Other names.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Source or sink.
+    /// Source, sink or transform.
     pub kind: Kind,
 }
 
@@ -212,11 +212,11 @@ impl Manifest {
                 "package.version {version:?}: letters, digits and . - + _ are allowed"
             ));
         }
-        if self.connectors.is_empty() {
-            return Err("no [[connector]]: a package has at least one class".to_owned());
+        if self.plugins.is_empty() {
+            return Err("no [[plugin]]: a package has at least one class".to_owned());
         }
         let mut classes = std::collections::BTreeSet::new();
-        for connector in &self.connectors {
+        for connector in &self.plugins {
             for name in std::iter::once(&connector.class).chain(&connector.aliases) {
                 check_class(name)?;
             }
@@ -357,12 +357,12 @@ license = "Apache-2.0"
 description = "Lines of a file to a topic and back"
 default-form = "native"
 
-[[connector]]
+[[plugin]]
 class = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 aliases = ["FileStreamSource"]
 kind = "source"
 
-[[connector]]
+[[plugin]]
 class = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 kind = "sink"
 
@@ -393,8 +393,8 @@ clock = true
         let manifest = Manifest::parse(&example()).unwrap();
         assert_eq!(manifest.package.name, "jackfield-file");
         assert_eq!(manifest.package.default_form, Some(Form::Native));
-        assert_eq!(manifest.connectors[0].aliases, ["FileStreamSource"]);
-        assert_eq!(manifest.connectors[1].kind, Kind::Sink);
+        assert_eq!(manifest.plugins[0].aliases, ["FileStreamSource"]);
+        assert_eq!(manifest.plugins[1].kind, Kind::Sink);
         let asked = &manifest.capabilities;
         assert_eq!(asked.directories, DirectoryAccess::ReadWrite);
         assert_eq!(asked.http, ["https://api.example.com", "{config:url}"]);
@@ -472,11 +472,11 @@ clock = true
     fn a_package_without_classes_or_artifacts_is_refused() {
         let package = "schema = 1\n[package]\nname = \"a\"\nversion = \"1\"\n";
         let reason = Manifest::parse(&format!(
-            "{package}[artifact]\n[[connector]]\nclass=\"A\"\nkind=\"sink\""
+            "{package}[artifact]\n[[plugin]]\nclass=\"A\"\nkind=\"sink\""
         ))
         .unwrap_err();
         assert!(reason.contains("no artifact"), "{reason}");
         let reason = Manifest::parse(&format!("connector = []\n{package}[artifact]")).unwrap_err();
-        assert!(reason.contains("no [[connector]]"), "{reason}");
+        assert!(reason.contains("no [[plugin]]"), "{reason}");
     }
 }

@@ -118,7 +118,7 @@ impl Plugins {
     pub fn list(&self) -> Vec<PluginInfo> {
         let found = self.found();
         let infos = found.packages.iter().flat_map(|package| {
-            let classes = package.manifest.connectors.iter();
+            let classes = package.manifest.plugins.iter();
             let infos = classes.map(|connector| select::info(package, connector));
             infos.filter(move |info| {
                 let failed = |form: &Form| self.failures.has(package, *form);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ConnectorPlugin, Form, LookupError, NativePolicy, PluginInfo,
     discover::{Found, FoundPackage},
-    manifest::{ConnectorClass, HOST_TARGET, Manifest},
+    manifest::{HOST_TARGET, Manifest, PluginClass},
     versions::{VersionRange, compare_versions},
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn candidates(
 fn of_packages(found: &Found, name: &str) -> Result<Vec<Candidate>, LookupError> {
     let all = || {
         found.packages.iter().flat_map(|package| {
-            let classes = package.manifest.connectors.iter();
+            let classes = package.manifest.plugins.iter();
             classes.map(move |connector| (package, connector))
         })
     };
@@ -130,11 +130,9 @@ fn unknown(found: &Found, name: &str, there: &[&str]) -> LookupError {
 /// Why the packages that say they have the class in such a version are out of the question.
 fn unusable(found: &Found, name: &str, versions: &VersionRange) -> Option<String> {
     let bad = found.bad.iter().filter_map(|bad| {
-        let Manifest {
-            package, connectors, ..
-        } = &**bad.manifest.as_ref()?;
-        let mut connectors = connectors.iter();
-        let has = connectors.any(|connector| connector.class == name || has_alias(connector, name));
+        let Manifest { package, plugins, .. } = &**bad.manifest.as_ref()?;
+        let mut classes = plugins.iter();
+        let has = classes.any(|plugin| plugin.class == name || has_alias(plugin, name));
         let version = &package.version;
         (has && versions.contains(version))
             .then(|| format!("version {version} in {}: {}", bad.location.display(), bad.reason))
@@ -151,7 +149,7 @@ impl PluginInfo {
     }
 }
 
-fn has_alias(connector: &ConnectorClass, name: &str) -> bool {
+fn has_alias(connector: &PluginClass, name: &str) -> bool {
     is_alias(name, &connector.class, &connector.aliases)
 }
 
@@ -163,7 +161,7 @@ fn is_alias(name: &str, class: &String, aliases: &[String]) -> bool {
 }
 
 /// What is known of a class without loading it.
-pub(crate) fn info(package: &FoundPackage, connector: &ConnectorClass) -> PluginInfo {
+pub(crate) fn info(package: &FoundPackage, connector: &PluginClass) -> PluginInfo {
     let native = package.manifest.native_here().map(|_| Form::Native);
     let wasm = package.manifest.artifact.wasm.as_ref().map(|_| Form::Wasm);
     PluginInfo {

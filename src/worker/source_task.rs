@@ -10,7 +10,6 @@ mod topics;
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use jackfield_api::ErrorKind;
 use jackfield_cluster::SourceProducer;
 use jackfield_plugin::{HostedSource, PluginError, PollLimits, Polled, PolledBatch};
@@ -195,7 +194,7 @@ impl SourceTask<'_> {
         }
         check_sequences(batch)
             .map_err(|cause| self.context.failure(false, Stage::Poll.name(), &cause, &[]))?;
-        let bytes = Bytes::copy_from_slice(batch.as_bytes());
+        let bytes = batch.get_ref().clone();
         let coordinates = |sequence| outgoing::coordinates_of(batch, sequence);
         let made = self
             .transforms

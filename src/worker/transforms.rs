@@ -92,7 +92,7 @@ impl TransformChain {
             let Some(batch) = transformed.batch else {
                 return Ok(None);
             };
-            given = Bytes::copy_from_slice(batch.as_bytes());
+            given = batch.get_ref().clone();
             made = Some(batch);
         }
         Ok(made)

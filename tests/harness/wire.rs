@@ -197,6 +197,19 @@ impl Wire {
         offset
     }
 
+    /// As [`Wire::produce`], to a partition created a moment ago: where the broker that leads it does not know so yet (3,
+    /// 6), which Kafka's may answer, it is asked again.
+    pub(crate) fn produce_to_new(&mut self, name: &str, partition: i32, batch: &[u8]) -> i64 {
+        wait::until("a leader of the new partition", || {
+            let (code, offset) = self.try_produce(name, partition, batch.to_vec());
+            assert!(
+                [0, 3, 6].contains(&code),
+                "producing to {name}-{partition}: {code}"
+            );
+            (code == 0).then_some(offset)
+        })
+    }
+
     /// Log end offset (-1) or log start offset (-2).
     pub(crate) fn list_offset(&mut self, name: &str, partition: i32, timestamp: i64) -> i64 {
         let (code, offset) = self.try_list_offset(name, partition, timestamp);

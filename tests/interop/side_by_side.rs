@@ -154,7 +154,7 @@ impl Side<'_> {
             for number in 0..RECORDS {
                 let time = 1_700_000_000_000 + i64::try_from(number).unwrap() * 1000;
                 let records = [record(time, format!("{partition}-{number}"))];
-                wire.produce(TOPIC, partition, batches::batch(Codec::None, None, &records));
+                wire.produce_to_new(TOPIC, partition, &batches::batch(Codec::None, None, &records));
             }
         }
     }

@@ -41,7 +41,7 @@ impl Package<'_> {
             .unwrap_or_else(|error| panic!("{}: {error}; `make build` makes it", shipped.display()));
         let kind = if self.class == SINK { "sink" } else { "source" };
         let mut text = format!(
-            "schema = 1\n[package]\nname = \"file-{kind}\"\nversion = \"{}\"\n[[connector]]\nclass = \"{}\"\n\
+            "schema = 1\n[package]\nname = \"file-{kind}\"\nversion = \"{}\"\n[[plugin]]\nclass = \"{}\"\n\
              aliases = [\"{}\"]\nkind = \"{kind}\"\n",
             self.version,
             self.class,

@@ -58,11 +58,8 @@ impl Drop for PluginBytes {
 /// # Safety
 /// The slice follows the ABI and lives as long as the caller says.
 pub(super) unsafe fn bytes_of<'a>(slice: Slice) -> &'a [u8] {
-    if slice.ptr.is_null() || slice.len == 0 {
-        return &[];
-    }
     // SAFETY: the caller's promise.
-    unsafe { std::slice::from_raw_parts(slice.ptr, slice.len) }
+    unsafe { array_of(slice.ptr, slice.len) }
 }
 
 /// The values of an array that is valid as long as `'a`.
@@ -140,10 +137,7 @@ pub(super) fn call_for_json<T: serde::de::DeserializeOwned + Default>(
 pub(super) fn key_values(config: &BTreeMap<String, String>) -> Vec<KeyValue> {
     config
         .iter()
-        .map(|(key, value)| KeyValue {
-            key: Slice::of(key),
-            value: Slice::of(value),
-        })
+        .map(|(key, value)| KeyValue::of(key, value))
         .collect()
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn reach(asks: &str, policy: Option<&str>, config: &[(&str, &str)]) -
 
 fn package(asks: &str) -> FoundPackage {
     let text = format!(
-        "schema = 1\n[package]\nname = \"acme\"\nversion = \"1\"\n[[connector]]\nclass = \"A\"\nkind = \"source\"\n\
+        "schema = 1\n[package]\nname = \"acme\"\nversion = \"1\"\n[[plugin]]\nclass = \"A\"\nkind = \"source\"\n\
          [artifact.wasm]\nfile = \"a.wasm\"\nsha256 = \"{}\"\ncontract = \"x\"\n[capabilities]\n{asks}\n",
         crate::manifest::Sha256::of(b"")
     );

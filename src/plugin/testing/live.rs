@@ -206,7 +206,7 @@ async fn a_package_that_cannot_be_loaded_is_listed_until_it_changes_and_an_older
     let bad = root.plugins.bad();
     assert_eq!((bad.len(), &bad[0].location), (1, &new));
     assert!(bad[0].reason.contains("sha256 is"), "{bad:?}");
-    assert_eq!(bad[0].manifest.as_ref().unwrap().connectors[0].class, CLASS);
+    assert_eq!(bad[0].manifest.as_ref().unwrap().plugins[0].class, CLASS);
     fs::write(new.join("plugin.wasm"), &content).unwrap();
     root.plugins.rescan();
     assert_eq!((root.versions().len(), root.bad().len()), (2, 0));

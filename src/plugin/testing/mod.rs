@@ -162,7 +162,7 @@ impl TestPackage<'_> {
         fs::create_dir_all(&directory).unwrap();
         let mut manifest = format!(
             "schema = 1\n[package]\nname = \"{}\"\nversion = \"{}\"\n\
-             [[connector]]\nclass = \"{}\"\nkind = \"{}\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
+             [[plugin]]\nclass = \"{}\"\nkind = \"{}\"\n[capabilities]\ndirectories = \"{}\"\n{}\n",
             self.name, self.version, self.class, self.kind, self.directories, self.asks
         );
         if let Some(native) = self.native {

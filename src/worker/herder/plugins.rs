@@ -94,7 +94,7 @@ fn unusable(package: BadPackage) -> Vec<PluginRow> {
             .unwrap_or(package.location.as_os_str());
         return vec![row(name.to_string_lossy().into_owned(), kind_name(None), None)];
     };
-    let connectors = manifest.connectors.iter();
+    let connectors = manifest.plugins.iter();
     connectors
         .map(|connector| {
             row(

@@ -1,6 +1,7 @@
 //! What the transforms make of a batch for the sink.
 
 use bytes::Bytes;
+use jackfield_batch::Batch;
 
 use super::{
     SinkTask,
@@ -21,7 +22,7 @@ impl SinkTask<'_> {
             .apply(self.context, &mut self.tolerance, bytes, &coordinates)
             .await?;
         let records = made.as_ref().map_or(0, |batch| batch.len());
-        let batch = made.map_or_else(Bytes::new, |batch| Bytes::copy_from_slice(batch.as_bytes()));
+        let batch = made.map_or_else(Bytes::new, Batch::into_inner);
         Ok(Delivery {
             batch,
             records,

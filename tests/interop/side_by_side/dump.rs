@@ -62,7 +62,7 @@ fn roll(side: &mut Side<'_>) {
     let mut wire = Wire::connect(side.port);
     for number in 0..ROLLED {
         let records = [record(1_700_000_000_000 + number * 10, "x".repeat(9_000))];
-        wire.produce("rolled", 0, batches::batch(Codec::None, None, &records));
+        wire.produce_to_new("rolled", 0, &batches::batch(Codec::None, None, &records));
     }
 }
 
