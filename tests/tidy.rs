@@ -20,11 +20,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tasks", &[]),
     ("batch", &[]),
     ("protocol", &[]),
-    ("api", &["batch"]),
+    // A procedural macro is part of whoever uses it.
+    ("derive", &[]),
+    ("api", &["batch", "derive"]),
     ("log", &["protocol", "env"]),
     ("broker", &["log", "protocol", "tasks", "env"]),
     ("cluster", &["broker", "protocol", "tasks"]),
     ("plugin", &["api", "batch", "tasks", "env"]),
+    ("kit", &["plugin", "api", "batch", "tasks"]),
     ("worker", &["cluster", "plugin", "api", "batch", "tasks", "env"]),
     ("rest", &["worker", "cluster"]),
     // The composition root also makes the world (env) and the root of all tasks.

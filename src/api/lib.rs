@@ -19,6 +19,10 @@
 //!
 //! This crate must not know the host: `wit/plugin.wit` and [`abi`] are all they share.
 
+// The derive of `Options` writes this name down, in the tests of this crate, too.
+#[cfg(test)]
+extern crate self as jackfield_api;
+
 pub use jackfield_batch as batch;
 
 pub mod abi;
@@ -35,6 +39,7 @@ pub mod java_text;
 mod local;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+mod options;
 pub mod schema_json;
 
 pub use config::Config;
@@ -49,4 +54,6 @@ pub use context::{
 };
 pub use error::{ConnectError, ErrorKind};
 pub use http::{Http, HttpCall, HttpRequest, HttpResponse};
+pub use jackfield_derive::Options;
 pub use local::LocalHost;
+pub use options::{OptionValue, Options, Password};

@@ -128,6 +128,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The Kafka offset, which records for sinks have.
+    pub fn offset(self, offset: i64) -> Self {
+        Self { offset, ..self }
+    }
+
     /// Milliseconds since the epoch; without it the worker takes the present time.
     pub fn timestamp(self, timestamp_ms: i64) -> Self {
         Self {

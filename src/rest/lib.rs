@@ -14,6 +14,7 @@ mod lifecycle;
 mod listener;
 mod loggers;
 mod methods;
+mod metrics;
 mod offsets;
 mod openapi;
 mod paths;
@@ -139,6 +140,7 @@ fn resources() -> OpenApiRouter<Herder> {
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::config))
         .routes(routes!(plugins::validate))
+        .routes(routes!(metrics::get))
         .routes(routes!(openapi::get))
 }
 

@@ -27,6 +27,7 @@ pub use herder::{
     TaskId,
 };
 pub use jackfield_env::{LogLevel, LoggerLevel};
+pub use jackfield_plugin::metrics::{BUCKETS as METRIC_BUCKETS, MetricValue};
 
 /// A flat connector config, in the order it was given.
 pub type ConfigMap = indexmap::IndexMap<String, String>;

@@ -1,5 +1,6 @@
 //! Packages that come, are replaced and go while the worker runs.
 
+mod conformance;
 mod listed;
 mod package;
 mod reload;

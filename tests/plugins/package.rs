@@ -16,6 +16,17 @@ pub(crate) const SINK: &str = "org.apache.kafka.connect.file.FileStreamSinkConne
 /// The version of the shipped package.
 const SHIPPED: &str = env!("CARGO_PKG_VERSION");
 
+/// The directory of a package of this build.
+pub(crate) fn installed(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("plugins/{name}-{SHIPPED}"));
+    assert!(
+        directory.exists(),
+        "{}: `make build` makes it",
+        directory.display()
+    );
+    directory
+}
+
 /// A worker with a `plugin.path` of its own, not started yet.
 pub(crate) fn worker(scratch: &Scratch) -> (Standalone, PathBuf) {
     let plugins = scratch.join("plugins");
@@ -36,9 +47,8 @@ pub(crate) struct Package<'a> {
 impl Package<'_> {
     /// Writes the files of the package one after the other, as copying them would.
     pub(crate) fn write(&self, directory: &Path) {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("plugins/jackfield-file-{SHIPPED}"));
-        let manifest = fs::read_to_string(shipped.join("plugin.toml"))
-            .unwrap_or_else(|error| panic!("{}: {error}; `make build` makes it", shipped.display()));
+        let shipped = installed("jackfield-file");
+        let manifest = fs::read_to_string(shipped.join("plugin.toml")).unwrap();
         let kind = if self.class == SINK { "sink" } else { "source" };
         let mut text = format!(
             "schema = 1\n[package]\nname = \"file-{kind}\"\nversion = \"{}\"\n[[plugin]]\nclass = \"{}\"\n\

@@ -1,5 +1,9 @@
 //! What runs and how it is: states, and topics in use, all from memory.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use jackfield_plugin::TaskReport;
+
 use super::{ConnectorStatus, Herder, HerderError, Inner, Slot, StateInfo, kind_name};
 use crate::stores::status::{State, Status};
 
@@ -36,6 +40,11 @@ impl Herder {
     /// `GET …/topics`: the topics that the connector's tasks have used; none for a connector that is not there.
     pub fn topics(&self, name: &str) -> Vec<String> {
         self.inner.shared.status.topics(name)
+    }
+
+    /// What the running tasks report, by connector and task.
+    pub fn reports(&self) -> BTreeMap<(String, u32), Arc<TaskReport>> {
+        self.inner.shared.status.reports()
     }
 
     /// `PUT …/topics/reset`: forgets them.

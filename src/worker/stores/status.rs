@@ -150,6 +150,11 @@ impl StatusStore {
         self.memory().reports.get(&(name.to_owned(), task)).cloned()
     }
 
+    /// What all running tasks report.
+    pub(crate) fn reports(&self) -> BTreeMap<(String, u32), Arc<TaskReport>> {
+        self.memory().reports.clone()
+    }
+
     /// Shows from now on what a task reports.
     pub(crate) fn show_report(&self, name: &str, task: u32, report: Arc<TaskReport>) {
         self.memory().reports.insert((name.to_owned(), task), report);
