@@ -43,6 +43,7 @@ use crate::{
         status::StatusStore,
     },
     task::{RunningTask, Shared},
+    transforms::TransformSpec,
 };
 
 const STOPPING: &str = "Worker is shutting down";
@@ -92,6 +93,8 @@ struct View {
 #[derive(Debug, Default)]
 struct Live {
     tasks: Vec<RunningTask>,
+    /// What the tasks send their records through.
+    transforms: Vec<TransformSpec>,
     kind: Option<Kind>,
     /// The task configs in the store were made from an older connector config.
     stale: bool,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use jackfield_batch::{Batch, RecordRef};
-use jackfield_plugin::{ConnectorPlugin, HostedTransform, PolledBatch, RecordError, StoredOffsets};
+use jackfield_plugin::{ConnectorPlugin, HostedTransform, PolledBatch, RecordError, StoredOffsets, Wanted};
 
 use crate::{
     errors::{RecordFailure, Stage, Tolerance},
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct TransformSpec {
     /// The user's name for it.
     pub(crate) alias: String,
+    /// What the config asks for.
+    pub(crate) wanted: Wanted,
     /// Its class.
     pub(crate) plugin: Arc<dyn ConnectorPlugin>,
     /// Its options.
@@ -45,6 +47,7 @@ impl TransformChain {
             alias,
             plugin,
             options,
+            ..
         } in &context.config.transforms
         {
             let services = context.services_beside(Arc::new(NoOffsets));

@@ -1,5 +1,6 @@
-//! New code for running connectors: whose package was replaced, or of whose class a newer version came, is stopped as for
-//! any other change, sources and sinks with what they have committed, and started with the new code.
+//! New code for running connectors: whose package was replaced, or of whose class a newer version came, or that of one of
+//! its transforms, is stopped as for any other change, sources and sinks with what they have committed, and started with
+//! the new code.
 //!
 //! The new code is loaded and asked for its task configs first. When that fails the connector goes on with the code it
 //! has. Nobody else's tasks are touched.
@@ -19,6 +20,7 @@ use super::{Inner, Live, Slot, TargetState};
 use crate::{
     ConfigMap,
     connector_config::{ConnectorConfig, wanted},
+    transforms::TransformSpec,
 };
 
 /// A package is taken for complete when nothing has changed for this long.
@@ -72,6 +74,7 @@ impl Inner {
         }
         let new = match self.plugins.load_replacement(&wanted, running.info()).await {
             Ok(Some(new)) => new,
+            Ok(None) if self.has_new_transform(slot).await => Arc::clone(&running),
             Ok(None) => return,
             Err(error) => return goes_on(slot, &running, &error.to_string()),
         };
@@ -90,6 +93,22 @@ impl Inner {
         if as_before {
             self.switch(slot, &mut live, running, new, &checked, tasks).await;
         }
+    }
+
+    /// Whether there is new code for a transform of a connector's tasks.
+    async fn has_new_transform(&self, slot: &Slot) -> bool {
+        let running = match self.lock(slot).await {
+            Some(live) => live.transforms.clone(),
+            None => return false,
+        };
+        for TransformSpec { wanted, plugin, .. } in &running {
+            match self.plugins.load_replacement(wanted, plugin.info()).await {
+                Ok(Some(_)) => return true,
+                Ok(None) => {}
+                Err(error) => goes_on(slot, plugin, &error.to_string()),
+            }
+        }
+        false
     }
 
     /// Starts a connector whose class could not be had.

@@ -103,6 +103,7 @@ impl Inner {
         for (task, _) in gone.filter(|(task, _)| index(*task) >= tasks.len()) {
             self.shared.status.remove_task(&slot.name, task).await;
         }
+        live.transforms.clone_from(&checked.transforms);
         for (task, config) in (0..).zip(&tasks) {
             let running = self.start_task(slot, task, config, plugin, checked);
             live.tasks.push(running);

@@ -44,6 +44,7 @@ impl Inner {
             }
             specs.push(TransformSpec {
                 alias: named.alias.clone(),
+                wanted: named.wanted.clone(),
                 plugin,
                 options: named.options.clone(),
             });
