@@ -31,6 +31,8 @@ mod context;
 mod error;
 pub mod export;
 mod http;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod header_tests;
 pub mod java_text;
 mod local;
 #[cfg(not(target_family = "wasm"))]
