@@ -13,9 +13,9 @@ use std::{
 use expect_test::expect_file;
 
 use crate::abi::{
-    self, Buf, ClassDesc, ConnectorVTable, Error, HostVTable, HttpRequest, HttpResponse, KeyValue, PluginDesc,
-    PollLimits, PollResult, Position, SinkVTable, Slice, SourceVTable, TaskContext, TopicPartition,
-    TransformVTable,
+    self, Buf, ClassDesc, ConnectorVTable, Error, HostVTable, HttpRequest, HttpResponse, KeyValue,
+    PluginDesc, PollLimits, PollResult, Position, SinkVTable, Slice, SourceVTable, TaskContext,
+    TopicPartition, TransformVTable,
 };
 
 /// Where the contract is written, in the order of the header.
@@ -64,9 +64,9 @@ fn type_in_c(name: &str) -> String {
     found
 }
 
-/// Every public type and constant of the sources with its name in C.
-fn names() -> HashMap<String, String> {
-    let mut names = HashMap::new();
+/// Every public type and constant of the sources, in their order, with its name in C.
+fn declared() -> Vec<(String, String)> {
+    let mut names = Vec::new();
     for line in SOURCES.iter().flat_map(|(_, text)| text.lines()) {
         let declared = |keyword: &str| {
             let rest = line.strip_prefix(keyword)?;
@@ -74,12 +74,16 @@ fn names() -> HashMap<String, String> {
             Some(rest[..end].to_owned())
         };
         if let Some(name) = declared("pub struct ").or_else(|| declared("pub type ")) {
-            names.insert(name.clone(), type_in_c(&name));
+            names.push((name.clone(), type_in_c(&name)));
         } else if let Some(name) = declared("pub const ") {
-            names.insert(name.clone(), format!("JF_{name}"));
+            names.push((name.clone(), format!("JF_{name}")));
         }
     }
     names
+}
+
+fn names() -> HashMap<String, String> {
+    declared().into_iter().collect()
 }
 
 /// Links of Rust's documentation as a C programmer reads them: ``[`Error::kind`]`` is `jf_error.kind`.
@@ -109,8 +113,12 @@ fn rules(names: &HashMap<String, String>) -> String {
     let (_, abi) = SOURCES[0];
     let head: Vec<_> = abi.lines().map_while(|line| line.strip_prefix("//!")).collect();
     let text = head.join("\n *");
-    let own = text.find("\n *\n * This file must not know").expect("the head's last part");
-    let first = text.find("\n * A plugin library exports").expect("the head's first part");
+    let own = text
+        .find("\n *\n * This file must not know")
+        .expect("the head's last part");
+    let first = text
+        .find("\n * A plugin library exports")
+        .expect("the head's first part");
     links_in_c(&text[first..own], names)
 }
 
@@ -126,9 +134,15 @@ fn header() -> String {
         rules(&names)
     );
     // Descriptors and tables know each other.
-    let mut structs: Vec<_> = names.values().filter(|name| name.starts_with("jf_") && *name != "jf_entry_fn").collect();
+    let mut structs: Vec<_> = names
+        .values()
+        .filter(|name| name.starts_with("jf_") && *name != "jf_entry_fn")
+        .collect();
     structs.sort_unstable();
-    let forward: String = structs.iter().map(|name| format!("\ntypedef struct {name} {name};")).collect();
+    let forward: String = structs
+        .iter()
+        .map(|name| format!("\ntypedef struct {name} {name};"))
+        .collect();
     let mut builder = cbindgen::Builder::new();
     for (file, _) in SOURCES {
         builder = builder.with_src(root().join(file));
@@ -136,7 +150,9 @@ fn header() -> String {
     let mut config = cbindgen::Config {
         language: cbindgen::Language::C,
         cpp_compat: true,
-        header: Some(format!("{head}\n\n#ifndef JACKFIELD_PLUGIN_H\n#define JACKFIELD_PLUGIN_H")),
+        header: Some(format!(
+            "{head}\n\n#ifndef JACKFIELD_PLUGIN_H\n#define JACKFIELD_PLUGIN_H"
+        )),
         trailer: Some(TRAILER.to_owned()),
         usize_is_size_t: true,
         no_includes: true,
@@ -149,7 +165,7 @@ fn header() -> String {
         ..cbindgen::Config::default()
     };
     config.export.rename = names.clone();
-    config.export.include = names.keys().cloned().collect();
+    config.export.include = declared().into_iter().map(|(name, _)| name).collect();
     let bindings = builder
         .with_config(config)
         .generate()
@@ -214,7 +230,12 @@ fn each_header_compiles_alone_as_c_and_as_cpp() {
         }
     }
     let implementation = "#define JF_BATCH_IMPLEMENTATION\n#include \"jackfield_batch.h\"\n";
-    compile(implementation, "c11", &["-c", "-O2", "-Wconversion", "-Wshadow"], &object);
+    compile(
+        implementation,
+        "c11",
+        &["-c", "-O2", "-Wconversion", "-Wshadow"],
+        &object,
+    );
 }
 
 /// Sizes of types and offsets of their members, as a C program would print them.
@@ -259,9 +280,15 @@ fn layout() -> Vec<(String, usize)> {
 #[test]
 fn c_sees_the_same_layout_and_constants_as_rust() {
     let layout = layout();
-    for name in names().values().filter(|name| name.starts_with("jf_") && *name != "jf_entry_fn") {
+    for name in names()
+        .values()
+        .filter(|name| name.starts_with("jf_") && *name != "jf_entry_fn")
+    {
         let known = format!("sizeof({name})");
-        assert!(layout.iter().any(|(what, _)| *what == known), "{name} is not compared");
+        assert!(
+            layout.iter().any(|(what, _)| *what == known),
+            "{name} is not compared"
+        );
     }
     let mut program = "#include <jackfield_plugin.h>\n#include <string.h>\n".to_owned();
     for (what, value) in &layout {

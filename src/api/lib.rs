@@ -22,6 +22,8 @@
 pub use jackfield_batch as batch;
 
 pub mod abi;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod c_batch_tests;
 #[cfg(target_family = "wasm")]
 pub mod component;
 mod config;
@@ -30,9 +32,9 @@ mod connector;
 mod context;
 mod error;
 pub mod export;
-mod http;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod header_tests;
+mod http;
 pub mod java_text;
 mod local;
 #[cfg(not(target_family = "wasm"))]

@@ -89,7 +89,8 @@ pub struct ConnectorVTable {
     /// out or null = none), `required` (true = must be given when there is no default), `importance` (`HIGH`, `MEDIUM`,
     /// `LOW`), `documentation`, `display_name`, and perhaps `group` and `validator`: `"NonEmpty"`, `{"OneOf":["a","b"]}`
     /// or `{"Range":{"min":1,"max":9}}`. The host checks configs against it, shows it and documents the class with it.
-    pub config_def: unsafe extern "C" fn(class_desc: *const ClassDesc, out: *mut Buf, error: *mut Error) -> i32,
+    pub config_def:
+        unsafe extern "C" fn(class_desc: *const ClassDesc, out: *mut Buf, error: *mut Error) -> i32,
     /// Checks what one option's definition cannot say: options that depend on each other, systems that must be reached.
     /// Asked when a user validates, creates or changes a config, once the definition allows it. `out`: a JSON array of
     /// `{"name":…,"message":…}`, one per problem; no bytes = all is well.

@@ -2,13 +2,13 @@
 
 use std::ffi::c_void;
 
+use super::{
+    Buf, ClassDesc, Error, KeyValue, PollLimits, PollResult, Position, Slice, TaskContext, TopicPartition,
+};
 #[cfg(doc)]
 use super::{
     ERROR_CONFIG, ERROR_DATA, ERROR_FATAL, ERROR_PANIC, ERROR_RETRIABLE, FAILED, HostVTable, OK, POLL_BATCH,
     POLL_IDLE,
-};
-use super::{
-    Buf, ClassDesc, Error, KeyValue, PollLimits, PollResult, Position, Slice, TaskContext, TopicPartition,
 };
 
 /// A source task; `task` is what `start` stored.

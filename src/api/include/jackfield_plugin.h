@@ -172,20 +172,6 @@ typedef struct jf_transform_vtable jf_transform_vtable;
 #define JF_POLL_IDLE 2
 
 /**
- * Limits of one poll.
- */
-typedef struct jf_poll_limits {
-    /**
-     * At most this many records.
-     */
-    uint32_t max_records;
-    /**
-     * Bytes of the batch. Soft: the record that passes it is still delivered.
-     */
-    uint32_t max_bytes;
-} jf_poll_limits;
-
-/**
  * Borrowed bytes or UTF-8 text, valid during the call. `ptr` may be null when `len` is 0.
  */
 typedef struct jf_slice {
@@ -198,6 +184,20 @@ typedef struct jf_slice {
      */
     size_t len;
 } jf_slice;
+
+/**
+ * One entry of a config, one label of a metric, one header of a request.
+ */
+typedef struct jf_key_value {
+    /**
+     * Key.
+     */
+    jf_slice key;
+    /**
+     * Value.
+     */
+    jf_slice value;
+} jf_key_value;
 
 /**
  * Owned bytes that crossed the boundary; freed through its own function by whoever received it.
@@ -240,18 +240,162 @@ typedef struct jf_error {
 } jf_error;
 
 /**
- * One entry of a config, one label of a metric, one header of a request.
+ * Limits of one poll.
  */
-typedef struct jf_key_value {
+typedef struct jf_poll_limits {
     /**
-     * Key.
+     * At most this many records.
      */
-    jf_slice key;
+    uint32_t max_records;
     /**
-     * Value.
+     * Bytes of the batch. Soft: the record that passes it is still delivered.
      */
-    jf_slice value;
-} jf_key_value;
+    uint32_t max_bytes;
+} jf_poll_limits;
+
+/**
+ * Outcome of a poll.
+ */
+typedef struct jf_poll_result {
+    /**
+     * `JF_POLL_BATCH` or `JF_POLL_IDLE`.
+     */
+    uint8_t state;
+    /**
+     * Zero.
+     */
+    uint8_t reserved[7];
+    /**
+     * When idle: poll again after this many ms; -1 = only when woken.
+     */
+    int64_t idle_ms;
+    /**
+     * When a batch: the encoded batch (magic `JFB`).
+     */
+    jf_buf batch;
+} jf_poll_result;
+
+/**
+ * A position of a sink task in a topic partition.
+ */
+typedef struct jf_position {
+    /**
+     * Topic.
+     */
+    jf_slice topic;
+    /**
+     * Next offset to be delivered; -1 = none committed yet.
+     */
+    int64_t offset;
+    /**
+     * Metadata kept with the commit.
+     */
+    jf_slice metadata;
+    /**
+     * Partition.
+     */
+    int32_t partition;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} jf_position;
+
+/**
+ * A topic partition.
+ */
+typedef struct jf_topic_partition {
+    /**
+     * Topic.
+     */
+    jf_slice topic;
+    /**
+     * Partition.
+     */
+    int32_t partition;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} jf_topic_partition;
+
+/**
+ * An HTTP request to be made by the host.
+ */
+typedef struct jf_http_request {
+    /**
+     * Size of this struct.
+     */
+    uint32_t struct_size;
+    /**
+     * How long it may take in ms; 0 = the host's own limit.
+     */
+    uint32_t timeout_ms;
+    /**
+     * Method, such as `GET`.
+     */
+    jf_slice method;
+    /**
+     * URL with `http` or `https`.
+     */
+    jf_slice url;
+    /**
+     * Headers, names and values.
+     */
+    const jf_key_value *headers;
+    /**
+     * Number of `headers`.
+     */
+    size_t header_count;
+    /**
+     * Body; may be empty.
+     */
+    jf_slice body;
+} jf_http_request;
+
+/**
+ * The answer to an `jf_http_request`.
+ */
+typedef struct jf_http_response {
+    /**
+     * Status code.
+     */
+    uint16_t status;
+    /**
+     * Zero.
+     */
+    uint8_t reserved[6];
+    /**
+     * JSON array of `[name, value]`, names in lower case.
+     */
+    jf_buf headers;
+    /**
+     * Body.
+     */
+    jf_buf body;
+} jf_http_response;
+
+/**
+ * What a task is told about itself when it starts.
+ */
+typedef struct jf_task_context {
+    /**
+     * Size of this struct.
+     */
+    uint32_t struct_size;
+    /**
+     * Number of the task.
+     */
+    uint32_t task_id;
+    /**
+     * Name of the connector.
+     */
+    jf_slice connector;
+    /**
+     * Handle for the functions of `jf_host_vtable`; valid until `stop` returns, longer while it is retained.
+     */
+    const void *host;
+} jf_task_context;
 
 /**
  * Questions about a class. They touch no task and are asked at any time after the library was loaded, from any thread,
@@ -315,50 +459,6 @@ typedef struct jf_connector_vtable {
 } jf_connector_vtable;
 
 /**
- * What a task is told about itself when it starts.
- */
-typedef struct jf_task_context {
-    /**
-     * Size of this struct.
-     */
-    uint32_t struct_size;
-    /**
-     * Number of the task.
-     */
-    uint32_t task_id;
-    /**
-     * Name of the connector.
-     */
-    jf_slice connector;
-    /**
-     * Handle for the functions of `jf_host_vtable`; valid until `stop` returns, longer while it is retained.
-     */
-    const void *host;
-} jf_task_context;
-
-/**
- * Outcome of a poll.
- */
-typedef struct jf_poll_result {
-    /**
-     * `JF_POLL_BATCH` or `JF_POLL_IDLE`.
-     */
-    uint8_t state;
-    /**
-     * Zero.
-     */
-    uint8_t reserved[7];
-    /**
-     * When idle: poll again after this many ms; -1 = only when woken.
-     */
-    int64_t idle_ms;
-    /**
-     * When a batch: the encoded batch (magic `JFB`).
-     */
-    jf_buf batch;
-} jf_poll_result;
-
-/**
  * A source task; `task` is what `start` stored.
  *
  * Order: `start`, then `poll` again and again with `committed` in between, `stop`. One call at a time, each after the one
@@ -414,50 +514,6 @@ typedef struct jf_source_vtable {
      */
     void (*stop)(void *task);
 } jf_source_vtable;
-
-/**
- * A position of a sink task in a topic partition.
- */
-typedef struct jf_position {
-    /**
-     * Topic.
-     */
-    jf_slice topic;
-    /**
-     * Next offset to be delivered; -1 = none committed yet.
-     */
-    int64_t offset;
-    /**
-     * Metadata kept with the commit.
-     */
-    jf_slice metadata;
-    /**
-     * Partition.
-     */
-    int32_t partition;
-    /**
-     * Zero.
-     */
-    uint32_t reserved;
-} jf_position;
-
-/**
- * A topic partition.
- */
-typedef struct jf_topic_partition {
-    /**
-     * Topic.
-     */
-    jf_slice topic;
-    /**
-     * Partition.
-     */
-    int32_t partition;
-    /**
-     * Zero.
-     */
-    uint32_t reserved;
-} jf_topic_partition;
 
 /**
  * A sink task; `task` is what `start` stored.
@@ -683,62 +739,6 @@ typedef struct jf_plugin_desc {
      */
     jf_slice built_with;
 } jf_plugin_desc;
-
-/**
- * An HTTP request to be made by the host.
- */
-typedef struct jf_http_request {
-    /**
-     * Size of this struct.
-     */
-    uint32_t struct_size;
-    /**
-     * How long it may take in ms; 0 = the host's own limit.
-     */
-    uint32_t timeout_ms;
-    /**
-     * Method, such as `GET`.
-     */
-    jf_slice method;
-    /**
-     * URL with `http` or `https`.
-     */
-    jf_slice url;
-    /**
-     * Headers, names and values.
-     */
-    const jf_key_value *headers;
-    /**
-     * Number of `headers`.
-     */
-    size_t header_count;
-    /**
-     * Body; may be empty.
-     */
-    jf_slice body;
-} jf_http_request;
-
-/**
- * The answer to an `jf_http_request`.
- */
-typedef struct jf_http_response {
-    /**
-     * Status code.
-     */
-    uint16_t status;
-    /**
-     * Zero.
-     */
-    uint8_t reserved[6];
-    /**
-     * JSON array of `[name, value]`, names in lower case.
-     */
-    jf_buf headers;
-    /**
-     * Body.
-     */
-    jf_buf body;
-} jf_http_response;
 
 /**
  * Services of the host, alive as long as the process.
