@@ -22,7 +22,7 @@
 pub use jackfield_batch as batch;
 
 pub mod abi;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
 mod c_batch_tests;
 #[cfg(target_family = "wasm")]
 pub mod component;
@@ -32,7 +32,7 @@ mod connector;
 mod context;
 mod error;
 pub mod export;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
 mod header_tests;
 mod http;
 pub mod java_text;
