@@ -1,58 +1,75 @@
 //! The native plugin boundary: `repr(C)` structs and function tables, the C twin of `wit/plugin.wit`.
 //!
-//! A plugin library exports one symbol, [`ENTRY_SYMBOL`], of type [`EntryFn`]. The host calls it once after loading and
-//! reads everything else through the returned [`PluginDesc`]. In the C header every type carries the prefix `jf_`.
+//! A plugin library exports one symbol, `jf_plugin_entry`, of type [`EntryFn`]. The host calls it once after loading and
+//! reads everything else through the returned [`PluginDesc`]: the classes, and for each the functions that the host calls.
+//! What a plugin may ask of the host is in [`HostVTable`]. In the C header every type carries the prefix `jf_`.
 //!
 //! Rules, for both sides:
 //! - Versions: a different `abi_major` is refused (the entry returns null, or the host refuses the descriptor). While
 //!   the major is 0, a different `abi_minor` is refused too. Every table starts with its `struct_size`; members are only
-//!   ever added at the end and are not read beyond the size given.
+//!   ever added at the end and are not read beyond the size given. No function of a table may be null.
 //! - Memory: inputs ([`Slice`], arrays, [`TaskContext`]) are valid during the call only. A [`Buf`] handed out is owned by
-//!   the receiver until it calls `free`. Descriptors and tables live as long as the process; libraries are never unloaded.
-//! - Output parameters point to zeroed structs and are written only where the return code says so.
+//!   the receiver until it calls `free`, on any thread: what the plugin writes the host frees, also after an error; what the
+//!   host writes the plugin frees. Descriptors and tables live as long as the process; libraries are never unloaded.
+//! - Output parameters are never null, point to zeroed structs and are written only where the return code says so.
 //! - Return codes: [`OK`], or [`FAILED`] with the [`Error`] filled in.
-//! - Threads: calls for one task come one at a time, not always from the same thread. Host functions may be called from
-//!   any thread.
-//! - No unwinding crosses the boundary: each side catches its own panics. After an error of kind [`ERROR_PANIC`] or
-//!   `fatal` the host calls nothing but `stop`.
+//! - Errors: [`ERROR_RETRIABLE`] = the same call may be repeated after a back-off (a `start`, or a transform's `apply`, that
+//!   fails with it is tried again by starting the task anew, after 1 s to 60 s). [`ERROR_DATA`] = a record is bad.
+//!   [`ERROR_CONFIG`] = the configuration is wrong: the task fails until it changes. [`ERROR_FATAL`] = the task fails until
+//!   somebody restarts it. [`ERROR_PANIC`] = the plugin is broken: the task is started anew after a back-off, a few times.
+//!   After a fatal error or a panic the host calls nothing but `stop`.
+//! - Threads: calls for one task come one at a time, each after the one before has returned, not always on the same thread.
+//!   Calls for different tasks, and questions about classes, come at the same time. Host functions may be called from any
+//!   thread. A plugin may have threads of its own.
+//! - Deadlines: every call has a time, told with it. When a call takes longer the task fails and nothing more is called but
+//!   `stop`, when the call ever returns.
+//! - No unwinding, no C++ exception and no `longjmp` crosses the boundary: each side catches its own.
 //! - Lists that are rare and small cross as JSON in a [`Buf`]; text is UTF-8 without a terminating zero.
 //!
+//! Life of a source task: `start`, then `poll` again and again with `committed` in between, `stop`. Life of a sink task:
+//! `start`, `open`, then `put` with `pre_commit` in between, `close`, `stop`. Life of a transform, one in each task of a
+//! connector that names it: `start`, `apply`, `stop`.
+//!
 //! This file must not know how a connector is written; `native.rs` is the SDK's implementation of it, the loader of
-//! `jackfield-plugin` the host's.
+//! `jackfield-plugin` the host's. The C header `include/jackfield_plugin.h` is written from here (`header_tests.rs`).
 
 use std::ffi::c_void;
 
-mod tables;
+mod classes;
+mod host;
+mod tasks;
 
-pub use tables::{
-    ClassDesc, ConnectorVTable, EntryFn, HostVTable, PluginDesc, SinkVTable, SourceVTable, TransformVTable,
-};
+pub use classes::{ClassDesc, ConnectorVTable, EntryFn, PluginDesc};
+pub use host::HostVTable;
+pub use tasks::{SinkVTable, SourceVTable, TransformVTable};
 
 /// First field of [`PluginDesc`]: `"JFPLUGIN"` read as a little endian number.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"JFPLUGIN");
+pub const MAGIC: u64 = 0x4e49_4755_4c50_464a;
 /// Breaking changes.
 pub const ABI_MAJOR: u16 = 0;
 /// Additions (while the major is 0: any change).
 pub const ABI_MINOR: u16 = 4;
+/// The batch format that [`PluginDesc::batch_major_min`] and [`PluginDesc::batch_major_max`] speak of.
+pub const BATCH_MAJOR: u16 = 1;
 /// Name of the exported function, with the terminating zero that symbol look-ups want.
 pub const ENTRY_SYMBOL: &[u8] = b"jf_plugin_entry\0";
 
-/// Return code: done.
+/// Return code: done, outputs are written.
 pub const OK: i32 = 0;
-/// Return code: see [`Error`].
+/// Return code: not done, [`Error`] says why.
 pub const FAILED: i32 = 1;
 /// Return code of [`HostVTable::http_take`]: the request is under way.
 pub const NOT_YET: i32 = 2;
 
-/// [`Error::kind`]: retriable.
+/// [`Error::kind`]: the same call may be repeated after a back-off.
 pub const ERROR_RETRIABLE: u8 = 1;
-/// [`Error::kind`]: data.
+/// [`Error::kind`]: a record is bad; `errors.tolerance` decides.
 pub const ERROR_DATA: u8 = 2;
-/// [`Error::kind`]: config.
+/// [`Error::kind`]: the configuration is wrong: no restart until it changes.
 pub const ERROR_CONFIG: u8 = 3;
-/// [`Error::kind`]: fatal.
+/// [`Error::kind`]: the task fails.
 pub const ERROR_FATAL: u8 = 4;
-/// [`Error::kind`]: the plugin panicked; to be treated as fatal.
+/// [`Error::kind`]: the plugin panicked; fatal, and the task is started anew a few times.
 pub const ERROR_PANIC: u8 = 5;
 
 /// [`ClassDesc::kind`]: source.
@@ -79,7 +96,7 @@ pub const POLL_BATCH: u8 = 1;
 /// [`PollResult::state`]: nothing now, see `idle_ms`.
 pub const POLL_IDLE: u8 = 2;
 
-/// Borrowed bytes or UTF-8 text. `ptr` may be null when `len` is 0.
+/// Borrowed bytes or UTF-8 text, valid during the call. `ptr` may be null when `len` is 0.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Slice {
@@ -89,7 +106,7 @@ pub struct Slice {
     pub len: usize,
 }
 
-/// One entry of a config.
+/// One entry of a config, one label of a metric, one header of a request.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct KeyValue {
@@ -113,15 +130,15 @@ pub struct Buf {
     pub free: Option<unsafe extern "C" fn(*mut u8, usize, usize)>,
 }
 
-/// Why a call failed.
+/// Why a call failed. Whoever was called fills it in, whoever called frees the message.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Error {
-    /// One of the `ERROR_` constants.
+    /// [`ERROR_RETRIABLE`], [`ERROR_DATA`], [`ERROR_CONFIG`], [`ERROR_FATAL`] or [`ERROR_PANIC`].
     pub kind: u8,
     /// Zero.
     pub reserved: [u8; 7],
-    /// UTF-8 message.
+    /// UTF-8 message: lower case, names the thing and the value, causes joined with ": ".
     pub message: Buf,
 }
 
@@ -131,7 +148,7 @@ pub struct Error {
 pub struct PollLimits {
     /// At most this many records.
     pub max_records: u32,
-    /// Soft: the record that passes it is still delivered.
+    /// Bytes of the batch. Soft: the record that passes it is still delivered.
     pub max_bytes: u32,
 }
 
@@ -139,7 +156,7 @@ pub struct PollLimits {
 #[repr(C)]
 #[derive(Debug)]
 pub struct PollResult {
-    /// One of the `POLL_` constants.
+    /// [`POLL_BATCH`] or [`POLL_IDLE`].
     pub state: u8,
     /// Zero.
     pub reserved: [u8; 7],
@@ -221,7 +238,7 @@ pub struct TaskContext {
     pub task_id: u32,
     /// Name of the connector.
     pub connector: Slice,
-    /// Handle for the functions of [`HostVTable`]; valid until `stop` returns, longer while retained.
+    /// Handle for the functions of [`HostVTable`]; valid until `stop` returns, longer while it is retained.
     pub host: *const c_void,
 }
 
@@ -336,6 +353,7 @@ unsafe extern "C" fn free_vec(ptr: *mut u8, len: usize, cap: usize) {
 // The layout other languages compile against. A change here is a change of `ABI_MINOR` at least.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
+    assert!(MAGIC == u64::from_le_bytes(*b"JFPLUGIN") && BATCH_MAJOR == jackfield_batch::MAJOR as u16);
     use std::mem::{offset_of, size_of};
     assert!(size_of::<Slice>() == 16 && size_of::<KeyValue>() == 32 && size_of::<Buf>() == 32);
     assert!(size_of::<Error>() == 40 && offset_of!(Error, message) == 8);

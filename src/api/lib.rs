@@ -26,6 +26,8 @@ extern crate self as jackfield_api;
 pub use jackfield_batch as batch;
 
 pub mod abi;
+#[cfg(test)]
+mod c_batch_tests;
 #[cfg(target_family = "wasm")]
 pub mod component;
 mod config;
@@ -34,6 +36,8 @@ mod connector;
 mod context;
 mod error;
 pub mod export;
+#[cfg(test)]
+mod header_tests;
 mod http;
 pub mod java_text;
 mod local;

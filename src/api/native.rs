@@ -95,7 +95,7 @@ fn describe(classes: &'static [Class]) -> &'static PluginDesc {
                 struct_size: size_u32::<ClassDesc>(),
                 kind,
                 reserved: [0; 3],
-                class: Slice::of(class.name),
+                name: Slice::of(class.name),
                 version: Slice::of(class.version),
                 aliases: aliases.as_ptr(),
                 alias_count: aliases.len(),

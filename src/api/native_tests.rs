@@ -573,7 +573,7 @@ fn the_library_describes_itself() {
     };
     // SAFETY: texts of a descriptor live as long as the process.
     unsafe {
-        assert_eq!(text(&source.class).unwrap(), "test.Scripted");
+        assert_eq!(text(&source.name).unwrap(), "test.Scripted");
         assert_eq!(text(&source.version).unwrap(), "1.2.3");
         let aliases = array(source.aliases, source.alias_count);
         assert_eq!(

@@ -264,7 +264,7 @@ unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeC
             .map(str::to_owned)
             .map_err(|_| "its name is not UTF-8".to_owned())
     };
-    let (name, version) = (text(found.class)?, text(found.version)?);
+    let (name, version) = (text(found.name)?, text(found.version)?);
     // SAFETY: tables of a descriptor live as long as it.
     let connector = unsafe { boundary::table("connector table", found.connector) }?;
     let tasks = match found.kind {

@@ -1,11 +1,13 @@
 //! Tests of the host with real plugins in both forms. The artifacts are built here, by the project's own script and cargo,
 //! once per test run and into the build directory the tests themselves come from.
 
+mod c_plugins;
 mod containment;
 mod file_connector;
 mod forms;
 mod libraries;
 mod live;
+mod old_headers;
 mod reach;
 mod transforms;
 
