@@ -1,5 +1,6 @@
-//! Packages that come, are replaced and go while the worker runs.
+//! Packages that come, are replaced and go while the worker runs, and packages that mean harm.
 
+mod hostile;
 mod listed;
 mod package;
 mod reload;

@@ -125,6 +125,14 @@ impl Source for Misbehaving {
                 Ok(_) => "connected".to_owned(),
                 Err(cause) => format!("refused: {cause}"),
             },
+            "connect and fail" => {
+                std::net::TcpStream::connect(&self.argument).ok();
+                return Err(ConnectError::retriable("another cause"));
+            }
+            "fetch or go on" => match self.context.http().fetch(&HttpRequest::get(&self.argument)) {
+                Ok(answer) => answer.status.to_string(),
+                Err(refused) => format!("went on: {}", refused.message),
+            },
             "connect or fail" => {
                 std::net::TcpStream::connect(&self.argument)
                     .map_err(|cause| ConnectError::retriable(format!("no connection: {cause}")))?;
