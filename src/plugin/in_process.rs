@@ -93,7 +93,9 @@ impl HostedSink for InProcessSink {
             topic: topic.to_string(),
             partition: *partition,
         };
-        Ok(self.task.close(&partitions.iter().map(partition).collect::<Vec<_>>())?)
+        Ok(self
+            .task
+            .close(&partitions.iter().map(partition).collect::<Vec<_>>())?)
     }
 
     async fn stop(mut self: Box<Self>) {

@@ -58,19 +58,31 @@ fn deeds(rig: &Rig) -> Vec<Deed> {
         ),
         deed("recursion", "", &["call stack exhausted"]),
         deed("result", "", &["poll of the WASM plugin trapped: ", "1073741824"]),
-        deed("trap in start", "", &["start of the WASM plugin trapped: ", "unreachable"]),
-        deed("panic", "", &["poll of the WASM plugin trapped: ", "panic on purpose"]),
+        deed(
+            "trap in start",
+            "",
+            &["start of the WASM plugin trapped: ", "unreachable"],
+        ),
+        deed(
+            "panic",
+            "",
+            &["poll of the WASM plugin trapped: ", "panic on purpose"],
+        ),
         deed("file", outside.display(), &["secret.txt", NO_FILE]),
         deed("file", link.display(), &["link.txt", NO_FILE]),
         deed(
             "http",
             format!("http://{closed}/"),
-            &[&format!("add \"http://{closed}\" to http of [[grant]] package = \"hostile\" (line 2)")],
+            &[&format!(
+                "add \"http://{closed}\" to http of [[grant]] package = \"hostile\" (line 2)"
+            )],
         ),
         deed(
             "tcp",
             closed,
-            &[&format!("add \"{closed}\" to tcp of [[grant]] package = \"hostile\" (line 2)")],
+            &[&format!(
+                "add \"{closed}\" to tcp of [[grant]] package = \"hostile\" (line 2)"
+            )],
         ),
         deed(
             "tcp",
@@ -85,10 +97,17 @@ fn hostile_guests_fail_alone_and_their_status_says_why() {
     let mut rig = Rig::start();
     for Deed { mode, argument, says } in deeds(&rig) {
         let before = rig.resident_kib();
-        rig.begin("hostile", "HostileSource", &[("mode", mode), ("argument", &argument)]);
+        rig.begin(
+            "hostile",
+            "HostileSource",
+            &[("mode", mode), ("argument", &argument)],
+        );
         let trace = rig.failures("hostile").remove(0);
         for part in &says {
-            assert!(trace.contains(part), "{mode} {argument}: {trace} does not say {part:?}");
+            assert!(
+                trace.contains(part),
+                "{mode} {argument}: {trace} does not say {part:?}"
+            );
         }
         assert!(!trace.contains("hidden"), "{trace}");
         rig.end("hostile");
@@ -120,7 +139,11 @@ fn every_length_of_a_batch_wrong_in_turn(rig: &mut Rig) {
     let before = rig.resident_kib();
     rig.begin("malformed", "HostileSource", &[("mode", "malformed")]);
     let traces = rig.failures("malformed");
-    assert_eq!(traces.len(), 56, "15 lengths, each too large and of two the most, 13 of them too small");
+    assert_eq!(
+        traces.len(),
+        56,
+        "15 lengths, each too large and of two the most, 13 of them too small"
+    );
     for trace in traces {
         assert!(trace.contains("plugin returned an invalid batch: "), "{trace}");
         assert!(trace.contains(" of the batch)"), "where it is wrong: {trace}");
@@ -153,6 +176,9 @@ fn a_flood_of_log_lines_is_cut(rig: &Rig) {
     let told = log
         .lines()
         .find(|line| line.contains("plugin log lines left out: too many"));
-    assert!(told.is_some_and(|line| line.contains("connector=\"hostile\"")), "{told:?}");
+    assert!(
+        told.is_some_and(|line| line.contains("connector=\"hostile\"")),
+        "{told:?}"
+    );
     assert!(fs::metadata(rig.scratch.join("standalone.log")).unwrap().len() < 8 << 20);
 }

@@ -102,7 +102,9 @@ impl connector::Guest for Hostile {
         config: types::Config,
         max_tasks: u32,
     ) -> Result<Vec<types::Config>, types::Error> {
-        let all = config.iter().any(|(key, value)| key == "mode" && value == "malformed");
+        let all = config
+            .iter()
+            .any(|(key, value)| key == "mode" && value == "malformed");
         let tasks = if all { damages().len() } else { 1 };
         let task = |number: usize| {
             let mut config = config.clone();

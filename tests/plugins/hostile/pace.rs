@@ -20,7 +20,8 @@ use crate::harness::{program::Standalone, wait, wire::Wire};
 const TOPIC: &str = "paced";
 /// Lines that the highest speed is measured with, and their length.
 const MEASURED: u64 = 200_000;
-const LINE: &[u8] = b"a line of the pipeline that must not notice what others do, of a length that is nothing special\n";
+const LINE: &[u8] =
+    b"a line of the pipeline that must not notice what others do, of a length that is nothing special\n";
 const TURN: Duration = Duration::from_millis(10);
 /// Latest timestamp, of a request for offsets.
 const END: i64 = -1;
@@ -84,7 +85,10 @@ impl Drop for Pace {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
-            assert!(thread.join().is_ok() || thread::panicking(), "the pipeline's threads ended well");
+            assert!(
+                thread.join().is_ok() || thread::panicking(),
+                "the pipeline's threads ended well"
+            );
         }
     }
 }
@@ -98,7 +102,8 @@ impl Shared {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
             let due = MEASURED + (started.elapsed().as_secs_f64() * lines_per_second) as u64;
             let now = Instant::now();
-            file.write_all(&LINE.repeat(usize::try_from(due - lines).unwrap())).unwrap();
+            file.write_all(&LINE.repeat(usize::try_from(due - lines).unwrap()))
+                .unwrap();
             lines = due;
             self.written.lock().unwrap().push((now, lines));
             thread::sleep(TURN);
@@ -115,7 +120,9 @@ impl Shared {
                 while written.get(done).is_some_and(|(_, lines)| *lines <= here) {
                     done += 1;
                 }
-                written.get(done).map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
+                written
+                    .get(done)
+                    .map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
             };
             let mut latest = self.latest.lock().unwrap();
             *latest = (*latest).max(late);
@@ -128,5 +135,9 @@ impl Shared {
 /// Lines in the topic; none when it is not there yet.
 fn delivered(wire: &mut Wire) -> u64 {
     let (code, offset) = wire.try_list_offset(TOPIC, 0, END);
-    if code == 0 { u64::try_from(offset).unwrap() } else { 0 }
+    if code == 0 {
+        u64::try_from(offset).unwrap()
+    } else {
+        0
+    }
 }

@@ -43,8 +43,22 @@ fn guest() -> Vec<u8> {
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", target_directory())
-        .args(["rustc", "--quiet", "--release", "--package", "jackfield-api", "--example", "hostile"])
-        .args(["--target", "wasm32-wasip2", "--", "-C", "link-arg=--growable-table"]);
+        .args([
+            "rustc",
+            "--quiet",
+            "--release",
+            "--package",
+            "jackfield-api",
+            "--example",
+            "hostile",
+        ])
+        .args([
+            "--target",
+            "wasm32-wasip2",
+            "--",
+            "-C",
+            "link-arg=--growable-table",
+        ]);
     process::run(&mut cargo);
     let built = target_directory().join("wasm32-wasip2/release/examples/hostile.wasm");
     let mut component = fs::read(&built).unwrap();
@@ -97,7 +111,10 @@ impl Rig {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
         let plugins = scratch.join("plugins");
         for (key, value) in [
-            ("plugin.path", format!("{},{}", shipped.display(), plugins.display())),
+            (
+                "plugin.path",
+                format!("{},{}", shipped.display(), plugins.display()),
+            ),
             ("plugin.wasm.directories", granted.display().to_string()),
             ("plugin.policy", policy.display().to_string()),
             ("plugin.native.allow", "jackfield-file".to_owned()),
@@ -111,7 +128,10 @@ impl Rig {
         }
         worker.start(&[]);
         let pace = Pace::start(&worker, scratch.join("paced.txt"));
-        println!("the other pipeline has {:.0} lines per second", pace.lines_per_second);
+        println!(
+            "the other pipeline has {:.0} lines per second",
+            pace.lines_per_second
+        );
         let rig = Self {
             scratch,
             worker,
@@ -170,7 +190,10 @@ impl Rig {
     pub(super) fn resident_kib(&mut self) -> u64 {
         let status = format!("/proc/{}/status", self.worker.process().id());
         let status = fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
@@ -184,6 +207,9 @@ impl Rig {
         });
         let late = self.pace.take_latest();
         println!("{deed}: others at most {late:?} late, {before_kib} KiB before, {now} KiB after");
-        assert!(late <= LATE, "{deed}: a line of another pipeline came {late:?} late");
+        assert!(
+            late <= LATE,
+            "{deed}: a line of another pipeline came {late:?} late"
+        );
     }
 }
