@@ -26,6 +26,7 @@ fn deed(mode: &'static str, argument: impl ToString, says: &[&str]) -> Deed {
     }
 }
 
+const STRINGS: &str = "org.apache.kafka.connect.storage.StringConverter";
 const TOO_LONG: &str = "it computed for more than 1.5s in one call";
 const NO_FILE: &str = "directories this WASM plugin may use (plugin.wasm.directories, plugin.policy): ";
 
@@ -37,7 +38,7 @@ fn deeds(rig: &Rig) -> Vec<Deed> {
     symlink(&outside, &link).unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     vec![
-        deed("loop", "", &["failed in poll", TOO_LONG]),
+        deed("loop", "", &["failed in TASK_POLL", TOO_LONG]),
         deed("log", "", &[TOO_LONG]),
         deed("metric", "", &[TOO_LONG]),
         deed("offset", "", &[TOO_LONG]),
@@ -57,7 +58,14 @@ fn deeds(rig: &Rig) -> Vec<Deed> {
             &["it wanted tables of 20", " elements, the limit is 200000"],
         ),
         deed("recursion", "", &["call stack exhausted"]),
-        deed("result", "", &["poll of the WASM plugin trapped: ", "1073741824"]),
+        deed(
+            "result",
+            "",
+            &[
+                "poll of the WASM plugin trapped: ",
+                "list pointer/length out of bounds of memory",
+            ],
+        ),
         deed(
             "trap in start",
             "",
@@ -125,7 +133,11 @@ fn hostile_guests_fail_alone_and_their_status_says_why() {
 
 fn a_sink_that_panics(rig: &mut Rig) {
     let before = rig.resident_kib();
-    rig.begin("sink", "HostileSink", &[("mode", "put"), ("topics", "paced")]);
+    rig.begin(
+        "sink",
+        "HostileSink",
+        &[("mode", "put"), ("topics", "paced"), ("value.converter", STRINGS)],
+    );
     let trace = rig.failures("sink").remove(0);
     assert!(trace.contains("put of the WASM plugin trapped: "), "{trace}");
     assert!(trace.contains("put panics on purpose"), "{trace}");
