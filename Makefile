@@ -17,7 +17,7 @@ BROKER_PORT ?= 9092
 REST_PORT ?= 8083
 ONCE ?=
 
-.PHONY: help build run test test-long compatibility bench bench-commit bench-recovery clean tools
+.PHONY: help build run test test-long compatibility bench bench-commit bench-recovery bench-boundary clean tools
 
 help: ## this list
 	@echo 'Jackfield: a Connect worker with its own Kafka broker'
@@ -51,6 +51,9 @@ bench-commit: build ## group commit with 1, 200 and 1,000 written partitions bes
 
 bench-recovery: build ## restarts and idle memory with 10 GiB in 1,000 partitions beside Apache Kafka (RECOVERY='--gib 1 --only jackfield')
 	JF_PROGRAM=$(CURDIR)/$(PROGRAM) cargo bench --bench recovery -- $(RECOVERY)
+
+bench-boundary: build ## what a record costs in process, over the C ABI and over WASM (BOUNDARY='--rounds 3')
+	cargo bench --bench boundary -- $(BOUNDARY)
 
 clean: ## removes what was built, and the quickstart's directory
 	cargo clean

@@ -88,20 +88,50 @@ fn patched(mut good: Vec<u8>, data: &[u8]) -> Vec<u8> {
 /// What parses can be read to its end.
 fn read_batch(data: &[u8]) {
     let Ok(batch) = Batch::parse(data) else { return };
-    let topics = batch.topics().count();
-    let schemas = batch.schemas().count();
+    let tables = batch
+        .topics()
+        .chain(batch.source_partitions())
+        .chain(batch.schemas());
+    // Everything that is read lies in the batch, once.
+    let mut bytes: usize = tables.map(str::len).sum();
     let mut seen = 0;
     for entry in batch.records() {
         seen += 1;
-        assert!(usize::from(entry.record.topic) < topics);
-        for value in [entry.record.key, entry.record.value] {
-            if let Value::Typed { schema, .. } = value {
-                assert!(usize::from(schema) < schemas);
-            }
+        let record = entry.record;
+        assert!(batch.topics().any(|topic| topic == batch.topic(record.topic)));
+        if let Some(partition) = record.source_partition {
+            let partition = batch.source_partition(partition);
+            assert!(batch.source_partitions().any(|known| known == partition));
         }
-        assert_eq!(entry.headers().count(), entry.header_count());
+        assert!(record.partition.is_none_or(|partition| partition >= 0));
+        bytes += read_value(&batch, record.key) + read_value(&batch, record.value);
+        bytes += record
+            .source_offset
+            .map_or(0, |offset| offset.chars().map(char::len_utf8).sum());
+        let mut headers = 0;
+        for header in entry.headers() {
+            headers += 1;
+            bytes += header.key.chars().map(char::len_utf8).sum::<usize>();
+            bytes += read_value(&batch, header.value);
+        }
+        assert_eq!(headers, entry.header_count());
     }
     assert_eq!(seen, batch.len());
+    assert!(bytes <= data.len(), "{bytes} bytes were read from {}", data.len());
+}
+
+/// Reads a value to its end, with its schema; the bytes that are its own.
+fn read_value(batch: &Batch<&[u8]>, value: Value<'_>) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Bytes(data) => data.len(),
+        Value::Utf8(text) | Value::Json(text) => text.chars().map(char::len_utf8).sum(),
+        Value::Typed { schema, data } => {
+            let schema = batch.schema(schema);
+            assert!(batch.schemas().any(|known| known == schema));
+            data.len()
+        }
+    }
 }
 
 /// Typed values: validation and decoding agree, and what was decoded encodes to something that decodes to the same.
@@ -156,6 +186,16 @@ fn typed_schemas() -> Vec<Schema> {
     schemas.push(Schema::array(structure.clone()).optional());
     schemas.push(structure);
     schemas
+}
+
+/// `plugin.toml` and the policy file, from any text.
+pub fn manifest_reader(data: &[u8]) {
+    jackfield_plugin::fuzzing::manifest_reader(data);
+}
+
+/// What native libraries say about themselves, with numbers and pointers changed.
+pub fn native_entry(data: &[u8]) {
+    jackfield_plugin::fuzzing::native_entry(data);
 }
 
 /// A record batch: header, verification and every record, compressed or not.

@@ -37,7 +37,9 @@ run "$DAMAGE_FLIPS flipped bits, $TORN_SEEDS seeds of torn writes" \
 
 if cargo +nightly fuzz --version > /dev/null 2>&1; then
   for target in $(cargo +nightly fuzz list); do
-    run "fuzzing $target" cargo +nightly fuzz run "$target" -- -max_total_time="$seconds"
+    mkdir -p "fuzz/corpus/$target"
+    run "fuzzing $target" cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+      -max_total_time="$seconds" -rss_limit_mb=1024 -malloc_limit_mb=256
   done
 else
   table+=("fuzzing                                      LEFT OUT: rustup toolchain install nightly && cargo install cargo-fuzz --locked")

@@ -59,6 +59,8 @@ proptest! {
         targets::typed_decode(&data);
         targets::record_batch(&data);
         targets::frame(&data);
+        targets::manifest_reader(&data);
+        targets::native_entry(&data);
     }
 
     #[test]
@@ -188,6 +190,16 @@ fn damaged_batches_of_plugins_are_refused_or_read() {
 #[test]
 fn damaged_typed_values_are_refused_or_read() {
     run_target("typed_decode", targets::typed_decode);
+}
+
+#[test]
+fn damaged_manifests_and_policies_are_refused_or_read() {
+    run_target("manifest_reader", targets::manifest_reader);
+}
+
+#[test]
+fn damaged_descriptors_of_libraries_are_refused_or_read() {
+    run_target("native_entry", targets::native_entry);
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn worker_id(worker: &WorkerConfig, rest: &[SocketAddr]) -> String {
 }
 
 fn discover(worker: &WorkerConfig, data_dir: &Path, policy: Policy, environment: Variables) -> Plugins {
-    let plugins = Plugins::discover(PluginConfig {
+    let config = PluginConfig {
         plugin_path: worker.plugin_path().to_vec(),
         cache_dir: data_dir.join("plugin-cache"),
         wasm_directories: worker.wasm_directories().to_vec(),
@@ -216,7 +216,8 @@ fn discover(worker: &WorkerConfig, data_dir: &Path, policy: Policy, environment:
         },
         policy,
         environment,
-    });
+    };
+    let plugins = Plugins::discover_limited(config, worker.plugin_limits());
     for bad in plugins.bad() {
         tracing::warn!(package = %bad.location.display(), reason = %bad.reason, "plugin package cannot be used");
     }

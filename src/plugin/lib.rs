@@ -31,9 +31,14 @@ mod discover;
 mod error;
 mod failures;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod http;
+#[doc(hidden)]
+pub mod in_process;
 mod limits;
+mod log_budget;
 pub mod manifest;
 pub mod metrics;
 mod native;
@@ -52,6 +57,7 @@ mod watch;
 
 pub use error::PluginError;
 pub use jackfield_api::Lag;
+pub use limits::PluginLimits;
 pub use plugins::Plugins;
 pub use policy::{Policy, PolicyError};
 pub use reach::Variables;

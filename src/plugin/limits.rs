@@ -32,9 +32,25 @@ pub(crate) struct Limits {
     pub(crate) hostcall_bytes: usize,
 }
 
+/// What an operator may set of the limits; `None` = the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Longest call of a plugin of either form; a transform's calls and `stop` have less by default and never more than it.
+    /// Default: 30 s, 60 s of a sink, 5 s of a transform and for `stop`.
+    pub call: Option<Duration>,
+    /// Time a call of a WASM plugin may compute. Default: 5 s, 1 s of a transform.
+    pub compute: Option<Duration>,
+    /// Linear memory of a WASM task in bytes. Default: 256 MiB, 64 MiB of a transform.
+    pub memory_bytes: Option<usize>,
+}
+
 /// Bytes that a transform may give out beyond those it was given, and how many times as many.
 pub(crate) const TRANSFORM_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) const TRANSFORM_OUTPUT_TIMES: usize = 4;
+/// Bytes of a source partition and of a schema, and of all tables of a batch: they are parsed, which takes many times as much.
+pub(crate) const MAX_PARTITION_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_SCHEMA_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_TABLES_BYTES: usize = 4 * 1024 * 1024;
 /// Elements over all tables of a WASM task.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 200_000;
 /// Tables of a WASM task.
@@ -64,6 +80,28 @@ pub(crate) const MAX_HTTP_IDLE_PER_HOST: usize = 8;
 /// Addresses a WASM task may have resolved; the oldest names are looked up again beyond that.
 pub(crate) const MAX_RESOLVED: usize = 1_000;
 impl Limits {
+    /// The default limits with what an operator has set.
+    pub(crate) fn with(set: PluginLimits) -> Self {
+        let default = Self::default();
+        let call = |default: Duration| set.call.unwrap_or(default);
+        let at_most = |default: Duration| set.call.map_or(default, |call| call.min(default));
+        let compute = |default: Duration| set.compute.map_or(default, |compute| compute.min(default));
+        let memory = |default: usize| set.memory_bytes.map_or(default, |bytes| bytes.min(default));
+        Self {
+            describe: at_most(default.describe),
+            start: call(default.start),
+            poll: call(default.poll),
+            transform: at_most(default.transform),
+            put: call(default.put),
+            stop: at_most(default.stop),
+            cpu: set.compute.unwrap_or(default.cpu),
+            transform_cpu: compute(default.transform_cpu),
+            memory_bytes: set.memory_bytes.unwrap_or(default.memory_bytes),
+            transform_memory_bytes: memory(default.transform_memory_bytes),
+            ..default
+        }
+    }
+
     /// The limits of a transform's instances.
     pub(crate) fn of_transforms(&self) -> Self {
         Self {

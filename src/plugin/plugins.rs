@@ -16,7 +16,7 @@ use crate::{
     failures::Failures,
     follow::Verified,
     http::HttpService,
-    limits::Limits,
+    limits::{Limits, PluginLimits},
     manifest::Sha256,
     native::{self, NativeHost},
     reach::Grantor,
@@ -83,6 +83,11 @@ impl Plugins {
     /// Reads the manifests of all packages on `plugin.path`. A bad package is listed in [`Plugins::bad`], never fatal.
     pub fn discover(config: PluginConfig) -> Self {
         Self::with_limits(config, Limits::default())
+    }
+
+    /// As [`Plugins::discover`], with limits that the operator has set.
+    pub fn discover_limited(config: PluginConfig, limits: PluginLimits) -> Self {
+        Self::with_limits(config, Limits::with(limits))
     }
 
     pub(crate) fn with_limits(config: PluginConfig, limits: Limits) -> Self {

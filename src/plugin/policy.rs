@@ -20,7 +20,7 @@
 //! rights, what runs keeps its own. A file that cannot be used keeps the worker from starting; later it is reported and the
 //! last good one holds.
 
-mod file;
+pub(crate) mod file;
 
 use std::{
     path::{Path, PathBuf},

@@ -14,7 +14,10 @@ use jackfield_batch::{
 
 use crate::{
     PluginError, PollLimits, PolledBatch, SinkPosition,
-    limits::{TRANSFORM_OUTPUT_BYTES, TRANSFORM_OUTPUT_TIMES},
+    limits::{
+        MAX_PARTITION_BYTES, MAX_SCHEMA_BYTES, MAX_TABLES_BYTES, TRANSFORM_OUTPUT_BYTES,
+        TRANSFORM_OUTPUT_TIMES,
+    },
 };
 
 /// Schemas remembered per task; when there are more, all are forgotten.
@@ -32,6 +35,7 @@ impl Receiver {
     pub(crate) fn receive(&mut self, bytes: Bytes, limits: PollLimits) -> Result<PolledBatch, PluginError> {
         let batch = Batch::parse(bytes).map_err(|cause| invalid(&cause.to_string()))?;
         check_limits(&batch, limits)?;
+        check_tables(&batch)?;
         for partition in batch.source_partitions() {
             if !is_json_object(partition) {
                 return Err(invalid(&format!(
@@ -61,6 +65,7 @@ impl Receiver {
             )));
         }
         let batch = Batch::parse(bytes).map_err(|cause| invalid(&cause.to_string()))?;
+        check_tables(&batch)?;
         let given = Batch::parse(given).map_err(|cause| invalid(&cause.to_string()))?;
         let known: HashSet<u32> = given.records().map(|found| found.record.sequence).collect();
         let mut last = None;
@@ -147,6 +152,30 @@ fn check_limits(batch: &PolledBatch, limits: PollLimits) -> Result<(), PluginErr
     Ok(())
 }
 
+/// Tables are parsed as JSON, so they are no place for whatever does not fit elsewhere.
+fn check_tables(batch: &PolledBatch) -> Result<(), PluginError> {
+    let mut total: usize = batch.topics().map(str::len).sum();
+    for (what, text, max) in (batch
+        .source_partitions()
+        .map(|text| ("source partition", text, MAX_PARTITION_BYTES)))
+    .chain(batch.schemas().map(|text| ("schema", text, MAX_SCHEMA_BYTES)))
+    {
+        if text.len() > max {
+            let bytes = text.len();
+            return Err(invalid(&format!(
+                "a {what} of {bytes} bytes, at most {max} are taken"
+            )));
+        }
+        total += text.len();
+    }
+    if total > MAX_TABLES_BYTES {
+        return Err(invalid(&format!(
+            "tables of {total} bytes, at most {MAX_TABLES_BYTES} are taken"
+        )));
+    }
+    Ok(())
+}
+
 /// Fixed fields of a record and of the batch header, which plugins need not count.
 const RECORD_OVERHEAD: usize = 96;
 
@@ -171,7 +200,10 @@ fn invalid(what: &str) -> PluginError {
 }
 
 fn is_json_object(text: &str) -> bool {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
+    // Nothing is kept of it. A struct is read from an array, too.
+    #[derive(serde::Deserialize)]
+    struct Object {}
+    text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
 }
 
 /// Enough of a text for a message.

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -13,15 +13,14 @@ use jackfield_api::{
 use crate::{
     SinkWish, TaskServices,
     http::{self, Requests},
+    limits::MAX_PARTITION_BYTES,
+    log_budget::{LeftOut, LogBudget, Verdict},
     metrics::Labels,
     watch::{Watch, Watcher},
 };
 
 /// Longest log line of a plugin that is kept.
 const MAX_LINE_BYTES: usize = 8 * 1024;
-/// Log lines a task may write at once, and per second after that.
-const LOG_BURST: f64 = 1_000.0;
-const LOG_PER_SECOND: f64 = 100.0;
 /// Paths one task may watch.
 const MAX_WATCHES: usize = 1_000;
 
@@ -37,13 +36,6 @@ pub(crate) struct HostTask {
     runtime: tokio::runtime::Handle,
 }
 
-#[derive(Debug)]
-struct LogBudget {
-    lines: f64,
-    at: Instant,
-    dropped: u64,
-}
-
 impl HostTask {
     /// To be made inside of the runtime.
     pub(crate) fn new(services: TaskServices, watcher: Arc<Watcher>, requests: Requests) -> Arc<Self> {
@@ -52,11 +44,7 @@ impl HostTask {
             watcher,
             watches: Mutex::default(),
             requests,
-            log: Mutex::new(LogBudget {
-                lines: LOG_BURST,
-                at: Instant::now(),
-                dropped: 0,
-            }),
+            log: Mutex::new(LogBudget::new(Instant::now())),
             runtime: tokio::runtime::Handle::current(),
         })
     }
@@ -74,6 +62,15 @@ impl HostTask {
     }
 
     pub(crate) fn stored_offset(&self, source_partition: &str) -> Option<String> {
+        // It is parsed, which takes many times its size.
+        if source_partition.len() > MAX_PARTITION_BYTES {
+            let bytes = source_partition.len();
+            self.log(
+                LogLevel::Error,
+                &format!("source partition of {bytes} bytes, at most {MAX_PARTITION_BYTES} are looked up"),
+            );
+            return None;
+        }
         self.services.stored_offsets.read(source_partition)
     }
 
@@ -162,29 +159,16 @@ impl HostTask {
 
     /// Writes a plugin's log line within the task's budget.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
-        let dropped = {
-            let mut budget = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let earned = now.duration_since(budget.at).as_secs_f64() * LOG_PER_SECOND;
-            budget.at = now;
-            budget.lines = (budget.lines + earned).min(LOG_BURST);
-            if budget.lines < 1.0 {
-                budget.dropped += 1;
-                return;
-            }
-            budget.lines -= 1.0;
-            std::mem::take(&mut budget.dropped)
-        };
-        let (connector, task) = (self.connector(), self.task());
-        if dropped > 0 {
-            tracing::warn!(
-                connector,
-                task,
-                lines = dropped,
-                "plugin log lines dropped: too many"
-            );
+        write_within(&self.log, level, self.connector(), self.task(), message);
+    }
+}
+
+impl Drop for HostTask {
+    fn drop(&mut self) {
+        let budget = self.log.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = budget.take_left_out() {
+            tell(left_out, self.connector(), self.task());
         }
-        write_line(level, connector, task, message);
     }
 }
 
@@ -218,9 +202,35 @@ pub(crate) fn log_level() -> LogLevel {
     }
 }
 
-/// Writes a log line that belongs to no task.
+/// Writes a log line that belongs to no task; all such lines have one budget.
 pub(crate) fn log_outside(level: LogLevel, message: &str) {
-    write_line(level, "", 0, message);
+    static BUDGET: LazyLock<Mutex<LogBudget>> = LazyLock::new(|| Mutex::new(LogBudget::new(Instant::now())));
+    write_within(&BUDGET, level, "", 0, message);
+}
+
+fn write_within(budget: &Mutex<LogBudget>, level: LogLevel, connector: &str, task: u32, message: &str) {
+    let bytes = message.len().min(MAX_LINE_BYTES);
+    let verdict = {
+        let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.take(bytes, Instant::now())
+    };
+    if let Verdict::Write(left_out) = verdict {
+        if let Some(left_out) = left_out {
+            tell(left_out, connector, task);
+        }
+        write_line(level, connector, task, message);
+    }
+}
+
+fn tell(left_out: LeftOut, connector: &str, task: u32) {
+    let LeftOut { lines, bytes } = left_out;
+    tracing::warn!(
+        connector,
+        task,
+        lines,
+        bytes,
+        "plugin log lines left out: too many"
+    );
 }
 
 fn write_line(level: LogLevel, connector: &str, task: u32, message: &str) {

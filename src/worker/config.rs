@@ -6,6 +6,7 @@
 pub(crate) mod clients;
 mod header_rules;
 mod keys;
+mod plugin_limits;
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! Loads a native library and checks what it says about itself, before any function of a connector runs.
+//! Loads a native library, pinned by its digest, and has it say what it is (`descriptor.rs`), before any function of a
+//! connector runs.
 //!
 //! Libraries are never unloaded: destructors of thread-locals would crash, or keep the code anyway. What is loaded is a
 //! copy named by its content in a directory of our own: the package's file may be overwritten while its code runs, which
@@ -12,47 +13,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jackfield_api::abi::{
-    self, ABI_MAJOR, ABI_MINOR, ClassDesc, ConnectorVTable, ENTRY_SYMBOL, EntryFn, MAGIC, PluginDesc,
-    SinkVTable, Slice, SourceVTable, TransformVTable,
-};
+use jackfield_api::abi::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn};
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 
-use super::{boundary, host::HOST};
+use super::{
+    descriptor::{Classes, read_classes, unsupported},
+    host::HOST,
+};
 use crate::{
-    Kind,
     code_store::CodeStore,
     discover::FoundPackage,
     manifest::{ArtifactFile, Sha256},
 };
-
-/// Classes one library may have.
-const MAX_CLASSES: u32 = 1_000;
-
-/// A class of a loaded library, checked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NativeClass {
-    /// Handed back to the plugin as it is.
-    pub(super) descriptor: *const ClassDesc,
-    pub(super) connector: ConnectorVTable,
-    pub(super) tasks: TaskTable,
-}
-
-/// How tasks of the class are run.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum TaskTable {
-    Source(SourceVTable),
-    Sink(SinkVTable),
-    Transform(TransformVTable),
-}
-
-// SAFETY: descriptors live and stay unchanged as long as the process; the ABI lets any thread call their functions.
-unsafe impl Send for NativeClass {}
-// SAFETY: as above.
-unsafe impl Sync for NativeClass {}
-
-/// The classes of a library by name.
-pub(super) type Classes = HashMap<String, (String, NativeClass)>;
 
 /// Every library of this process, by content.
 static LOADED: Mutex<Option<HashMap<Sha256, Arc<Classes>>>> = Mutex::new(None);
@@ -115,13 +87,6 @@ fn check_abi(package: &FoundPackage) -> Result<(), String> {
     Err(unsupported(&format!("built for plugin ABI {declared}")))
 }
 
-fn unsupported(found: &str) -> String {
-    format!(
-        "{found}, this program supports plugin ABI {ABI_MAJOR}.{ABI_MINOR}: install a package built for it, or use the \
-         program version the package was built for"
-    )
-}
-
 /// Code that others may change is not loaded.
 fn check_permissions(package: &FoundPackage, file: &Path) -> Result<(), String> {
     let real = |path: &Path| {
@@ -179,122 +144,4 @@ fn read_library(library: OsLibrary) -> Result<Classes, String> {
     }
     // SAFETY: not null, and the plugin's promise is that it is a descriptor that stays; it is read field by field.
     unsafe { read_classes(descriptor) }
-}
-
-/// # Safety
-/// `descriptor` points to a [`PluginDesc`] of some version, alive and unchanged as long as the process.
-unsafe fn read_classes(descriptor: *const PluginDesc) -> Result<Classes, String> {
-    if !descriptor.is_aligned() {
-        return Err("its descriptor is not aligned".to_owned());
-    }
-    // SAFETY: every version starts with these fields; nothing beyond them is read before the size is known.
-    let (magic, major, minor, size) = unsafe {
-        (
-            (&raw const (*descriptor).magic).read(),
-            (&raw const (*descriptor).abi_major).read(),
-            (&raw const (*descriptor).abi_minor).read(),
-            (&raw const (*descriptor).struct_size).read(),
-        )
-    };
-    if magic != MAGIC {
-        return Err(format!(
-            "not a Jackfield plugin: its descriptor starts with {magic:#018x} instead of {MAGIC:#018x}"
-        ));
-    }
-    if (major, minor) != (ABI_MAJOR, ABI_MINOR) {
-        return Err(unsupported(&format!(
-            "the library speaks plugin ABI {major}.{minor}"
-        )));
-    }
-    if (size as usize) < size_of::<PluginDesc>() {
-        return Err(format!(
-            "its descriptor has {size} bytes, {} are needed",
-            size_of::<PluginDesc>()
-        ));
-    }
-    // SAFETY: the size was checked.
-    let descriptor = unsafe { descriptor.read() };
-    let (min, max, ours) = (
-        descriptor.batch_major_min,
-        descriptor.batch_major_max,
-        u16::from(jackfield_batch::MAJOR),
-    );
-    if !(min..=max).contains(&ours) {
-        return Err(format!(
-            "it speaks record batch format {min} to {max}, this program speaks {ours}"
-        ));
-    }
-    if descriptor.class_count == 0 || descriptor.class_count > MAX_CLASSES || descriptor.classes.is_null() {
-        return Err(format!(
-            "it has {} classes, 1 to {MAX_CLASSES} are supported",
-            descriptor.class_count
-        ));
-    }
-    let mut classes = Classes::new();
-    for index in 0..descriptor.class_count as usize {
-        // SAFETY: the array has `class_count` entries.
-        let class = unsafe { descriptor.classes.add(index).read() };
-        // SAFETY: each entry is null or points to a class descriptor that stays.
-        let (name, version, class) =
-            unsafe { read_class(class) }.map_err(|what| format!("class {index}: {what}"))?;
-        classes.insert(name, (version, class));
-    }
-    Ok(classes)
-}
-
-/// # Safety
-/// `class` is null or points to a [`ClassDesc`], alive and unchanged as long as the process.
-unsafe fn read_class(class: *const ClassDesc) -> Result<(String, String, NativeClass), String> {
-    if class.is_null() || !class.is_aligned() {
-        return Err("no descriptor".to_owned());
-    }
-    // SAFETY: every version starts with its size.
-    let size = unsafe { (&raw const (*class).struct_size).read() } as usize;
-    if size < size_of::<ClassDesc>() {
-        return Err(format!(
-            "its descriptor has {size} bytes, {} are needed",
-            size_of::<ClassDesc>()
-        ));
-    }
-    // SAFETY: the size was checked.
-    let found = unsafe { class.read() };
-    let text = |slice: Slice| {
-        // SAFETY: texts of a descriptor live as long as it.
-        std::str::from_utf8(unsafe { boundary::bytes_of(slice) })
-            .map(str::to_owned)
-            .map_err(|_| "its name is not UTF-8".to_owned())
-    };
-    let (name, version) = (text(found.name)?, text(found.version)?);
-    // SAFETY: tables of a descriptor live as long as it.
-    let connector = unsafe { boundary::table("connector table", found.connector) }?;
-    let tasks = match found.kind {
-        // SAFETY: as above.
-        abi::KIND_SOURCE => TaskTable::Source(unsafe { boundary::table("source table", found.source) }?),
-        // SAFETY: as above.
-        abi::KIND_SINK => TaskTable::Sink(unsafe { boundary::table("sink table", found.sink) }?),
-        abi::KIND_TRANSFORM => {
-            // SAFETY: as above.
-            TaskTable::Transform(unsafe { boundary::table("transform table", found.transform) }?)
-        }
-        kind => return Err(format!("kind {kind}, which the plugin ABI does not know")),
-    };
-    Ok((
-        name,
-        version,
-        NativeClass {
-            descriptor: class,
-            connector,
-            tasks,
-        },
-    ))
-}
-
-impl NativeClass {
-    pub(super) fn kind(&self) -> Kind {
-        match self.tasks {
-            TaskTable::Source(_) => Kind::Source,
-            TaskTable::Sink(_) => Kind::Sink,
-            TaskTable::Transform(_) => Kind::Transform,
-        }
-    }
 }

@@ -8,6 +8,8 @@
 
 mod boundary;
 mod calls;
+mod descriptor;
+pub(crate) mod fuzzing;
 mod host;
 mod library;
 mod task;
@@ -21,7 +23,7 @@ use jackfield_tasks::TaskGroup;
 use self::{
     boundary::{call, call_for_bytes, call_for_json, key_values},
     calls::call_once,
-    library::{NativeClass, TaskTable},
+    descriptor::{NativeClass, TaskTable},
     task::{Handle, NativeSink, NativeSource, NativeTransform, SinkState, SourceState, TransformState},
 };
 use crate::{

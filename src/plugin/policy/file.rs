@@ -77,7 +77,8 @@ pub(super) fn read(file: &Path) -> Result<Grants, PolicyError> {
     parse(file, &text)
 }
 
-fn parse(file: &Path, text: &str) -> Result<Grants, PolicyError> {
+/// Checks the text of a file.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Grants, PolicyError> {
     let text = Text { file, text };
     let raw: RawPolicy = toml::from_str(text.text).map_err(|cause| text.unparsed(&cause))?;
     let sections = raw.grant.into_iter().map(|raw| text.section(raw));

@@ -217,7 +217,10 @@ async fn a_component_reaches_what_is_granted_and_nothing_else() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     assert_eq!(fixture.says(Form::Native, "connect", &address).await, "connected");
-    let error = fixture.poll(Form::Wasm, "connect", &address).await.unwrap_err();
+    let error = fixture
+        .poll(Form::Wasm, "connect or fail", &address)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(
         error.message.contains("is missing in tcp of [capabilities]"),

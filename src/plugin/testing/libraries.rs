@@ -21,15 +21,15 @@ typedef struct {
 static int f(void) { return 0; }
 typedef struct { uint32_t size, reserved; void *functions[6]; } Table;
 static const Table table = { TABLE_SIZE, 0, { f, f, f, SECOND_LAST, f, f } };
-static const Class class = { sizeof(Class), KIND, {0}, { (const uint8_t *)"C", 1 }, { (const uint8_t *)"1.2.3", 5 }, 0, 0,
-    &table, SOURCE, 0, 0, 0 };
-static const Class *const classes[] = { &class };
-static const Desc desc = { MAGIC, MAJOR, MINOR, DESC_SIZE, 0, BATCH, BATCH, COUNT, classes, { 0, 0 } };
+static const Class class = { CLASS_SIZE, KIND, {0}, { NAME, NAME_LEN }, { (const uint8_t *)"1.2.3", 5 }, 0, 0,
+    CONNECTOR, SOURCE, 0, 0, 0 };
+static const Class *const classes[] = { CLASSES };
+static const Desc desc = { MAGIC, MAJOR, MINOR, DESC_SIZE, 0, BATCH, BATCH, COUNT, LIST, { 0, 0 } };
 const Desc *ENTRY(uint16_t major, const void *host) { return RESULT; }
 "#;
 
 /// What a correct library would define.
-const RIGHT: [(&str, &str); 12] = [
+const RIGHT: [(&str, &str); 18] = [
     ("MAGIC", "0x4e4947554c50464aull"),
     ("MAJOR", "0"),
     ("MINOR", "4"),
@@ -38,6 +38,12 @@ const RIGHT: [(&str, &str); 12] = [
     ("SECOND_LAST", "f"),
     ("BATCH", "1"),
     ("COUNT", "1"),
+    ("LIST", "classes"),
+    ("CLASSES", "&class"),
+    ("CLASS_SIZE", "sizeof(Class)"),
+    ("NAME", "(const uint8_t *)\"C\""),
+    ("NAME_LEN", "1"),
+    ("CONNECTOR", "&table"),
     ("KIND", "1"),
     ("SOURCE", "&table"),
     ("ENTRY", "jf_plugin_entry"),
@@ -128,6 +134,16 @@ async fn a_foreign_library_is_refused() {
     .await;
     check(&[("COUNT", "0")], &["it has 0 classes"]).await;
     check(&[("COUNT", "4000000000")], &["it has 4000000000 classes"]).await;
+    check(
+        &[("LIST", "NULL")],
+        &["it has 1 classes, 1 to 1000 are supported"],
+    )
+    .await;
+    check(
+        &[("LIST", "(const void *)((const char *)classes + 1)")],
+        &["its list of classes is not aligned"],
+    )
+    .await;
     check(&[("KIND", "9")], &["class 0: kind 9"]).await;
     check(&[("SOURCE", "NULL")], &["class 0: source table is missing"]).await;
     check(
@@ -140,6 +156,127 @@ async fn a_foreign_library_is_refused() {
         &["connector table lacks the function at byte 32"],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_that_is_not_whole_is_refused() {
+    check(&[("CLASSES", "NULL")], &["class 0: no descriptor"]).await;
+    check(
+        &[("CLASS_SIZE", "40")],
+        &["class 0: its descriptor has 40 bytes, 96 are needed"],
+    )
+    .await;
+    check(
+        &[("NAME", "NULL")],
+        &["class 0: its name has 0 bytes, 1 to 1000 are supported"],
+    )
+    .await;
+    check(
+        &[("NAME_LEN", "1ull << 40")],
+        &["class 0: its name has 1099511627776 bytes"],
+    )
+    .await;
+    check(
+        &[("NAME", "(const uint8_t *)\"\\377\"")],
+        &["class 0: its name is not UTF-8"],
+    )
+    .await;
+    check(&[("CONNECTOR", "NULL")], &["class 0: connector table is missing"]).await;
+    check(
+        &[("COUNT", "2"), ("CLASSES", "&class, &class")],
+        &["class 1: C is there twice"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_library_or_not_the_one_that_was_pinned_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let text = root.path().join("text");
+    fs::write(&text, "no library").unwrap();
+    let package = TestPackage {
+        native: Some(&text),
+        ..TestPackage::default()
+    };
+    let directory = package.write(root.path());
+    let load = async || {
+        let plugins = Plugins::discover(config(root.path(), &[]));
+        let loaded = plugins.load("Misbehaving", Some(Form::Native)).await;
+        loaded.unwrap_err().to_string()
+    };
+    let error = load().await;
+    assert!(error.contains("plugin.so: cannot be loaded: "), "{error}");
+
+    TestPackage {
+        native: Some(&misbehaving()[0]),
+        ..TestPackage::default()
+    }
+    .write(root.path());
+    let file = directory.join("plugin.so");
+    let mut library = fs::read(&file).unwrap();
+    let middle = library.len() / 2;
+    library[middle] ^= 1;
+    fs::write(&file, library).unwrap();
+    let error = load().await;
+    assert!(error.contains("plugin.so: sha256 is "), "{error}");
+    assert!(
+        error.contains("the file was changed, install the package again"),
+        "{error}"
+    );
+}
+
+/// Each is caught in the plugin, and the process goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panics_of_every_call_are_the_tasks_own_error() {
+    let fixture = Fixture::new(Limits::default());
+    let plugin = fixture.load(Form::Native).await;
+    let started = plugin
+        .start_source(&entries(&[("do", "panic in start")]), Services::default().task())
+        .await;
+    let error = started.map(drop).unwrap_err();
+    assert!(
+        error.is_fault && error.message.contains("plugin panicked: in start"),
+        "{error}"
+    );
+    let mut task = fixture.start(Form::Native, "panic", "").await;
+    let error = task.poll(POLL).await.unwrap_err();
+    assert!(
+        error.is_fault && error.message.contains("plugin panicked: on demand"),
+        "{error}"
+    );
+    task.stop().await;
+    fixture
+        .start(Form::Native, "panic in stop", "")
+        .await
+        .stop()
+        .await;
+
+    let root = tempfile::tempdir().unwrap();
+    TestPackage {
+        native: Some(&misbehaving()[0]),
+        class: "jackfield.test.Panicking",
+        kind: "sink",
+        ..TestPackage::default()
+    }
+    .write(root.path());
+    let plugins = Plugins::discover(config(root.path(), &[]));
+    let plugin = plugins.load("Panicking", Some(Form::Native)).await.unwrap();
+    let mut sink = plugin
+        .start_sink(&entries(&[("do", "x")]), Services::default().task())
+        .await
+        .unwrap();
+    let batch = jackfield_api::batch::BatchBuilder::new().finish();
+    let error = sink.put(batch.into()).await.unwrap_err();
+    assert!(
+        error.is_fault && error.message.contains("plugin panicked: in put"),
+        "{error}"
+    );
+    sink.stop().await;
+    assert_eq!(
+        fixture.says(Form::Native, "print", "").await,
+        "printed",
+        "the process goes on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

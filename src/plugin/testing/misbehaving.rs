@@ -11,7 +11,8 @@
 
 use jackfield_api::{
     Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, HttpCall, HttpRequest, Importance,
-    LogLevel, PollLimits, Polled, Source, SourceContext, TaskContext, Transform, TransformOutput,
+    LogLevel, PollLimits, Polled, RecordError, Sink, SinkContext, SinkPosition, Source, SourceContext,
+    TaskContext, Transform, TransformOutput,
     batch::{Batch, BatchBuilder, Draft, Record, Value},
 };
 
@@ -43,6 +44,9 @@ impl Source for Misbehaving {
         let what = config.string("do")?.to_owned();
         if what == "refuse" {
             return Err(ConnectError::config("refused on demand"));
+        }
+        if what == "panic in start" {
+            panic!("in start");
         }
         let argument = config.string("argument")?.to_owned();
         Ok(Self {
@@ -125,6 +129,14 @@ impl Source for Misbehaving {
                 Ok(_) => "connected".to_owned(),
                 Err(cause) => format!("refused: {cause}"),
             },
+            "connect and fail" => {
+                std::net::TcpStream::connect(&self.argument).ok();
+                return Err(ConnectError::retriable("another cause"));
+            }
+            "fetch or go on" => match self.context.http().fetch(&HttpRequest::get(&self.argument)) {
+                Ok(answer) => answer.status.to_string(),
+                Err(refused) => format!("went on: {}", refused.message),
+            },
             "connect or fail" => {
                 std::net::TcpStream::connect(&self.argument)
                     .map_err(|cause| ConnectError::retriable(format!("no connection: {cause}")))?;
@@ -200,6 +212,39 @@ impl Source for Misbehaving {
         };
         push(batch, &said)?;
         Ok(Polled::Records)
+    }
+
+    fn stop(&mut self) {
+        if self.what == "panic in stop" {
+            panic!("in stop");
+        }
+    }
+}
+
+/// A sink that cannot take anything.
+#[derive(Debug)]
+pub struct Panicking;
+
+impl Connector for Panicking {
+    const CLASS: &'static str = "jackfield.test.Panicking";
+    const VERSION: &'static str = "1.2.3";
+
+    fn config_def() -> ConfigDef {
+        Misbehaving::config_def()
+    }
+}
+
+impl Sink for Panicking {
+    fn start(_config: &Config, _context: SinkContext) -> Result<Self, ConnectError> {
+        Ok(Self)
+    }
+
+    fn put(&mut self, _batch: &Batch<&[u8]>) -> Result<Vec<RecordError>, ConnectError> {
+        panic!("in put")
+    }
+
+    fn pre_commit(&mut self, _current: &[SinkPosition]) -> Result<Vec<SinkPosition>, ConnectError> {
+        Ok(Vec::new())
     }
 }
 
@@ -285,4 +330,4 @@ impl Transform for Splitting {
     }
 }
 
-jackfield_api::export_plugin!(sources: [Misbehaving], transforms: [Splitting]);
+jackfield_api::export_plugin!(sources: [Misbehaving], sinks: [Panicking], transforms: [Splitting]);

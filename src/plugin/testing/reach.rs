@@ -91,31 +91,34 @@ async fn what_is_not_granted_is_not_connected_to_and_the_line_is_named() {
     let literal = format!("127.0.0.1:{port}");
     check(
         &fixture,
-        "connect",
+        "connect or fail",
         &literal,
         &format!("add \"{literal}\" to tcp {section}"),
     )
     .await;
-    // What the plugin makes of the refusal does not hide it.
-    let says = format!("add \"{literal}\" to tcp {section}");
-    check(&fixture, "connect or fail", &literal, &says).await;
     let wrong = "localhost:2";
     check(
         &fixture,
-        "connect",
+        "connect or fail",
         wrong,
         &format!("add \"{wrong}\" to tcp {section}"),
     )
     .await;
     // Everything at this port, but nothing special.
     let special = format!("127.0.0.1:{other_port}");
-    check(&fixture, "connect", &special, "127.0.0.1 is a loopback address").await;
+    check(
+        &fixture,
+        "connect or fail",
+        &special,
+        "127.0.0.1 is a loopback address",
+    )
+    .await;
     assert!(!connected(&listener) && !connected(&other));
 
     let named = self::fixture("tcp = [\"*:*\"]", "tcp = [\"db.example:5432\"]");
     check(
         &named,
-        "connect",
+        "connect or fail",
         "other.example:5432",
         &format!("add \"other.example:*\" to tcp {section}"),
     )
@@ -123,14 +126,14 @@ async fn what_is_not_granted_is_not_connected_to_and_the_line_is_named() {
     let unasked = self::fixture("tcp = [\"db.example:5432\"]", "tcp = [\"*:*\"]");
     check(
         &unasked,
-        "connect",
+        "connect or fail",
         &literal,
         "is missing in tcp of [capabilities]",
     )
     .await;
     check(
         &unasked,
-        "connect",
+        "connect or fail",
         "localhost:1",
         "is missing in tcp of [capabilities]",
     )
@@ -146,14 +149,14 @@ async fn a_name_that_leads_to_a_special_address_is_not_resolved() {
     let closed = fixture("tcp = [\"*:*\"]", &format!("tcp = [\"*:{port}\"]"));
     check(
         &closed,
-        "connect",
+        "connect or fail",
         &address,
         "is a loopback address, which is refused",
     )
     .await;
     check(
         &closed,
-        "connect",
+        "connect or fail",
         &address,
         "to addresses of [[grant]] package = \"test\" (line 2)",
     )
@@ -163,6 +166,30 @@ async fn a_name_that_leads_to_a_special_address_is_not_resolved() {
     let opened = fixture("tcp = [\"*:*\"]", &opened);
     assert_eq!(opened.says(Form::Wasm, "connect", &address).await, "connected");
     assert!(connected(&listener));
+}
+
+/// A plugin that knows what to do without a connection goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_the_plugin_deals_with_is_no_error() {
+    let (listener, port) = listener();
+    let fixture = fixture("tcp = [\"*:*\"]\nhttp = [\"*\"]", "tcp = [\"db.example:5432\"]");
+    let address = format!("127.0.0.1:{port}");
+    for address in [&address, "localhost:1"] {
+        let said = fixture.says(Form::Wasm, "connect", address).await;
+        assert!(said.starts_with("refused: "), "{said}");
+    }
+    let url = format!("http://{address}");
+    let said = fixture.says(Form::Wasm, "fetch or go on", &url).await;
+    assert!(said.starts_with("went on: package test may not reach "), "{said}");
+    // Another error of the same call keeps its kind, and the refusal is mentioned.
+    let polled = fixture.poll(Form::Wasm, "connect and fail", &address).await;
+    let error = polled.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    assert!(
+        error.message.starts_with("another cause; in the same call: "),
+        "{error}"
+    );
+    assert!(!connected(&listener));
 }
 
 /// Answers one request per connection with 201 and what was asked.

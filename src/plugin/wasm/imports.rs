@@ -7,13 +7,16 @@ use jackfield_api::{
     TopicPartition, TransactionBoundary,
 };
 
+use url::Url;
+
 use super::{
     bindings::jackfield::plugin::{context, http, log, metrics, sink_context, source_context, types},
     state::State,
 };
 use crate::{
     SinkWish,
-    services::{log_level, log_outside},
+    hosts::HttpTarget,
+    services::{log_level, log_outside, printable},
 };
 
 impl types::Host for State {}
@@ -174,7 +177,11 @@ impl http::Host for State {
 
     async fn fetch(&mut self, request: http::Request) -> Result<http::Response, types::Error> {
         let task = self.task().cloned().ok_or_else(outside)?;
-        Ok(http_response(task.http_fetch(http_request(request)).await?))
+        // Kept when the call is given up.
+        self.waiting_for = Some(format!("the answer to {}", shown(&request)));
+        let answered = task.http_fetch(http_request(request)).await;
+        self.waiting_for = None;
+        Ok(http_response(answered?))
     }
 }
 
@@ -202,6 +209,16 @@ fn topic_partitions(partitions: Vec<types::TopicPartition>) -> Vec<TopicPartitio
 
 fn outside() -> ConnectError {
     ConnectError::fatal("an HTTP request outside of a task")
+}
+
+/// A request without anything that may be secret.
+fn shown(request: &http::Request) -> String {
+    let target = Url::parse(&request.url)
+        .ok()
+        .and_then(|url| HttpTarget::of(&url).ok());
+    let target = target.map_or_else(|| "an invalid URL".to_owned(), |target| target.to_string());
+    let method = &*printable(&request.method);
+    format!("{method} {target}")
 }
 
 fn http_request(request: http::Request) -> HttpRequest {

@@ -34,7 +34,7 @@ impl Instance {
         let made = tokio::time::timeout(deadline, compiled.instance.instantiate_async(&mut store)).await;
         let made = match made {
             Ok(made) => made.map_err(|cause| trapped("instantiation", &cause, &mut store)),
-            Err(_) => Err(overdue("instantiation", deadline)),
+            Err(_) => Err(overdue("instantiation", deadline, store.data())),
         };
         Ok((
             Self {
@@ -76,13 +76,13 @@ impl Instance {
             Ok(Ok(Err(error))) => {
                 let error = connect_error(error, store.data());
                 let discard = error.kind == ErrorKind::Fatal;
-                Err(denied(error, &mut store).map_or_else(|error| (error, discard), |error| (error, true)))
+                Err(refused(error, discard, &mut store))
             }
             Ok(Err(cause)) => {
                 let error = trapped(name, &cause, &mut store);
-                Err((denied(error, &mut store).unwrap_or_else(|error| error), true))
+                Err((refused(error, true, &mut store).0, true))
             }
-            Err(_) => Err((overdue(name, deadline), true)),
+            Err(_) => Err((overdue(name, deadline, store.data()), true)),
         };
         match result {
             Ok(result) => {
@@ -156,11 +156,22 @@ fn connect_error(error: types::Error, state: &State) -> PluginError {
     }
 }
 
-/// The refusal behind an error, as `Ok`: what the plugin made of it says less.
-fn denied(error: PluginError, store: &mut Store<State>) -> Result<PluginError, PluginError> {
-    match store.data_mut().take_denied() {
-        Some(denied) => Ok(PluginError::config(format!("{denied}; {}", error.message))),
-        None => Err(error),
+/// An error, and whether it ends the instance, with the refusal behind it: what the plugin made of that says less. A refusal
+/// that the plugin dealt with is no error; when something else fails in the same call it is mentioned.
+fn refused(error: PluginError, discard: bool, store: &mut Store<State>) -> (PluginError, bool) {
+    let state = store.data_mut();
+    let behind = state
+        .take_denied()
+        .or_else(|| state.network().refusal_behind(&error.message));
+    if let Some(refusal) = behind {
+        return (PluginError::config(format!("{refusal}; {}", error.message)), true);
+    }
+    match state.network().refused_now() {
+        None => (error, discard),
+        Some(refusal) => {
+            let message = format!("{}; in the same call: {refusal}", error.message);
+            (PluginError { message, ..error }, discard)
+        }
     }
 }
 
@@ -173,9 +184,10 @@ fn trapped(name: &str, cause: &wasmtime::Error, store: &mut Store<State>) -> Plu
     ))
 }
 
-fn overdue(name: &str, deadline: Duration) -> PluginError {
+fn overdue(name: &str, deadline: Duration, state: &State) -> PluginError {
     PluginError::fault(format!(
-        "{name} of the WASM plugin did not return within {} s: the task is discarded",
-        deadline.as_secs_f32()
+        "{name} of the WASM plugin did not return within {} s: the task is discarded{}",
+        deadline.as_secs_f32(),
+        state.explain_delay()
     ))
 }

@@ -32,6 +32,16 @@ use crate::{
     reach::Reach,
 };
 
+/// How a refused connection or lookup looks to a plugin: Rust's, C's and WASI's words for it.
+const REFUSED: [&str; 6] = [
+    "ermission denied",
+    "(os error 2)",
+    "access-denied",
+    "access denied",
+    "AccessDenied",
+    "failed to lookup address",
+];
+
 /// The network of one store.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -43,8 +53,9 @@ pub(super) struct Network {
 struct Known {
     /// The names an address was found under.
     names: HashMap<IpAddr, BTreeSet<Host>>,
-    /// Why something was refused first.
+    /// Why something was refused last, and whether in the present call.
     denied: Option<String>,
+    denied_now: bool,
 }
 
 /// Lookups that are under way, by their resource.
@@ -89,9 +100,24 @@ impl Network {
             });
     }
 
-    /// What was refused since this was last asked.
-    pub(super) fn take_denied(&self) -> Option<String> {
-        self.known().denied.take()
+    /// Before each call.
+    pub(super) fn begin_call(&self) {
+        self.known().denied_now = false;
+    }
+
+    /// The refusal an error of the plugin comes from: the plugin knows of it only that it was refused.
+    pub(super) fn refusal_behind(&self, message: &str) -> Option<String> {
+        let known = self.known();
+        known
+            .denied
+            .clone()
+            .filter(|_| REFUSED.iter().any(|said| message.contains(said)))
+    }
+
+    /// What was refused in the present call.
+    pub(super) fn refused_now(&self) -> Option<String> {
+        let known = self.known();
+        known.denied.clone().filter(|_| known.denied_now)
     }
 
     fn connects(&self, address: SocketAddr) -> bool {
@@ -124,7 +150,9 @@ impl Network {
     }
 
     fn deny(&self, why: String) {
-        self.known().denied.get_or_insert(why);
+        let mut known = self.known();
+        known.denied = Some(why);
+        known.denied_now = true;
     }
 
     fn remember(&self, host: &Host, address: IpAddr) {

@@ -35,6 +35,8 @@ pub(super) struct State {
     lookups: Lookups,
     /// A path outside of the granted directories the plugin wanted to watch.
     pub(super) denied: Option<PathBuf>,
+    /// The host call that is waited for.
+    pub(super) waiting_for: Option<String>,
     limiter: Limiter,
     /// Ticks of computing in this call, and how many there may be.
     ticks: u32,
@@ -46,8 +48,9 @@ struct Limiter {
     memory_bytes: usize,
     max_memory_bytes: usize,
     table_elements: usize,
-    /// What was wanted when memory was refused.
+    /// What was wanted when memory, or table elements, were refused.
     refused_bytes: Option<usize>,
+    refused_elements: Option<usize>,
 }
 
 impl State {
@@ -85,11 +88,13 @@ impl State {
             network,
             lookups: Lookups::new(),
             denied: None,
+            waiting_for: None,
             limiter: Limiter {
                 memory_bytes: 0,
                 max_memory_bytes: limits.memory_bytes,
                 table_elements: 0,
                 refused_bytes: None,
+                refused_elements: None,
             },
             ticks: 0,
             max_ticks: u32::try_from(max_ticks).unwrap_or(u32::MAX),
@@ -112,15 +117,31 @@ impl State {
 
     /// Before each call.
     pub(super) fn begin_call(store: &mut Store<Self>) {
-        store.data_mut().ticks = 0;
+        let state = store.data_mut();
+        state.ticks = 0;
+        state.waiting_for = None;
+        state.network.begin_call();
         store.set_epoch_deadline(1);
     }
 
-    /// After each call: what the plugin wanted and may not have.
+    /// What it did with the time of a call that took too long.
+    pub(super) fn explain_delay(&self) -> String {
+        let computed = TICK * self.ticks.min(self.max_ticks);
+        match &self.waiting_for {
+            Some(call) => format!("; it was waiting for {call}"),
+            None => format!("; it computed for {computed:?} of that"),
+        }
+    }
+
+    /// The network of the component.
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// After each call: the path the plugin wanted to watch and may not. It cannot tell this from a host that does not watch,
+    /// so it is always an error.
     pub(super) fn take_denied(&mut self) -> Option<String> {
-        let Some(path) = self.denied.take() else {
-            return self.network.take_denied();
-        };
+        let path = self.denied.take()?;
         let shown = path.display();
         Some(match self.reach.directories() {
             DirectoryAccess::None => format!(
@@ -178,6 +199,11 @@ impl State {
                 wanted.div_ceil(MIB)
             ));
         }
+        if let Some(wanted) = self.limiter.refused_elements {
+            explained.push_str(&format!(
+                "; it wanted tables of {wanted} elements, the limit is {MAX_TABLE_ELEMENTS}"
+            ));
+        }
         let (stdout, stderr) = (self.stdout.take_kept(), self.stderr.take_kept());
         let said = if stderr.is_empty() { stdout } else { stderr };
         if !said.is_empty() {
@@ -227,6 +253,7 @@ impl ResourceLimiter for Limiter {
             .table_elements
             .saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
+            self.refused_elements = Some(total);
             return Ok(false);
         }
         self.table_elements = total;

@@ -79,6 +79,24 @@ pub(super) const KEYS: &[Key] = &[
         "Packages that may run native code beside the shipped ones; * = all",
     ),
     works(
+        "plugin.call.timeout.ms",
+        Long(1),
+        None,
+        "Longest call of a plugin; unset = 30 s, 60 s of a sink, 5 s of a transform and for stop, which never have more",
+    ),
+    works(
+        "plugin.wasm.compute.timeout.ms",
+        Long(10),
+        None,
+        "Time that one call of a WASM plugin may compute; unset = 5 s, 1 s of a transform, which never has more",
+    ),
+    works(
+        "plugin.wasm.memory.bytes",
+        Long(1_048_576),
+        None,
+        "Memory of a task of a WASM plugin; unset = 256 MiB, 64 MiB of a transform, which never has more",
+    ),
+    works(
         "plugin.reload.enable",
         Boolean,
         Some("true"),

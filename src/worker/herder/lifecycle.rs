@@ -141,8 +141,9 @@ impl Herder {
             if live.deleted {
                 return Err(unknown(&name));
             }
+            let mut late = 0;
             if state == TargetState::Stopped {
-                inner.stop_tasks(&mut live).await;
+                late = inner.stop_tasks(&mut live).await;
                 inner.configs.put_tasks(&name, &[]).await?;
             }
             inner.configs.put_target(&name, state).await?;
@@ -166,7 +167,7 @@ impl Herder {
                     for (task, _) in inner.shared.status.tasks(&name) {
                         inner.shared.status.remove_task(&name, task).await;
                     }
-                    inner.set_connector_state(&slot, State::Stopped).await;
+                    inner.set_stopped(&slot, late).await;
                 }
             }
             Ok(())

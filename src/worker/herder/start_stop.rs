@@ -364,6 +364,19 @@ impl Inner {
         self.put_connector_state(slot, state, None).await;
     }
 
+    /// The connector is stopped; says when tasks did not do their part.
+    pub(super) async fn set_stopped(&self, slot: &Slot, late: usize) {
+        let trace = (late > 0).then(|| {
+            let timeout_ms = self.shared.worker.graceful_timeout().as_millis();
+            let tasks = if late == 1 { "task" } else { "tasks" };
+            format!(
+                "{late} {tasks} did not stop within task.shutdown.graceful.timeout.ms={timeout_ms} and had to be ended: what \
+                 was not committed by then is repeated"
+            )
+        });
+        self.put_connector_state(slot, State::Stopped, trace).await;
+    }
+
     pub(super) async fn set_task_restarting(&self, slot: &Slot, task: u32) {
         let restarting = Status {
             state: State::Restarting,
