@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::{ExitStatus, Output, Stdio},
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -70,9 +70,7 @@ async fn cargo(project: &Project, form: Form, mode: Mode) -> anyhow::Result<Path
         need_wasm_target(&project.directory).await?;
         cargo.args(["--target", WASM_TARGET]);
     }
-    let output = cargo
-        .stderr(Stdio::inherit())
-        .output()
+    let output = captured(&mut cargo)
         .await
         .map_err(|error| missing("cargo", INSTALL_RUST, &error))?;
     succeeded("cargo build", output.status)?;
@@ -147,9 +145,7 @@ async fn make(project: &Project, mode: Mode) -> anyhow::Result<PathBuf> {
     if mode.quiet {
         make.arg("--silent");
     }
-    let output = make
-        .stderr(Stdio::inherit())
-        .output()
+    let output = captured(&mut make)
         .await
         .map_err(|error| missing("make", "install make and a C compiler", &error))?;
     if !mode.quiet {
@@ -175,6 +171,12 @@ fn command(program: &str, directory: &Path) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Runs a command to its end: standard output is ours, the errors are the author's.
+async fn captured(command: &mut Command) -> std::io::Result<Output> {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.spawn()?.wait_with_output().await
 }
 
 fn missing(program: &str, remedy: &str, error: &std::io::Error) -> anyhow::Error {

@@ -68,7 +68,7 @@ pub(super) async fn run(
         _ = signals.next() => return Ok(()),
     };
     eprint!("{}", build::text(&project, &built));
-    let settings = Settings::new(&project, &arguments, words.pairs)?;
+    let settings = Settings::new(&project, &arguments, words.pairs).await?;
     let feed = settings.feed(&arguments)?;
     let mut changes = match arguments.once {
         true => None,

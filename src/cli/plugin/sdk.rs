@@ -245,6 +245,7 @@ fn adapt_crate(manifest: &mut DocumentMut, used: &mut BTreeSet<String>) {
         used.extend(table.into_iter().flat_map(|table| table.iter().map(|(name, _)| name.to_owned())));
     };
     note(manifest.get("dependencies"));
+    note(manifest.get("build-dependencies"));
     let targets = manifest.get("target").and_then(Item::as_table_like);
     for (_, target) in targets.into_iter().flat_map(|targets| targets.iter()) {
         note(target.get("dependencies"));

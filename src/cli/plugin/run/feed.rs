@@ -15,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jackfield_api::{ConfigDef, ConfigValueIssue};
+use jackfield_api::{ConfigDef, ConfigKey, ConfigType, ConfigValueIssue, Importance};
 use jackfield_batch::{Batch, BatchBuilder};
 use jackfield_plugin::{
     ConnectorPlugin, Form, HostedSink, HostedSource, Kind, PluginError, PluginInfo, PollLimits, Polled,
@@ -90,6 +90,7 @@ impl Feed {
     }
 
     fn new() -> Self {
+        let topic = ConfigKey::new("topic", ConfigType::String, Importance::High, "Topic to write to");
         Self(Arc::new(Shared {
             info: PluginInfo {
                 class: CLASS.to_owned(),
@@ -100,7 +101,7 @@ impl Feed {
                 forms: Vec::new(),
                 digest: None,
             },
-            definition: ConfigDef::default(),
+            definition: ConfigDef { keys: vec![topic.required()] },
             lines: Mutex::default(),
             wake: Mutex::default(),
             over: AtomicBool::new(false),

@@ -21,10 +21,12 @@ use crate::{
     arguments::RunArguments,
     connector_file::{self, ConnectorFile},
     exit::{CannotRead, Usage},
-    plugin::{inspect::asked, project::Project, stamp},
+    plugin::{classes, inspect::asked, project::Project, stamp},
     plugin_roots,
 };
 
+const DATA: &str = "data";
+const TOPIC: &str = "topic";
 const CONFIG_FILE: &str = "pipeline.properties";
 const STRINGS: &str = "org.apache.kafka.connect.storage.StringConverter";
 /// Name of a transform in its connector's config.
@@ -51,7 +53,7 @@ impl Settings {
     ///
     /// # Errors
     /// The config cannot be read, or it does not say which class is meant.
-    pub(super) fn new(
+    pub(super) async fn new(
         project: &Project,
         arguments: &RunArguments,
         pairs: Vec<(String, String)>,
@@ -62,6 +64,16 @@ impl Settings {
         let forms = stamp::forms_of(&project.package());
         let form = arguments.form.map(|form| form.form());
         let form = form.or(forms.first().copied()).unwrap_or(Form::Wasm);
+        let directory = tempfile::tempdir().context("no temporary directory can be made")?;
+        let data = directory.path().join(DATA);
+        if class.kind == Kind::Source && !config.contains_key(TOPIC) {
+            // Where the worker will look for compiled code, too.
+            let plugins = classes::open(&project.package(), &data.join("plugin-cache"));
+            let plugin = plugins.load(&class.class, Some(form)).await?;
+            if plugin.config_def().key(TOPIC).is_some() {
+                config.insert(TOPIC.to_owned(), project.manifest.package.name.clone());
+            }
+        }
         complete(&mut config, project, class, form);
         let name = config["name"].clone();
         let connector = |name: &str, config: ConfigMap| ConnectorFile {
@@ -76,7 +88,6 @@ impl Settings {
             let config = input_config(&input, &config)?;
             connectors.push(connector(&input, config));
         }
-        let directory = tempfile::tempdir().context("no temporary directory can be made")?;
         let worker = write_worker(directory.path(), project, class.kind, arguments)?;
         write_policy(directory.path(), project, &config, form)?;
         connectors.push(connector(&name, config));
@@ -176,19 +187,17 @@ fn complete(config: &mut ConfigMap, project: &Project, class: &PluginClass, form
         }
         Kind::Transform => {
             add("connector.class", feed::CLASS);
-            add("transforms", ALIAS);
-            add(&format!("transforms.{ALIAS}.type"), &class.class);
+            add(TOPIC, &package.name);
+            if !config.contains_key("transforms") {
+                config.insert("transforms".to_owned(), ALIAS.to_owned());
+                config.insert(format!("transforms.{ALIAS}.type"), class.class.clone());
+            }
         }
     }
     if class.kind == Kind::Sink {
         if !config.contains_key("topics.regex") {
             config.entry("topics".to_owned()).or_insert_with(|| package.name.clone());
         }
-    } else {
-        config.entry("topic".to_owned()).or_insert_with(|| package.name.clone());
-    }
-    if class.kind == Kind::Transform && !config["transforms"].contains(ALIAS) {
-        config.shift_remove(&format!("transforms.{ALIAS}.type"));
     }
 }
 
@@ -227,7 +236,7 @@ fn write_worker(
     let lines = [
         ("broker.listeners", format!("PLAINTEXT://127.0.0.1:{}", arguments.broker_port)),
         ("listeners", format!("http://127.0.0.1:{}", arguments.rest_port)),
-        ("data.dir", directory.join("data").display().to_string()),
+        ("data.dir", directory.join(DATA).display().to_string()),
         ("plugin.path", path.join(",")),
         ("plugin.native.allow", project.manifest.package.name.clone()),
         ("plugin.policy", directory.join("policy.toml").display().to_string()),
@@ -332,7 +341,7 @@ mod tests {
     fn what_a_config_does_not_say_is_added() {
         assert_eq!(
             completed("source", "tasks.max=2\n"),
-            "connector.class=a.B\nconnector.plugin.version=0.1.0\nname=acme\nplugin.form=wasm\ntasks.max=2\ntopic=acme\n"
+            "connector.class=a.B\nconnector.plugin.version=0.1.0\nname=acme\nplugin.form=wasm\ntasks.max=2\n"
         );
         assert_eq!(
             completed("sink", "topics=x,y\nname=n\n"),
