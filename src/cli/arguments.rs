@@ -22,8 +22,8 @@ pub(crate) use self::{
     groups::{GroupsAction, GroupsArguments, ResetArguments, ResetTarget},
     offsets::OffsetsArguments,
     plugin::{
-        BuildArguments, BuildOptions, CheckArguments, FormArgument, InspectArguments, KindArgument, LanguageArgument,
-        NewArguments, PackageArguments, PluginAction, PluginArguments, RunArguments,
+        BuildArguments, BuildOptions, CheckArguments, FormArgument, InspectArguments, KindArgument,
+        LanguageArgument, NewArguments, PackageArguments, PluginAction, PluginArguments, RunArguments,
     },
     produce::{Acks, Compression, InputOptions, ProduceArguments},
     topics::{TopicsAction, TopicsArguments},

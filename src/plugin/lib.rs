@@ -63,9 +63,12 @@ pub use wasm::CONTRACT;
 
 /// The plugin ABI that native libraries are built for, `ABI_MAJOR.ABI_MINOR`.
 pub fn abi() -> String {
-    format!("{}.{}", jackfield_api::abi::ABI_MAJOR, jackfield_api::abi::ABI_MINOR)
+    format!(
+        "{}.{}",
+        jackfield_api::abi::ABI_MAJOR,
+        jackfield_api::abi::ABI_MINOR
+    )
 }
-
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]

@@ -19,7 +19,9 @@ fn blocks() -> Vec<String> {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/writing-connectors.md");
     let guide = fs::read_to_string(guide).unwrap();
     let blocks = guide.split("```sh\n").skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    blocks
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
 }
 
 /// A newcomer's shell, with the program on the path.
@@ -37,13 +39,22 @@ impl Shell {
         command
             .args(["-euo", "pipefail", "-c"])
             .arg(format!("PATH={path}:$PATH\n{script}"))
-            .env("JACKFIELD_LISTENERS", format!("http://127.0.0.1:{}", self.rest_port))
+            .env(
+                "JACKFIELD_LISTENERS",
+                format!("http://127.0.0.1:{}", self.rest_port),
+            )
             .env(
                 "JACKFIELD_BROKER_LISTENERS",
                 format!("PLAINTEXT://127.0.0.1:{}", self.kafka_port),
             )
-            .env("JACKFIELD_CONNECT_URL", format!("http://127.0.0.1:{}", self.rest_port))
-            .env("JACKFIELD_BOOTSTRAP_SERVERS", format!("127.0.0.1:{}", self.kafka_port));
+            .env(
+                "JACKFIELD_CONNECT_URL",
+                format!("http://127.0.0.1:{}", self.rest_port),
+            )
+            .env(
+                "JACKFIELD_BOOTSTRAP_SERVERS",
+                format!("127.0.0.1:{}", self.kafka_port),
+            );
         command
     }
 
@@ -57,7 +68,10 @@ impl Shell {
 fn the_commands_of_the_guide_do_what_it_says() {
     let blocks = blocks();
     let [new, run, check, look, install, consume] = blocks.as_slice() else {
-        panic!("the guide has {} blocks of commands, this test knows six", blocks.len())
+        panic!(
+            "the guide has {} blocks of commands, this test knows six",
+            blocks.len()
+        )
     };
     let shell = Shell {
         author: Author::new("guide"),
@@ -67,11 +81,20 @@ fn the_commands_of_the_guide_do_what_it_says() {
     process::run(&mut shell.command(new));
     assert_eq!(shell.run(run), "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
     let checked = shell.run(check);
-    assert!(checked.contains("passed") && !checked.contains("FAILED"), "{checked}");
-    assert!(checked.contains("test records_come_out_of_the_topic ... ok"), "{checked}");
+    assert!(
+        checked.contains("passed") && !checked.contains("FAILED"),
+        "{checked}"
+    );
+    assert!(
+        checked.contains("test records_come_out_of_the_topic ... ok"),
+        "{checked}"
+    );
     let looked = shell.run(look);
     assert!(looked.contains("AcmeCounts: a source"), "{looked}");
-    assert!(looked.contains("install  tar -xzf acme-counts-0.1.0.tar.gz"), "{looked}");
+    assert!(
+        looked.contains("install  tar -xzf acme-counts-0.1.0.tar.gz"),
+        "{looked}"
+    );
 
     // The shell becomes the worker, so that signals reach it.
     let (before, worker) = install.split_at(install.rfind("jackfield ").unwrap());

@@ -10,8 +10,14 @@ fn names_and_places_of_projects() {
     for (line, wanted) in [
         ("plugin new Acme --kind source", "name 'Acme': lower case letters"),
         ("plugin new jackfield-x --kind sink", "kept for shipped packages"),
-        ("plugin new loop --kind sink", "a word of the programming language"),
-        ("plugin new x --kind converter", "[possible values: source, sink, transform]"),
+        (
+            "plugin new loop --kind sink",
+            "a word of the programming language",
+        ),
+        (
+            "plugin new x --kind converter",
+            "[possible values: source, sink, transform]",
+        ),
     ] {
         let (code, said) = author.fail(line);
         assert!(code == 2 && said.contains(wanted), "{line}: {code} {said}");
@@ -25,10 +31,16 @@ fn names_and_places_of_projects() {
     assert!(code == 2 && said.contains("it has no plugin.toml"), "{said}");
     author.edit("here/plugin.toml", "version = \"0.1.0\"", "version = \"0.2.0\"");
     let (_, said) = author.fail("plugin build here");
-    assert!(said.contains("the version is 0.2.0 in plugin.toml and 0.1.0 in Cargo.toml"), "{said}");
+    assert!(
+        said.contains("the version is 0.2.0 in plugin.toml and 0.1.0 in Cargo.toml"),
+        "{said}"
+    );
     author.edit("here/plugin.toml", "schema = 1", "schema = 9");
     let (_, said) = author.fail("plugin check here");
-    assert!(said.contains("schema 9 of plugin.toml is not supported"), "{said}");
+    assert!(
+        said.contains("schema 9 of plugin.toml is not supported"),
+        "{said}"
+    );
 }
 
 /// A directory with programs that stand in for the installed ones; nothing else is found.
@@ -52,7 +64,10 @@ fn tools_that_are_not_installed() {
         failure(output.unwrap())
     };
     let (code, said) = build(&tools(&author, &[]));
-    assert!(code == 1 && said.contains("install Rust from https://rustup.rs"), "{said}");
+    assert!(
+        code == 1 && said.contains("install Rust from https://rustup.rs"),
+        "{said}"
+    );
     // Rust without its target, and nobody to fetch it.
     let path = tools(&author, &[("rustc", "echo /nowhere/lib"), ("cargo", "exit 0")]);
     let (_, said) = build(&path);
@@ -81,9 +96,18 @@ fn an_sdk_of_another_program() {
     let output = author.jackfield("plugin build here").env("PATH", &path).output();
     let (_, said) = failure(output.unwrap());
     assert!(said.contains("warning: sdk/ is older, 0.0.0."), "{said}");
-    assert!(said.contains(&format!("this program, {}", env!("CARGO_PKG_VERSION"))), "{said}");
-    assert!(said.contains("`jackfield plugin build --update-sdk` replaces it"), "{said}");
-    let output = author.jackfield("plugin build here --update-sdk").env("PATH", &path).output();
+    assert!(
+        said.contains(&format!("this program, {}", env!("CARGO_PKG_VERSION"))),
+        "{said}"
+    );
+    assert!(
+        said.contains("`jackfield plugin build --update-sdk` replaces it"),
+        "{said}"
+    );
+    let output = author
+        .jackfield("plugin build here --update-sdk")
+        .env("PATH", &path)
+        .output();
     let (_, said) = failure(output.unwrap());
     assert!(!said.contains("warning"), "{said}");
     assert_eq!(fs::read_to_string(&version).unwrap(), here);

@@ -13,10 +13,19 @@ use crate::harness::{process, program::Standalone, wait};
 fn a_worker_runs(author: &Author, archive: &Path) {
     let plugins = author.join("plugins");
     fs::create_dir_all(&plugins).unwrap();
-    process::run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&plugins));
+    process::run(
+        Command::new("tar")
+            .arg("-xzf")
+            .arg(archive)
+            .arg("-C")
+            .arg(&plugins),
+    );
     let mut worker = Standalone::new(&author.scratch);
     worker.property("plugin.path", &plugins.display().to_string());
-    let policy = author.scratch.write("policy.toml", "[[grant]]\npackage = \"acme-counts\"\nclock = true\n");
+    let policy = author.scratch.write(
+        "policy.toml",
+        "[[grant]]\npackage = \"acme-counts\"\nclock = true\n",
+    );
     worker.property("plugin.policy", &policy.display().to_string());
     let connector = worker.connector(
         "counts",
@@ -24,7 +33,10 @@ fn a_worker_runs(author: &Author, archive: &Path) {
             ("connector.class", "AcmeCounts"),
             ("topic", "numbers"),
             ("interval.ms", "5"),
-            ("value.converter", "org.apache.kafka.connect.storage.StringConverter"),
+            (
+                "value.converter",
+                "org.apache.kafka.connect.storage.StringConverter",
+            ),
         ],
     );
     worker.start(&[&connector]);
@@ -41,7 +53,10 @@ fn inspected(author: &Author, what: &str) -> Value {
     let found = author.json(&format!("plugin inspect {what} --json"));
     assert_eq!(found["name"], "acme-counts");
     assert_eq!(found["error"], Value::Null, "{found:#}");
-    assert_eq!(found["classes"][0]["config"][1]["name"], "interval.ms", "{found:#}");
+    assert_eq!(
+        found["classes"][0]["config"][1]["name"], "interval.ms",
+        "{found:#}"
+    );
     found
 }
 
@@ -52,16 +67,25 @@ fn a_package_travels() {
     let packed = author.json("plugin package acme-counts --json -o one.tar.gz");
     author.run("plugin package acme-counts -o two.tar.gz");
     let bytes = |name: &str| fs::read(author.join(name)).unwrap();
-    assert!(bytes("one.tar.gz") == bytes("two.tar.gz"), "the same files make the same archive");
+    assert!(
+        bytes("one.tar.gz") == bytes("two.tar.gz"),
+        "the same files make the same archive"
+    );
     assert_eq!(packed["bytes"], bytes("one.tar.gz").len());
 
     let of_archive = inspected(&author, "one.tar.gz");
     assert_eq!(of_archive["artifacts"][0]["digest_matches"], true);
-    assert_eq!(of_archive["artifacts"][0]["built_for"], of_archive["artifacts"][0]["program"]);
+    assert_eq!(
+        of_archive["artifacts"][0]["built_for"],
+        of_archive["artifacts"][0]["program"]
+    );
     assert_eq!(of_archive["capabilities"]["clock"], true);
     assert_eq!(of_archive, inspected(&author, "acme-counts"));
     let text = author.run("plugin inspect one.tar.gz");
-    assert!(text.contains("interval.ms") && text.contains("Milliseconds between two records"), "{text}");
+    assert!(
+        text.contains("interval.ms") && text.contains("Milliseconds between two records"),
+        "{text}"
+    );
     let checked = author.json("plugin check one.tar.gz --json");
     assert_eq!(checked["failed"], 0, "{checked:#}");
     a_worker_runs(&author, &author.join("one.tar.gz"));
@@ -73,7 +97,10 @@ fn a_package_travels() {
     fs::write(&code, content).unwrap();
     let found = author.json("plugin inspect plugins/acme-counts-0.1.0 --json");
     assert_eq!(found["artifacts"][0]["digest_matches"], false, "{found:#}");
-    assert!(found["error"].as_str().unwrap().contains("sha256 is"), "{found:#}");
+    assert!(
+        found["error"].as_str().unwrap().contains("sha256 is"),
+        "{found:#}"
+    );
     let (code, said) = author.fail("plugin check plugins/acme-counts-0.1.0");
     assert!(code == 1 && said.contains("1 of 1 checks failed"), "{said}");
 
@@ -83,15 +110,32 @@ fn a_package_travels() {
 /// Code that does not compile, and a task that fails.
 fn broken(author: &Author) {
     let lib = "acme-counts/src/lib.rs";
-    author.edit(lib, "let now = Instant::now();", "return Err(ConnectError::fatal(\"out of numbers\"));");
-    author.edit(lib, "fn poll(&mut self", "#[allow(unreachable_code, unused)]\n    fn poll(&mut self");
+    author.edit(
+        lib,
+        "let now = Instant::now();",
+        "return Err(ConnectError::fatal(\"out of numbers\"));",
+    );
+    author.edit(
+        lib,
+        "fn poll(&mut self",
+        "#[allow(unreachable_code, unused)]\n    fn poll(&mut self",
+    );
     author.edit(lib, "self.due <= now", "self.due <= Instant::now()");
     author.edit(lib, "duration_since(now)", "duration_since(Instant::now())");
     let (code, said) = author.fail("plugin run acme-counts --once");
-    assert!(code == 1 && said.contains("task 0 of acme-counts failed"), "{said}");
+    assert!(
+        code == 1 && said.contains("task 0 of acme-counts failed"),
+        "{said}"
+    );
     assert!(said.contains("out of numbers"), "{said}");
     author.edit(lib, "\"out of numbers\"", "\"no end");
     let (code, said) = author.fail("plugin build acme-counts");
-    assert!(code == 1 && said.contains("unterminated double quote string"), "{said}");
-    assert!(said.contains("the build failed: cargo build ended with"), "{said}");
+    assert!(
+        code == 1 && said.contains("unterminated double quote string"),
+        "{said}"
+    );
+    assert!(
+        said.contains("the build failed: cargo build ended with"),
+        "{said}"
+    );
 }

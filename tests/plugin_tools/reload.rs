@@ -31,15 +31,29 @@ fn changes_are_built_and_take_over() {
     until("the first record", &out, "{\"n\":1}\n");
     let value = r##"format!(r#"{{"n":{next}}}"#);"##;
     let lib = "acme-source/src/lib.rs";
-    author.edit(lib, &format!("let value = {value}"), "let value = format!(\"second {next}\");");
+    author.edit(
+        lib,
+        &format!("let value = {value}"),
+        "let value = format!(\"second {next}\");",
+    );
     until("records of the new code", &out, "\nsecond ");
     author.edit(lib, "let value = ", "let value := ");
     until("the build to fail", &log, "the code that runs goes on");
     let before = read(&out).len();
-    wait::until("the code to go on", || (read(&out).len() > before + 100).then_some(()));
-    author.edit(lib, "let value := format!(\"second", "let value = format!(\"third");
+    wait::until("the code to go on", || {
+        (read(&out).len() > before + 100).then_some(())
+    });
+    author.edit(
+        lib,
+        "let value := format!(\"second",
+        "let value = format!(\"third",
+    );
     until("records of the corrected code", &out, "\nthird ");
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    kill_process(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(),
+        Signal::INT,
+    )
+    .unwrap();
     let status = wait::until("the command to end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0), "{}", read(&log));
     // Each number once and in order, whichever code wrote it.

@@ -84,7 +84,10 @@ pub(super) fn unpack(archive: &Path, into: &Path) -> anyhow::Result<PathBuf> {
                 fs::create_dir_all(target.parent().unwrap_or(into))?;
                 io::copy(&mut entry, &mut File::create(&target)?)?;
             }
-            kind => bail!("'{}' is a {kind:?}, packages have files and directories", path.display()),
+            kind => bail!(
+                "'{}' is a {kind:?}, packages have files and directories",
+                path.display()
+            ),
         }
     }
     let mut roots: Vec<_> = fs::read_dir(into)?
@@ -119,7 +122,8 @@ mod tests {
             };
             install(&package, TEXT, &[built]).unwrap();
             fs::write(package.join("notes.txt"), "not named by the manifest").unwrap();
-            let manifest = Manifest::parse(&fs::read_to_string(package.join(MANIFEST_FILE)).unwrap()).unwrap();
+            let manifest =
+                Manifest::parse(&fs::read_to_string(package.join(MANIFEST_FILE)).unwrap()).unwrap();
             pack(&package, &manifest, "x-0.1.0").unwrap()
         };
         let archive = pack_in("one");
@@ -151,10 +155,22 @@ mod tests {
 
     #[test]
     fn nothing_leaves_the_directory() {
-        check(EntryType::Regular, "../escaped", "'../escaped', which no package has");
+        check(
+            EntryType::Regular,
+            "../escaped",
+            "'../escaped', which no package has",
+        );
         check(EntryType::Regular, "/escaped", "which no package has");
-        check(EntryType::Symlink, "x/link", "packages have files and directories");
-        check(EntryType::Regular, "x/other", "not one directory with a plugin.toml");
+        check(
+            EntryType::Symlink,
+            "x/link",
+            "packages have files and directories",
+        );
+        check(
+            EntryType::Regular,
+            "x/other",
+            "not one directory with a plugin.toml",
+        );
     }
 
     #[test]

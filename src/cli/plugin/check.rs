@@ -13,9 +13,7 @@ use super::{
     kit::{self, Check, Outcome},
     target,
 };
-use crate::{
-    arguments::CheckArguments, configuration::Environment, output::Output, progress::Waiting,
-};
+use crate::{arguments::CheckArguments, configuration::Environment, output::Output, progress::Waiting};
 
 /// How many ended how.
 #[derive(Debug, Default)]
@@ -57,7 +55,10 @@ pub(super) async fn run(arguments: &CheckArguments, environment: &Environment) -
     count.add(&outside.1);
     results.push(document_of(None, None, &outside.0, &outside.1));
     if usable {
-        let own = package.project.as_ref().and_then(super::project::Project::conformance);
+        let own = package
+            .project
+            .as_ref()
+            .and_then(super::project::Project::conformance);
         let options = kit::Options {
             package: package.directory.clone(),
             conformance: arguments.conformance.clone().or(own),

@@ -91,7 +91,9 @@ async fn cargo(project: &Project, form: Form, mode: Mode) -> anyhow::Result<Path
 fn found_in(messages: &str, manifest: &Path, suffixes: &[&str]) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let manifest = real(manifest);
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
     let ours = messages.filter(|message| {
         let is_library = |target: &Target| target.kind.iter().any(|kind| kind == "cdylib");
         message.reason == "compiler-artifact"

@@ -110,7 +110,11 @@ async fn keys(plugins: &Plugins, info: &PluginInfo, run_native: bool) -> Result<
 }
 
 fn artifacts(directory: &Path, manifest: &Manifest) -> Vec<Artifact> {
-    let found = |file: &Path| fs::read(directory.join(file)).ok().map(|content| Sha256::of(&content));
+    let found = |file: &Path| {
+        fs::read(directory.join(file))
+            .ok()
+            .map(|content| Sha256::of(&content))
+    };
     let wasm = manifest.artifact.wasm.iter().map(|artifact| Artifact {
         form: Form::Wasm,
         target: None,
@@ -195,7 +199,10 @@ impl Inspected {
     fn text(&self, output: &Output) -> String {
         let package = &self.manifest.package;
         let mut text = format!("{} {}\n", package.name, package.version);
-        for line in [package.description.as_deref(), package.license.as_deref()].into_iter().flatten() {
+        for line in [package.description.as_deref(), package.license.as_deref()]
+            .into_iter()
+            .flatten()
+        {
             text.push_str(&format!("{line}\n"));
         }
         text.push_str(&format!("{}\n", self.location));
@@ -348,7 +355,10 @@ mod tests {
             }],
             unusable: Some("built for another".to_owned()),
         };
-        let output = Output::new(crate::arguments::OutputOptions::default(), &Environment::default());
+        let output = Output::new(
+            crate::arguments::OutputOptions::default(),
+            &Environment::default(),
+        );
         expect![[r"
             x 0.1.0
             Counts

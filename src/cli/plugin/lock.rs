@@ -37,7 +37,11 @@ pub(super) fn of_project(name: &str, version: &str) -> anyhow::Result<String> {
             continue;
         };
         if kept.insert((text(found, "name"), text(found, "version"))) {
-            open.extend(dependencies(found).filter(|name| !(is_ours(found) && own_tests.contains(*name))).map(str::to_owned));
+            open.extend(
+                dependencies(found)
+                    .filter(|name| !(is_ours(found) && own_tests.contains(*name)))
+                    .map(str::to_owned),
+            );
         }
     }
     let mut own = Table::new();
@@ -59,7 +63,10 @@ pub(super) fn of_project(name: &str, version: &str) -> anyhow::Result<String> {
     for package in &mut new {
         package.set_position(None);
     }
-    lock.insert("package", Item::ArrayOfTables(new.into_iter().collect::<ArrayOfTables>()));
+    lock.insert(
+        "package",
+        Item::ArrayOfTables(new.into_iter().collect::<ArrayOfTables>()),
+    );
     Ok(lock.to_string())
 }
 
@@ -86,7 +93,8 @@ fn text<'a>(package: &'a Table, key: &str) -> &'a str {
 
 fn dependencies(package: &Table) -> impl Iterator<Item = &str> {
     let list = package.get("dependencies").and_then(Item::as_array);
-    list.into_iter().flat_map(|list| list.iter().filter_map(toml_edit::Value::as_str))
+    list.into_iter()
+        .flat_map(|list| list.iter().filter_map(toml_edit::Value::as_str))
 }
 
 #[cfg(test)]
@@ -102,7 +110,13 @@ mod tests {
             .iter()
             .map(|package| package["name"].as_str().unwrap())
             .collect();
-        for wanted in ["acme-counts", "jackfield-api", "jackfield-batch", "wit-bindgen", "serde_json"] {
+        for wanted in [
+            "acme-counts",
+            "jackfield-api",
+            "jackfield-batch",
+            "wit-bindgen",
+            "serde_json",
+        ] {
             assert!(names.contains(&wanted), "{wanted} in {names:?}");
         }
         for other in ["tokio", "jackfield-cli", "proptest", "wasmtime"] {

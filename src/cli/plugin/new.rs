@@ -22,11 +22,11 @@ const MOST_LETTERS: usize = 64;
 /// Names that compilers keep for themselves, or for crates of their own.
 const RESERVED: [&str; 66] = [
     "abstract", "alloc", "as", "async", "auto", "await", "become", "box", "break", "case", "char", "const",
-    "continue", "core", "crate", "default", "do", "double", "dyn", "else", "enum", "extern", "false", "final",
-    "float", "fn", "for", "gen", "goto", "if", "impl", "in", "int", "let", "long", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "priv", "pub", "ref", "register", "return", "self", "short", "signed", "sizeof",
-    "static", "std", "struct", "super", "switch", "test", "trait", "true", "try", "type", "typedef", "union",
-    "unsafe", "while", "yield",
+    "continue", "core", "crate", "default", "do", "double", "dyn", "else", "enum", "extern", "false",
+    "final", "float", "fn", "for", "gen", "goto", "if", "impl", "in", "int", "let", "long", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "register", "return", "self", "short",
+    "signed", "sizeof", "static", "std", "struct", "super", "switch", "test", "trait", "true", "try", "type",
+    "typedef", "union", "unsafe", "while", "yield",
 ];
 
 /// Writes the project and says what to do with it.
@@ -63,7 +63,9 @@ fn next_steps(directory: &str, arguments: &NewArguments) -> String {
     let run = match arguments.kind {
         KindArgument::Source => "jackfield plugin run             builds and runs it, and prints its records",
         KindArgument::Sink => "jackfield plugin run             builds and runs it: type lines, Ctrl-D ends",
-        KindArgument::Transform => "jackfield plugin run             builds and runs it: type lines, Ctrl-D ends",
+        KindArgument::Transform => {
+            "jackfield plugin run             builds and runs it: type lines, Ctrl-D ends"
+        }
     };
     let (test, code) = match arguments.lang {
         LanguageArgument::Rust => ("cargo test ", "src/lib.rs"),
@@ -106,7 +108,10 @@ fn check(name: &str) -> Result<(), Usage> {
         return wrong("a '-' stands between two words".to_owned());
     }
     if name.len() > MOST_LETTERS {
-        return wrong(format!("it has {} letters, at most {MOST_LETTERS} are allowed", name.len()));
+        return wrong(format!(
+            "it has {} letters, at most {MOST_LETTERS} are allowed",
+            name.len()
+        ));
     }
     if name == "jackfield" || name.starts_with("jackfield-") {
         return wrong("names that begin with jackfield- are kept for shipped packages".to_owned());
@@ -193,7 +198,10 @@ mod tests {
             ("int", "a word of the programming language"),
         ] {
             let error = check(name).unwrap_err().to_string();
-            assert!(error.contains(why) && error.starts_with(&format!("name '{name}': ")), "{error}");
+            assert!(
+                error.contains(why) && error.starts_with(&format!("name '{name}': ")),
+                "{error}"
+            );
         }
         assert!(check(&"a".repeat(65)).is_err());
         assert!(RESERVED.is_sorted());

@@ -173,7 +173,10 @@ mod tests {
     fn what_is_wrong_is_named() {
         let cargo = "[package]\nname = \"x\"\nversion = \"0.2.0\"\n";
         check(&[], "it has no plugin.toml; `jackfield plugin new` writes one");
-        check(&[("plugin.toml", MANIFEST)], "neither a Cargo.toml nor a Makefile");
+        check(
+            &[("plugin.toml", MANIFEST)],
+            "neither a Cargo.toml nor a Makefile",
+        );
         check(
             &[("plugin.toml", MANIFEST), ("Cargo.toml", cargo)],
             "the version is 0.1.0 in plugin.toml and 0.2.0 in Cargo.toml",

@@ -6,7 +6,12 @@ mod records;
 mod session;
 mod settings;
 
-use std::{io::BufWriter, io::Write as _, path::PathBuf, pin::Pin, time::Duration};
+use std::{
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use jackfield_env::Env;
@@ -42,18 +47,16 @@ impl Words {
         }
         let pairs = pairs.into_iter().map(|pair| key_value("config", pair));
         Ok(Self {
-            directory: directories.first().map_or_else(|| PathBuf::from("."), PathBuf::from),
+            directory: directories
+                .first()
+                .map_or_else(|| PathBuf::from("."), PathBuf::from),
             pairs: pairs.collect::<anyhow::Result<_>>()?,
         })
     }
 }
 
 /// Runs until the count, the end of the input, a failure or a signal.
-pub(super) async fn run(
-    arguments: RunArguments,
-    environment: &Environment,
-    env: Env,
-) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: RunArguments, environment: &Environment, env: Env) -> anyhow::Result<()> {
     let words = Words::of(&arguments.words)?;
     let printer = Printer::new(&arguments.print)?;
     let mut signals = Signals::install().context("signals cannot be handled")?;
@@ -63,6 +66,11 @@ pub(super) async fn run(
         quiet: false,
     };
     let project = Project::read(&words.directory)?;
+    // Before the build: what changes meanwhile counts.
+    let mut changes = match arguments.once {
+        true => None,
+        false => Some(Changes::follow(&project.directory)?),
+    };
     let built = tokio::select! {
         built = build::project(&project, &wish) => built?,
         _ = signals.next() => return Ok(()),
@@ -70,10 +78,6 @@ pub(super) async fn run(
     eprint!("{}", build::text(&project, &built));
     let settings = Settings::new(&project, &arguments, words.pairs).await?;
     let feed = settings.feed(&arguments)?;
-    let mut changes = match arguments.once {
-        true => None,
-        false => Some(Changes::follow(&project.directory)?),
-    };
     let mut session = Session::default();
     let started = tokio::select! {
         started = session.start(&settings, feed.clone(), environment, env) => started,
@@ -143,7 +147,7 @@ impl Running<'_> {
                 }
                 built = finished(building.as_mut()), if building.is_some() => {
                     building = None;
-                    tell(built);
+                    tell(&self.settings.package, built);
                 }
             }
             if self.is_enough() {
@@ -209,14 +213,21 @@ async fn finished(building: Option<&mut Building>) -> anyhow::Result<(Project, O
     }
 }
 
-fn tell(built: anyhow::Result<(Project, Outcome)>) {
+/// Says what became of a build; `running` is the package that the worker has.
+fn tell(running: &Path, built: anyhow::Result<(Project, Outcome)>) {
     match built {
+        Ok((project, _)) if project.package() != running => eprintln!(
+            "built {}, another package than the one that runs: start `jackfield plugin run` again to run it",
+            project.full_name()
+        ),
         Ok((_, outcome)) if !outcome.changed => eprintln!("built again: the code is the same"),
         Ok((_, outcome)) => eprintln!(
             "built again in {:.1} s: the new code takes over",
             outcome.took.as_secs_f64()
         ),
-        Err(error) => eprintln!("{error:#}\nthe code that runs goes on; it is built again at the next change"),
+        Err(error) => {
+            eprintln!("{error:#}\nthe code that runs goes on; it is built again at the next change")
+        }
     }
 }
 

@@ -99,7 +99,9 @@ impl Version {
         } else if order.is_lt() {
             format!("{DIRECTORY}/ is older, {found}, than this program, {here}: {UPDATE} replaces it")
         } else {
-            format!("{DIRECTORY}/ is another one, {found}, than that of this program, {here}: {UPDATE} replaces it")
+            format!(
+                "{DIRECTORY}/ is another one, {found}, than that of this program, {here}: {UPDATE} replaces it"
+            )
         })
     }
 }
@@ -134,7 +136,10 @@ pub(super) fn write(project: &Path, language: Language) -> anyhow::Result<()> {
             fs::remove_dir_all(left).map_err(failed)?;
         }
     }
-    let version = (PathBuf::from(VERSION_FILE), Version::here(language)?.text().into());
+    let version = (
+        PathBuf::from(VERSION_FILE),
+        Version::here(language)?.text().into(),
+    );
     for (path, content) in files(language)?.into_iter().chain([version]) {
         let file = new.join(path);
         fs::create_dir_all(file.parent().unwrap_or(&new)).map_err(failed)?;
@@ -222,7 +227,7 @@ fn headers() -> Vec<(PathBuf, Vec<u8>)> {
     let headers = EMBEDDED.get_dir(HEADERS).into_iter().flat_map(all_files);
     headers
         .filter_map(|file| {
-            let path = Path::new("include").join(file.path().strip_prefix(HEADERS).ok()?);
+            let path = file.path().strip_prefix(HEADERS).ok()?.to_owned();
             Some((path, [stamp.as_bytes(), file.contents()].concat()))
         })
         .collect()
@@ -242,7 +247,11 @@ fn adapt_crate(manifest: &mut DocumentMut, used: &mut BTreeSet<String>) {
     }
     let mut note = |dependencies: Option<&Item>| {
         let table = dependencies.and_then(Item::as_table_like);
-        used.extend(table.into_iter().flat_map(|table| table.iter().map(|(name, _)| name.to_owned())));
+        used.extend(
+            table
+                .into_iter()
+                .flat_map(|table| table.iter().map(|(name, _)| name.to_owned())),
+        );
     };
     note(manifest.get("dependencies"));
     note(manifest.get("build-dependencies"));
@@ -271,7 +280,10 @@ fn workspace(used: &BTreeSet<String>) -> anyhow::Result<DocumentMut> {
         .as_table_mut()
         .context("the program's Cargo.toml has no [workspace]")?;
     workspace.remove("exclude");
-    workspace.insert("members", toml_edit::value(crates.iter().copied().collect::<Array>()));
+    workspace.insert(
+        "members",
+        toml_edit::value(crates.iter().copied().collect::<Array>()),
+    );
     let dependencies = workspace["dependencies"]
         .as_table_mut()
         .context("the program's Cargo.toml has no [workspace.dependencies]")?;
@@ -309,7 +321,9 @@ mod tests {
         let said = |found: Version| found.warning(&here).unwrap();
         let older = said(version("0.1.0", "jackfield:plugin@0.0.4", "a"));
         assert!(
-            older.contains("older, 0.1.0 (jackfield:plugin@0.0.4, ABI 0.4, aaaaaaaa), than this program, 0.2.0"),
+            older.contains(
+                "older, 0.1.0 (jackfield:plugin@0.0.4, ABI 0.4, aaaaaaaa), than this program, 0.2.0"
+            ),
             "{older}"
         );
         assert!(older.ends_with("--update-sdk` replaces it"), "{older}");
@@ -330,8 +344,17 @@ mod tests {
         };
         let root: toml::Table = toml::from_str(&text("Cargo.toml")).unwrap();
         let workspace = &root["workspace"];
-        assert!(workspace["members"].as_array().unwrap().iter().any(|name| name.as_str() == Some("api")));
-        assert_eq!(workspace["dependencies"]["jackfield-batch"]["path"].as_str(), Some("batch"));
+        assert!(
+            workspace["members"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|name| name.as_str() == Some("api"))
+        );
+        assert_eq!(
+            workspace["dependencies"]["jackfield-batch"]["path"].as_str(),
+            Some("batch")
+        );
         let dependencies = workspace["dependencies"].as_table().unwrap();
         assert!(dependencies.contains_key("wit-bindgen") && !dependencies.contains_key("tokio"));
         assert_eq!(root.len(), 1, "{root:?}");
@@ -344,7 +367,11 @@ mod tests {
     fn an_sdk_is_replaced_as_a_whole() {
         let project = tempfile::tempdir().unwrap();
         let directory = project.path().join(DIRECTORY);
-        assert_eq!(warning(project.path(), Language::Rust).unwrap(), None, "there is none");
+        assert_eq!(
+            warning(project.path(), Language::Rust).unwrap(),
+            None,
+            "there is none"
+        );
         write(project.path(), Language::Rust).unwrap();
         assert_eq!(warning(project.path(), Language::Rust).unwrap(), None);
         fs::write(directory.join("api/left.rs"), "").unwrap();

@@ -134,8 +134,7 @@ pub(super) fn replace(file: &Path, content: &[u8]) -> anyhow::Result<bool> {
         fs::create_dir_all(directory)?;
         let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
         new.write_all(content)?;
-        new.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        new.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         new.persist(file)?;
         Ok(())
     };

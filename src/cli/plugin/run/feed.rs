@@ -101,7 +101,9 @@ impl Feed {
                 forms: Vec::new(),
                 digest: None,
             },
-            definition: ConfigDef { keys: vec![topic.required()] },
+            definition: ConfigDef {
+                keys: vec![topic.required()],
+            },
             lines: Mutex::default(),
             wake: Mutex::default(),
             over: AtomicBool::new(false),
@@ -134,7 +136,11 @@ impl Shared {
         let mut line = Vec::new();
         while !self.over.load(Ordering::SeqCst) {
             let full = self.lines().waiting.len() >= MOST_LINES;
-            let read = if full { Ok(0) } else { reader.read_until(b'\n', &mut line) };
+            let read = if full {
+                Ok(0)
+            } else {
+                reader.read_until(b'\n', &mut line)
+            };
             match read {
                 Ok(0) if full || follow => thread::sleep(LOOK),
                 Ok(0) => break,

@@ -48,9 +48,13 @@ impl Session {
         self.connector = settings.name.clone();
         self.feed = feed;
         let own = self.feed.iter().cloned();
-        let own = own.map(|feed| Arc::new(feed) as Arc<dyn ConnectorPlugin>).collect();
+        let own = own
+            .map(|feed| Arc::new(feed) as Arc<dyn ConnectorPlugin>)
+            .collect();
         let variables = environment.everything();
-        let started = self.program.start(worker, &settings.connectors, variables, env, own);
+        let started = self
+            .program
+            .start(worker, &settings.connectors, variables, env, own);
         // Its exit code is that of `standalone`.
         let summary = started.await.map_err(|error| anyhow!("{error:#}"))?;
         let addresses = |all: &[SocketAddr]| all.first().map_or_else(String::new, ToString::to_string);

@@ -36,6 +36,8 @@ const ALIAS: &str = "plugin";
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) project: PathBuf,
+    /// What was built of it.
+    pub(super) package: PathBuf,
     pub(super) kind: Kind,
     /// Of the connector.
     pub(super) name: String,
@@ -93,6 +95,7 @@ impl Settings {
         connectors.push(connector(&name, config));
         Ok(Self {
             project: project.directory.clone(),
+            package: project.package(),
             kind: class.kind,
             name,
             shown: format!("{} ({form})", class.class),
@@ -142,24 +145,35 @@ fn class<'a>(
     config: &ConfigMap,
     given: Option<&str>,
 ) -> anyhow::Result<&'a PluginClass> {
-    let is_type = |key: &String| key == "connector.class" || (key.starts_with("transforms.") && key.ends_with(".type"));
+    let is_type =
+        |key: &String| key == "connector.class" || (key.starts_with("transforms.") && key.ends_with(".type"));
     let named: BTreeSet<&str> = match given {
         Some(name) => BTreeSet::from([name]),
-        None => config.iter().filter(|(key, _)| is_type(key)).map(|(_, value)| value.trim()).collect(),
+        None => config
+            .iter()
+            .filter(|(key, _)| is_type(key))
+            .map(|(_, value)| value.trim())
+            .collect(),
     };
     let is_named = |class: &&PluginClass| {
         let names = std::iter::once(&class.class).chain(&class.aliases);
         let short = class.class.rsplit('.').next().unwrap_or_default();
         names.into_iter().any(|name| named.contains(name.as_str()))
             || named.contains(short)
-            || short.strip_suffix("Connector").is_some_and(|short| named.contains(short))
+            || short
+                .strip_suffix("Connector")
+                .is_some_and(|short| named.contains(short))
     };
     let mut found = manifest.plugins.iter().filter(is_named);
     match (found.next(), found.next(), &manifest.plugins[..]) {
         (Some(class), None, _) => Ok(class),
         (None, None, [only]) if given.is_none() => Ok(only),
         _ => {
-            let classes: Vec<_> = manifest.plugins.iter().map(|class| class.class.as_str()).collect();
+            let classes: Vec<_> = manifest
+                .plugins
+                .iter()
+                .map(|class| class.class.as_str())
+                .collect();
             bail!(Usage(format!(
                 "which class is to run? Name one with --class: {}",
                 classes.join(", ")
@@ -196,7 +210,9 @@ fn complete(config: &mut ConfigMap, project: &Project, class: &PluginClass, form
     }
     if class.kind == Kind::Sink {
         if !config.contains_key("topics.regex") {
-            config.entry("topics".to_owned()).or_insert_with(|| package.name.clone());
+            config
+                .entry("topics".to_owned())
+                .or_insert_with(|| package.name.clone());
         }
     }
 }
@@ -218,7 +234,10 @@ fn input_config(name: &str, sink: &ConfigMap) -> anyhow::Result<ConfigMap> {
         ("key.converter", STRINGS),
         ("value.converter", STRINGS),
     ];
-    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect())
+    Ok(pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect())
 }
 
 fn write_worker(
@@ -234,17 +253,25 @@ fn write_worker(
     }
     let path: Vec<_> = path.iter().map(|root| root.display().to_string()).collect();
     let lines = [
-        ("broker.listeners", format!("PLAINTEXT://127.0.0.1:{}", arguments.broker_port)),
+        (
+            "broker.listeners",
+            format!("PLAINTEXT://127.0.0.1:{}", arguments.broker_port),
+        ),
         ("listeners", format!("http://127.0.0.1:{}", arguments.rest_port)),
         ("data.dir", directory.join(DATA).display().to_string()),
         ("plugin.path", path.join(",")),
         ("plugin.native.allow", project.manifest.package.name.clone()),
-        ("plugin.policy", directory.join("policy.toml").display().to_string()),
+        (
+            "plugin.policy",
+            directory.join("policy.toml").display().to_string(),
+        ),
         ("key.converter", STRINGS.to_owned()),
         ("value.converter", STRINGS.to_owned()),
         ("offset.flush.interval.ms", "200".to_owned()),
     ];
-    let text: String = lines.map(|(key, value)| format!("{key}={}\n", value.replace('\\', "\\\\"))).concat();
+    let text: String = lines
+        .map(|(key, value)| format!("{key}={}\n", value.replace('\\', "\\\\")))
+        .concat();
     let file = directory.join("worker.properties");
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
@@ -260,7 +287,10 @@ fn write_policy(directory: &Path, project: &Project, config: &ConfigMap, form: F
     let mut granted = asked(capabilities);
     if capabilities.directories != DirectoryAccess::None {
         let directories = directories(project, config);
-        let shown: Vec<_> = directories.iter().map(|path| path.display().to_string()).collect();
+        let shown: Vec<_> = directories
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         granted = format!("{granted}; the directories are {}", shown.join(", "));
         let entry = |path: &String| {
             let mut entry = Table::new();
@@ -268,7 +298,10 @@ fn write_policy(directory: &Path, project: &Project, config: &ConfigMap, form: F
             entry.insert("access".to_owned(), "read-write".into());
             Value::Table(entry)
         };
-        grant.insert("directories".to_owned(), Value::Array(shown.iter().map(entry).collect()));
+        grant.insert(
+            "directories".to_owned(),
+            Value::Array(shown.iter().map(entry).collect()),
+        );
     }
     grant.insert("http".to_owned(), list(&["*"]));
     grant.insert("tcp".to_owned(), list(&["*:*"]));
@@ -280,7 +313,8 @@ fn write_policy(directory: &Path, project: &Project, config: &ConfigMap, form: F
     let mut policy = Table::new();
     policy.insert("grant".to_owned(), Value::Array(vec![Value::Table(grant)]));
     let file = directory.join("policy.toml");
-    fs::write(&file, toml::to_string(&policy)?).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(&file, toml::to_string(&policy)?)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     match form {
         Form::Native => eprintln!("{package} runs as native code: it may do what you may"),
         Form::Wasm => eprintln!("{package} is granted what it asks for: {granted}"),
@@ -300,7 +334,11 @@ fn directories(project: &Project, config: &ConfigMap) -> BTreeSet<PathBuf> {
     own.chain(named)
         .filter(|path| path.parent().is_some())
         // The policy wants paths that go down only.
-        .filter(|path| !path.components().any(|part| part == std::path::Component::ParentDir))
+        .filter(|path| {
+            !path
+                .components()
+                .any(|part| part == std::path::Component::ParentDir)
+        })
         .collect()
 }
 
@@ -364,7 +402,9 @@ mod tests {
         let (_directory, project) = project(&[("a.LinesConnector", "source"), ("a.Other", "sink")]);
         let find = |config: &str, given: Option<&str>| {
             let found = class(&project.manifest, &map(config), given);
-            found.map(|class| class.class.clone()).map_err(|error| error.to_string())
+            found
+                .map(|class| class.class.clone())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(find("connector.class=Lines", None).unwrap(), "a.LinesConnector");
         assert_eq!(find("", Some("a.Other")).unwrap(), "a.Other");
