@@ -21,6 +21,7 @@ mod file;
 mod golden;
 mod harness;
 mod interop;
+mod plugin_tools;
 mod plugins;
 mod power;
 mod protocol_hostile;

@@ -30,11 +30,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kit", &["plugin", "api", "batch", "tasks"]),
     ("worker", &["cluster", "plugin", "api", "batch", "tasks", "env"]),
     ("rest", &["worker", "cluster"]),
-    // The composition root also makes the world (env) and the root of all tasks.
+    // The composition root also makes the world (env) and the root of all tasks; the tools of plugin authors show config
+    // definitions (api) and feed what they run (batch).
     (
         "cli",
         &[
-            "rest", "worker", "plugin", "cluster", "broker", "log", "tasks", "env",
+            "rest", "worker", "plugin", "cluster", "broker", "log", "tasks", "env", "api", "batch", "kit",
         ],
     ),
 ];

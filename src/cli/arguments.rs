@@ -6,6 +6,7 @@ mod connectors;
 mod consume;
 mod groups;
 mod offsets;
+mod plugin;
 mod produce;
 mod topics;
 
@@ -20,6 +21,10 @@ pub(crate) use self::{
     consume::{ConsumeArguments, PrintOptions},
     groups::{GroupsAction, GroupsArguments, ResetArguments, ResetTarget},
     offsets::OffsetsArguments,
+    plugin::{
+        BuildArguments, BuildOptions, CheckArguments, FormArgument, InspectArguments, KindArgument,
+        LanguageArgument, NewArguments, PackageArguments, PluginAction, PluginArguments, RunArguments,
+    },
     produce::{Acks, Compression, InputOptions, ProduceArguments},
     topics::{TopicsAction, TopicsArguments},
 };
@@ -82,6 +87,8 @@ pub(crate) enum Command {
     Offsets(OffsetsArguments),
     /// Connectors of a Connect worker: state, configuration, restarts, offsets
     Connectors(ConnectorsArguments),
+    /// Write, build, check, run and package connectors and transforms of your own
+    Plugin(PluginArguments),
     /// Show the connectors that plugin.path offers
     Plugins(PluginsArguments),
     /// Look after the files of topics
@@ -287,6 +294,14 @@ mod tests {
             "jackfield completions zsh",
             "jackfield plugins --plugin-path /opt/plugins,/home/me/plugins",
             "jackfield plugins --json",
+            "jackfield plugin new acme-counts --kind source --lang rust",
+            "jackfield plugin new to-lines --kind sink --lang c --directory d",
+            "jackfield plugin build acme-counts --form wasm,native --dev",
+            "jackfield plugin run acme-counts interval.ms=10 --count 3 --json",
+            "jackfield plugin run upper --input - --once",
+            "jackfield plugin check --form native",
+            "jackfield plugin inspect x.tar.gz --json",
+            "jackfield plugin package d -o x.tar.gz",
             "jackfield log verify jackfield-data/broker",
             "jackfield log verify --json /var/lib/kafka/orders-0 /var/lib/kafka/orders-1",
             "jackfield --log-level debug plugins",
@@ -308,6 +323,11 @@ mod tests {
             "jackfield configs set topic orders",
             "jackfield connectors restart x --task 1 --only-failed",
             "jackfield log verify",
+            "jackfield plugin",
+            "jackfield plugin new x",
+            "jackfield plugin new x --kind converter",
+            "jackfield plugin run --count 0",
+            "jackfield plugin build --form java",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -46,7 +46,8 @@ fn failed(path: &Path, reason: &str) -> ConnectorFailed {
     ConnectorFailed(format!("connector file {}: {reason}", path.display()))
 }
 
-fn parse(bytes: &[u8]) -> Result<(ConfigMap, TargetState), String> {
+/// Reads the content of a file, which may lack a name. The error ends a sentence about the file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<(ConfigMap, TargetState), String> {
     let is_json = bytes.trim_ascii_start().starts_with(b"{");
     if !is_json {
         let properties = properties::parse(bytes).map_err(|error| format!("is not valid: {error}"))?;

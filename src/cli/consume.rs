@@ -16,7 +16,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 
-use self::print::Printer;
+pub(crate) use self::print::Printer;
 use crate::{
     arguments::ConsumeArguments,
     client::{Connection, LibraryLog},

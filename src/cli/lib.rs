@@ -1,6 +1,6 @@
 //! The commands: `standalone` and `broker` start the crates below; `topics`, `produce`, `consume`, `groups`, `configs` and
-//! `offsets` are clients of any Kafka broker, `connectors` of any Connect worker; `plugins` looks at `plugin.path`, `log` at
-//! log directories.
+//! `offsets` are clients of any Kafka broker, `connectors` of any Connect worker; `plugins` looks at `plugin.path`, `plugin` has
+//! the tools of plugin authors, `log` looks at log directories.
 //!
 //! Everything that comes from outside the configuration files (command line, environment) enters through [`run`].
 
@@ -22,6 +22,7 @@ mod listeners;
 mod logging;
 mod offsets;
 mod output;
+mod plugin;
 mod plugin_roots;
 mod plugins;
 mod position;
@@ -71,7 +72,11 @@ pub fn run(
 }
 
 fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()> {
-    let log_levels = logging::start(arguments.log_level.as_deref().or(environment.log_filter()))?;
+    let log = arguments.log_level.as_deref().or(environment.log_filter());
+    let log_levels = logging::start(log.or(match arguments.command {
+        Command::Plugin(_) => Some(plugin::LOG),
+        _ => None,
+    }))?;
     let env = Env {
         log_levels,
         ..Env::real()
@@ -91,6 +96,7 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
         Command::Offsets(arguments) => offsets::run(&arguments, &environment),
         Command::Connectors(arguments) => connectors::run(arguments, &environment),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Plugin(arguments) => runtime.block_on(plugin::run(arguments, &environment, env)),
         Command::Plugins(arguments) => plugins::run(&arguments, &environment),
         Command::Log(LogArguments {
             action: LogAction::Verify(arguments),

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use jackfield_broker::Broker;
 use jackfield_cluster::{Cluster, EmbeddedCluster};
 use jackfield_env::Env;
-use jackfield_plugin::{NativePolicy, PluginConfig, Plugins, Policy, Variables};
+use jackfield_plugin::{ConnectorPlugin, NativePolicy, PluginConfig, Plugins, Policy, Variables};
 use jackfield_rest::{ListenerError, Surface};
 use jackfield_tasks::TaskGroup;
 use jackfield_worker::{Herder, HerderError, WorkerConfig};
@@ -50,7 +50,7 @@ pub(crate) async fn run(
 
     let mut program = Program::default();
     let ended = tokio::select! {
-        result = program.start(settings, &connectors, environment.everything(), env) => match result {
+        result = program.start(settings, &connectors, environment.everything(), env, Vec::new()) => match result {
             Ok(summary) => {
                 eprintln!("{}", summary.text(started.elapsed()));
                 let signal = signals.next().await;
@@ -71,19 +71,24 @@ pub(crate) async fn run(
 
 /// The running parts; what is not started yet is absent.
 #[derive(Debug, Default)]
-struct Program {
+pub(crate) struct Program {
     broker: Option<Broker>,
     herder: Option<Herder>,
     rest: Option<TaskGroup>,
 }
 
 impl Program {
-    async fn start(
+    /// Starts the parts and the connectors; `own` are classes of the process itself.
+    ///
+    /// # Errors
+    /// Something cannot be started. What was started until then has to be stopped.
+    pub(crate) async fn start(
         &mut self,
         settings: WorkerSettings,
         connectors: &[ConnectorFile],
         variables: Variables,
         env: Env,
+        own: Vec<Arc<dyn ConnectorPlugin>>,
     ) -> anyhow::Result<Summary> {
         let sockets = bind(&settings.rest)
             .context("listeners (the REST API): set another port, or stop what uses this one")?;
@@ -101,12 +106,12 @@ impl Program {
             .context("the embedded broker cannot be started")?;
         let broker = self.broker.insert(broker).clone();
 
-        let plugins = Arc::new(discover(
-            &settings.worker,
-            &settings.data_dir,
-            settings.policy,
-            variables,
-        ));
+        let (worker, data_dir) = (&settings.worker, &settings.data_dir);
+        let mut plugins = discover(worker, data_dir, settings.policy, variables);
+        for class in own {
+            plugins.register(class);
+        }
+        let plugins = Arc::new(plugins);
         let cluster: Arc<dyn Cluster> = Arc::new(EmbeddedCluster::new(broker.clone()));
         let worker_id = worker_id(&settings.worker, &rest);
         let plugin_path = settings.worker.plugin_path().to_vec();
@@ -161,7 +166,13 @@ impl Program {
         Ok(())
     }
 
-    async fn stop(&mut self, graceful_timeout: Duration) {
+    /// The worker, once it is started.
+    pub(crate) fn herder(&self) -> Option<&Herder> {
+        self.herder.as_ref()
+    }
+
+    /// Stops what was started, in order.
+    pub(crate) async fn stop(&mut self, graceful_timeout: Duration) {
         if let Some(rest) = self.rest.take() {
             rest.shutdown(REST_SHUTDOWN).await;
         }
@@ -247,9 +258,9 @@ async fn put(herder: &Herder, file: &ConnectorFile) -> Result<(), ConnectorFaile
 
 /// What the user is told once everything serves.
 #[derive(Debug)]
-struct Summary {
-    brokers: Vec<SocketAddr>,
-    rest: Vec<SocketAddr>,
+pub(crate) struct Summary {
+    pub(crate) brokers: Vec<SocketAddr>,
+    pub(crate) rest: Vec<SocketAddr>,
     plugin_path: Vec<String>,
     data_dir: String,
     connectors: Vec<String>,

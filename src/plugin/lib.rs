@@ -63,7 +63,18 @@ pub use policy::{Policy, PolicyError};
 pub use reach::Variables;
 pub use report::{SinkWish, TaskReport, TaskWishes};
 pub use select::Wanted;
-pub use versions::{VersionRange, VersionRangeError};
+pub use versions::{VersionRange, VersionRangeError, compare_versions};
+/// The WIT package that components are built for.
+pub use wasm::CONTRACT;
+
+/// The plugin ABI that native libraries are built for, `ABI_MAJOR.ABI_MINOR`.
+pub fn abi() -> String {
+    format!(
+        "{}.{}",
+        jackfield_api::abi::ABI_MAJOR,
+        jackfield_api::abi::ABI_MINOR
+    )
+}
 
 /// Where plugins are looked for and what they may do.
 #[derive(Debug, Clone)]

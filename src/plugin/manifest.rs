@@ -64,7 +64,7 @@ pub const MANIFEST_FILE: &str = "plugin.toml";
 /// The `schema` this host reads.
 pub const MANIFEST_SCHEMA: u32 = 1;
 /// Manifests beyond this size are refused.
-pub(crate) const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
+pub const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
 
 /// A manifest that passed its checks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -192,7 +192,7 @@ impl Manifest {
     }
 
     /// All artifact files it names.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
         let native = self
             .artifact
             .native
@@ -240,7 +240,7 @@ impl Manifest {
 }
 
 /// Whether this can be the name of a package.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > 100 || !name.bytes().all(allowed) {
         return Err("lower case letters, digits and '-' are allowed".to_owned());

@@ -6,7 +6,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 /// Compares versions in Maven's order: numbers as numbers, `1` = `1.0`, and `alpha` < `beta` < `milestone` < `rc` <
 /// `snapshot` < the release < `sp` < any other word.
-pub(crate) fn compare_versions(one: &str, other: &str) -> Ordering {
+pub fn compare_versions(one: &str, other: &str) -> Ordering {
     let (one, other) = (tokens(one), tokens(other));
     (0..one.len().max(other.len()))
         .map(|at| match (one.get(at), other.get(at)) {

@@ -14,4 +14,4 @@ wasmtime::component::bindgen!({
 });
 
 /// The WIT package this host speaks; 0.0.x versions must agree exactly.
-pub(crate) const CONTRACT: &str = "jackfield:plugin@0.0.4";
+pub const CONTRACT: &str = "jackfield:plugin@0.0.4";

@@ -24,7 +24,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::{bindings::CONTRACT, directories::Directories};
+pub use self::bindings::CONTRACT;
+pub(crate) use self::directories::Directories;
 
 use async_trait::async_trait;
 use jackfield_api::{ConfigDef, ConfigValueIssue, OffsetChange};
