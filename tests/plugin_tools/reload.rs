@@ -1,6 +1,6 @@
 //! `plugin run` while its project changes: new code takes over where the old one was, broken code does not.
 
-use std::{fs, process::Stdio};
+use std::{fs, path::Path, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,8 +19,8 @@ fn changes_are_built_and_take_over() {
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let mut until = |what: &str, path: &std::path::Path, text: &str| {
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let mut until = |what: &str, path: &Path, text: &str| {
         let build = 3 * wait::PATIENCE;
         wait::within(what, build, || {
             let ended = child.try_wait().unwrap();

@@ -15,8 +15,8 @@ From nothing to a running connector:
   jackfield plugin check       whether it keeps the contract
   jackfield plugin package     one archive to be unpacked into plugin.path
 
-A project is a directory with a plugin.toml, and a Cargo.toml or a Makefile. What
-others have installed is listed by `jackfield plugins`.
+A project is a directory with a plugin.toml, and a Cargo.toml or a Makefile.
+What is installed is listed by `jackfield plugins`.
 
 Examples:
   jackfield plugin new to-lines --kind sink --lang c
@@ -170,7 +170,7 @@ fed the same way, and what comes out is printed. A file is followed as it grows.
 
 The plugin is granted what its plugin.toml asks for; of directories the working
 directory, the project, and those named by its config. Everything is kept in a
-temporary directory, and gone at the end. Ports are free ones unless they are given.
+temporary directory, and gone at the end. Ports are free ones unless given.
 
 Exit codes: 0 after --count records, at the end of standard input and after
 Ctrl-C; 1 when the task fails, or the first build.
