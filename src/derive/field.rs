@@ -2,7 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitInt, LitStr, Meta, Type, UnOp, spanned::Spanned};
+use syn::{
+    Expr, ExprLit, ExprUnary, Ident, Lit, LitInt, LitStr, Meta, Token, Type, UnOp, parse::ParseStream,
+    spanned::Spanned,
+};
 
 /// An option.
 pub(crate) struct Field {
@@ -76,14 +79,7 @@ impl Field {
                 ::std::vec![#(#values.to_owned()),*]
             )));
         } else if meta.path.is_ident("range") {
-            let given: syn::ExprRange = meta.value()?.parse()?;
-            if !matches!(given.limits, syn::RangeLimits::Closed(_)) && given.end.is_some() {
-                return Err(syn::Error::new(
-                    given.span(),
-                    "both ends belong to it: write a..=b",
-                ));
-            }
-            let [min, max] = [&given.start, &given.end].map(|bound| match bound {
+            let [min, max] = range(meta.value()?)?.map(|bound| match bound {
                 Some(bound) => quote!(::std::option::Option::Some(#bound)),
                 None => quote!(::std::option::Option::None),
             });
@@ -160,6 +156,33 @@ fn documentation(field: &syn::Field) -> String {
         _ => None,
     });
     lines.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// `a..=b`, `a..` or `..=b`, both ends being part of it.
+fn range(input: ParseStream<'_>) -> syn::Result<[Option<i64>; 2]> {
+    let min = if input.peek(Token![..=]) || input.peek(Token![..]) {
+        None
+    } else {
+        Some(integer(input)?)
+    };
+    if input.peek(Token![..=]) {
+        input.parse::<Token![..=]>()?;
+        return Ok([min, Some(integer(input)?)]);
+    }
+    input.parse::<Token![..]>()?;
+    if input.peek(LitInt) {
+        return Err(input.error("both ends belong to a range: write a..=b"));
+    }
+    Ok([min, None])
+}
+
+fn integer(input: ParseStream<'_>) -> syn::Result<i64> {
+    let sign = if input.parse::<Option<Token![-]>>()?.is_some() {
+        -1
+    } else {
+        1
+    };
+    Ok(sign * input.parse::<LitInt>()?.base10_parse::<i64>()?)
 }
 
 /// A default as it is written in a config.
