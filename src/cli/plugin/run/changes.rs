@@ -83,7 +83,7 @@ fn is_change(root: &Path, event: &Event) -> bool {
     };
     let inside = |path: &PathBuf| {
         let first = path.strip_prefix(root).ok()?.components().next()?;
-        let hidden = path.file_name().is_some_and(|name| is_hidden(name));
+        let hidden = path.file_name().is_some_and(is_hidden);
         Some(!is_ignored(Some(first.as_os_str())) && !hidden)
     };
     relevant && event.paths.iter().any(|path| inside(path) == Some(true))

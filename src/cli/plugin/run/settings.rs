@@ -208,12 +208,9 @@ fn complete(config: &mut ConfigMap, project: &Project, class: &PluginClass, form
             }
         }
     }
-    if class.kind == Kind::Sink {
-        if !config.contains_key("topics.regex") {
-            config
-                .entry("topics".to_owned())
-                .or_insert_with(|| package.name.clone());
-        }
+    if class.kind == Kind::Sink && !config.contains_key("topics.regex") {
+        let topics = config.entry("topics".to_owned());
+        topics.or_insert_with(|| package.name.clone());
     }
 }
 
