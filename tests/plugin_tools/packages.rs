@@ -128,10 +128,10 @@ fn broken(author: &Author) {
         "{said}"
     );
     assert!(said.contains("out of numbers"), "{said}");
-    author.edit(lib, "\"out of numbers\"", "\"no end");
+    author.edit(lib, "\"out of numbers\"", "no_such_name");
     let (code, said) = author.fail("plugin build acme-counts");
     assert!(
-        code == 1 && said.contains("unterminated double quote string"),
+        code == 1 && said.contains("cannot find value `no_such_name`"),
         "{said}"
     );
     assert!(

@@ -161,8 +161,8 @@ pub(crate) struct CheckArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The config is that of --config, else of the project's pipeline.properties; pairs
-on the command line win. What it does not say: name, connector.class, tasks.max=1,
-String converters, and topic or topics, named like the package.
+on the command line win. What it does not say is added: name, connector.class,
+tasks.max=1, String converters, and topic or topics, named like the package.
 
 A source's records are printed. A sink is fed the lines of --input, else of
 standard input, through its topic, and what it committed is shown; a transform is

@@ -209,9 +209,8 @@ fn complete(config: &mut ConfigMap, project: &Project, class: &PluginClass, form
         }
     }
     if class.kind == Kind::Sink && !config.contains_key("topics.regex") {
-        config
-            .entry("topics".to_owned())
-            .or_insert_with(|| package.name.clone());
+        let topics = config.entry("topics".to_owned());
+        topics.or_insert_with(|| package.name.clone());
     }
 }
 

@@ -80,7 +80,8 @@ impl Source for @class@ {
     /// wakes the task with `SourceContext::wake_handle`.)
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
         let now = Instant::now();
-        while self.due <= now && batch.len() < limits.max_records as usize {
+        let (records, bytes) = (limits.max_records as usize, limits.max_bytes as usize);
+        while self.due <= now && batch.len() < records && batch.size_bytes() < bytes {
             let next = self.last + 1;
             let value = format!(r#"{{"n":{next}}}"#);
             // The offset behind this record: stored once the record is durable, never before.
