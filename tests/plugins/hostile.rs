@@ -146,17 +146,25 @@ fn a_sink_that_panics(rig: &mut Rig) {
     rig.expect_unharmed("a sink that panics", before);
 }
 
-/// A task for each.
+/// 15 lengths, each one too large and as large as can be, and 13 of them one too small and none: a task for each, a few at once.
 fn every_length_of_a_batch_wrong_in_turn(rig: &mut Rig) {
+    const DAMAGES: usize = 56;
+    const AT_ONCE: usize = 8;
     let before = rig.resident_kib();
-    rig.begin("malformed", "HostileSource", &[("mode", "malformed")]);
-    // 15 lengths, each one too large and as large as can be, and 13 of them one too small and none.
-    let traces = rig.failures("malformed", 56);
-    for trace in traces {
-        assert!(trace.contains("plugin returned an invalid batch: "), "{trace}");
-        assert!(trace.contains(" of the batch)"), "where it is wrong: {trace}");
+    for first in (0..DAMAGES).step_by(AT_ONCE) {
+        let (first, at_once) = (first.to_string(), AT_ONCE.to_string());
+        let config = [
+            ("mode", "malformed"),
+            ("damage", &*first),
+            ("tasks.max", &*at_once),
+        ];
+        rig.begin("malformed", "HostileSource", &config);
+        for trace in rig.failures("malformed", AT_ONCE) {
+            assert!(trace.contains("plugin returned an invalid batch: "), "{trace}");
+            assert!(trace.contains(" of the batch)"), "where it is wrong: {trace}");
+        }
+        rig.end("malformed");
     }
-    rig.end("malformed");
     rig.expect_unharmed("malformed batches", before);
 }
 
