@@ -110,7 +110,7 @@ fn hostile_guests_fail_alone_and_their_status_says_why() {
             "HostileSource",
             &[("mode", mode), ("argument", &argument)],
         );
-        let trace = rig.failures("hostile").remove(0);
+        let trace = rig.failures("hostile", 1).remove(0);
         for part in &says {
             assert!(
                 trace.contains(part),
@@ -138,7 +138,7 @@ fn a_sink_that_panics(rig: &mut Rig) {
         "HostileSink",
         &[("mode", "put"), ("topics", "paced"), ("value.converter", STRINGS)],
     );
-    let trace = rig.failures("sink").remove(0);
+    let trace = rig.failures("sink", 1).remove(0);
     assert!(trace.contains("put of the WASM plugin trapped: "), "{trace}");
     assert!(trace.contains("put panics on purpose"), "{trace}");
     assert!(trace.contains("restart: by itself in 1 s"), "{trace}");
@@ -146,21 +146,25 @@ fn a_sink_that_panics(rig: &mut Rig) {
     rig.expect_unharmed("a sink that panics", before);
 }
 
-/// A task for each.
+/// 15 lengths, each one too large and as large as can be, and 13 of them one too small and none: a task for each, a few at once.
 fn every_length_of_a_batch_wrong_in_turn(rig: &mut Rig) {
+    const DAMAGES: usize = 56;
+    const AT_ONCE: usize = 8;
     let before = rig.resident_kib();
-    rig.begin("malformed", "HostileSource", &[("mode", "malformed")]);
-    let traces = rig.failures("malformed");
-    assert_eq!(
-        traces.len(),
-        56,
-        "15 lengths, each too large and of two the most, 13 of them too small"
-    );
-    for trace in traces {
-        assert!(trace.contains("plugin returned an invalid batch: "), "{trace}");
-        assert!(trace.contains(" of the batch)"), "where it is wrong: {trace}");
+    for first in (0..DAMAGES).step_by(AT_ONCE) {
+        let (first, at_once) = (first.to_string(), AT_ONCE.to_string());
+        let config = [
+            ("mode", "malformed"),
+            ("damage", &*first),
+            ("tasks.max", &*at_once),
+        ];
+        rig.begin("malformed", "HostileSource", &config);
+        for trace in rig.failures("malformed", AT_ONCE) {
+            assert!(trace.contains("plugin returned an invalid batch: "), "{trace}");
+            assert!(trace.contains(" of the batch)"), "where it is wrong: {trace}");
+        }
+        rig.end("malformed");
     }
-    rig.end("malformed");
     rig.expect_unharmed("malformed batches", before);
 }
 

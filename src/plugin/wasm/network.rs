@@ -105,13 +105,13 @@ impl Network {
         self.known().denied_now = false;
     }
 
-    /// The refusal an error of the plugin comes from: the plugin knows of it only that it was refused.
+    /// The refusal of the present call that an error of the plugin comes from: the plugin knows only that it was refused.
     pub(super) fn refusal_behind(&self, message: &str) -> Option<String> {
         let known = self.known();
         known
             .denied
             .clone()
-            .filter(|_| REFUSED.iter().any(|said| message.contains(said)))
+            .filter(|_| known.denied_now && REFUSED.iter().any(|said| message.contains(said)))
     }
 
     /// What was refused in the present call.

@@ -96,7 +96,7 @@ impl connector::Guest for Hostile {
         Ok(Vec::new())
     }
 
-    /// Of mode `malformed` a task for every damage.
+    /// Of mode `malformed` a task for every damage from `damage` on.
     fn task_configs(
         _class: String,
         config: types::Config,
@@ -105,11 +105,17 @@ impl connector::Guest for Hostile {
         let all = config
             .iter()
             .any(|(key, value)| key == "mode" && value == "malformed");
-        let tasks = if all { damages().len() } else { 1 };
+        let option = config.iter().find(|(key, _)| key == "damage");
+        let first = option.map_or(Ok(0), |(_, value)| value.parse()).map_err(fatal)?;
+        let tasks = if all {
+            damages().len().saturating_sub(first)
+        } else {
+            1
+        };
         let task = |number: usize| {
             let mut config = config.clone();
             config.retain(|(key, _)| key != "damage");
-            config.push(("damage".to_owned(), number.to_string()));
+            config.push(("damage".to_owned(), (first + number).to_string()));
             config
         };
         Ok((0..tasks.min(max_tasks as usize)).map(task).collect())

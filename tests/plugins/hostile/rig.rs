@@ -171,8 +171,8 @@ impl Rig {
         self.worker.rest.get(&format!("/connectors/{name}/status")).body
     }
 
-    /// Waits until all tasks have failed, and gives their traces.
-    pub(super) fn failures(&self, name: &str) -> Vec<String> {
+    /// Waits until so many tasks have failed, and gives their traces.
+    pub(super) fn failures(&self, name: &str, count: usize) -> Vec<String> {
         let mut last = Value::Null;
         let seen = || {
             last = self.status(name);
@@ -181,7 +181,7 @@ impl Rig {
             let traces: Option<Vec<_>> = failed
                 .map(|task| task["trace"].as_str().map(str::to_owned))
                 .collect();
-            traces.filter(|traces| !traces.is_empty() && traces.len() == tasks.len())
+            traces.filter(|traces| traces.len() == count && tasks.len() == count)
         };
         wait::until(&format!("{name} to fail"), seen)
     }
