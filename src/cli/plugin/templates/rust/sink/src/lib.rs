@@ -11,10 +11,18 @@ use std::{
 };
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, RecordError, Sink, SinkContext,
-    SinkPosition, Validator,
+    Config, ConfigDef, ConnectError, Connector, Options, RecordError, Sink, SinkContext, SinkPosition,
     batch::{Batch, Value},
 };
+
+/// The options. Types, defaults and checks hold before a task sees them, and everything that users are shown about the options
+/// is made of this: messages, forms, `jackfield plugin inspect`. A field's comment is the option's documentation.
+#[derive(Debug, Options)]
+pub struct Settings {
+    /// File to append to
+    #[option(importance = high, non_empty)]
+    file: String,
+}
 
 /// A task. It is given some partitions of the topics, alone or together with other tasks.
 #[derive(Debug)]
@@ -30,13 +38,8 @@ impl Connector for @class@ {
     const CLASS: &'static str = "@class@";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
-    /// The options. Types, defaults and validators are checked before a task sees them, and everything that users are shown
-    /// about the options is made of this: messages, forms, `jackfield plugin inspect`.
     fn config_def() -> ConfigDef {
-        let file = ConfigKey::new("file", ConfigType::String, Importance::High, "File to append to");
-        ConfigDef {
-            keys: vec![file.required().validator(Validator::NonEmpty)],
-        }
+        Settings::config_def()
     }
 }
 
@@ -46,7 +49,7 @@ impl Sink for @class@ {
     /// The kind of an error says what becomes of it: `retriable` is tried again after a while, `config` waits for another
     /// config, `data` is about one record, `fatal` fails the task. A file that cannot be opened may be there later.
     fn start(config: &Config, _context: SinkContext) -> Result<Self, ConnectError> {
-        let name = config.string("file")?.to_owned();
+        let name = Settings::read(config)?.file;
         let file = OpenOptions::new()
             .create(true)
             .append(true)

@@ -7,19 +7,30 @@
 use std::time::{Duration, Instant};
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, PollLimits, Polled, Source,
-    SourceContext, Validator, batch::BatchBuilder,
+    Config, ConfigDef, ConnectError, Connector, Options, PollLimits, Polled, Source, SourceContext,
+    batch::BatchBuilder,
 };
 
 /// Where the records come from, as a JSON object: an offset is stored for each source partition. A source with several
 /// files or tables has several.
 const PARTITION: &str = r#"{"counter":"main"}"#;
 
+/// The options. Types, defaults and checks hold before a task sees them, and everything that users are shown about the options
+/// is made of this: messages, forms, `jackfield plugin inspect`. A field's comment is the option's documentation.
+#[derive(Debug, Options)]
+pub struct Settings {
+    /// Topic to write to
+    #[option(importance = high, non_empty)]
+    topic: String,
+    /// Milliseconds between two records
+    #[option(name = "interval.ms", default = 1000, range = 1..)]
+    interval: Duration,
+}
+
 /// A task. There may be several, on several workers; what they share is what the worker stores for them.
 #[derive(Debug)]
 pub struct @class@ {
-    topic: String,
-    interval: Duration,
+    settings: Settings,
     /// The last number that was handed out.
     last: u64,
     /// When the next one is due.
@@ -32,27 +43,8 @@ impl Connector for @class@ {
     const CLASS: &'static str = "@class@";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
-    /// The options. Types, defaults and validators are checked before a task sees them, and everything that users are shown
-    /// about the options is made of this: messages, forms, `jackfield plugin inspect`.
     fn config_def() -> ConfigDef {
-        let key = ConfigKey::new;
-        let topic = key("topic", ConfigType::String, Importance::High, "Topic to write to");
-        let interval = key(
-            "interval.ms",
-            ConfigType::Long,
-            Importance::Medium,
-            "Milliseconds between two records",
-        );
-        let range = Validator::Range {
-            min: Some(1),
-            max: None,
-        };
-        ConfigDef {
-            keys: vec![
-                topic.required().validator(Validator::NonEmpty),
-                interval.default("1000").validator(range),
-            ],
-        }
+        Settings::config_def()
     }
 }
 
@@ -67,8 +59,7 @@ impl Source for @class@ {
             None => 0,
         };
         Ok(Self {
-            topic: config.string("topic")?.to_owned(),
-            interval: Duration::from_millis(config.number("interval.ms")?),
+            settings: Settings::read(config)?,
             last,
             // The first one at once.
             due: Instant::now(),
@@ -86,10 +77,10 @@ impl Source for @class@ {
             let value = format!(r#"{{"n":{next}}}"#);
             // The offset behind this record: stored once the record is durable, never before.
             let offset = format!(r#"{{"n":{next}}}"#);
-            let record = batch.record(&self.topic).value(&value);
+            let record = batch.record(&self.settings.topic).value(&value);
             record.source(PARTITION, &offset).push()?;
             self.last = next;
-            self.due += self.interval;
+            self.due += self.settings.interval;
         }
         if batch.is_empty() {
             let idle = self.due.saturating_duration_since(now).as_millis();

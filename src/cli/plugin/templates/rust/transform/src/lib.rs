@@ -5,16 +5,23 @@
 //! the worker does, also for records that are dropped here, or become several.
 
 use jackfield_api::{
-    Config, ConfigDef, ConfigKey, ConfigType, ConnectError, Connector, Importance, TaskContext, Transform,
-    TransformOutput,
+    Config, ConfigDef, ConnectError, Connector, Options, TaskContext, Transform, TransformOutput,
     batch::{Batch, Draft, Value},
 };
+
+/// The options. Types, defaults and checks hold before a task sees them, and everything that users are shown about the options
+/// is made of this: messages, forms, `jackfield plugin inspect`. A field's comment is the option's documentation.
+#[derive(Debug, Options)]
+pub struct Settings {
+    /// Whether keys are changed, too
+    #[option(default = false, importance = low)]
+    keys: bool,
+}
 
 /// One runs in each task of the connector that names it.
 #[derive(Debug)]
 pub struct @class@ {
-    /// Keys are changed, too.
-    keys: bool,
+    settings: Settings,
 }
 
 /// What the class is and how it is configured. None of this touches a task.
@@ -23,18 +30,8 @@ impl Connector for @class@ {
     const CLASS: &'static str = "@class@";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
-    /// The options. Types, defaults and validators are checked before a task sees them, and everything that users are shown
-    /// about the options is made of this: messages, forms, `jackfield plugin inspect`.
     fn config_def() -> ConfigDef {
-        let keys = ConfigKey::new(
-            "keys",
-            ConfigType::Boolean,
-            Importance::Low,
-            "Whether keys are changed, too",
-        );
-        ConfigDef {
-            keys: vec![keys.default("false")],
-        }
+        Settings::config_def()
     }
 }
 
@@ -43,7 +40,7 @@ impl Transform for @class@ {
     /// waits for another config, `fatal` fails the task.
     fn start(config: &Config, _context: TaskContext) -> Result<Self, ConnectError> {
         Ok(Self {
-            keys: config.boolean("keys")?,
+            settings: Settings::read(config)?,
         })
     }
 
@@ -61,7 +58,7 @@ impl Transform for @class@ {
                 }
             };
             let key = match found.record.key {
-                Value::Utf8(text) if self.keys => Some(text.to_uppercase()),
+                Value::Utf8(text) if self.settings.keys => Some(text.to_uppercase()),
                 _ => None,
             };
             let mut record = Draft::of(batch, &found).value(&value);
