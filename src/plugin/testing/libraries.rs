@@ -205,7 +205,10 @@ async fn what_is_no_library_or_not_the_one_that_was_pinned_is_refused() {
         loaded.unwrap_err().to_string()
     };
     let error = load().await;
-    assert!(error.contains("plugin.so: cannot be loaded: "), "{error}");
+    assert!(
+        error.contains("plugin.so: no library: build or install the package again"),
+        "{error}"
+    );
 
     TestPackage {
         native: Some(&misbehaving()[0]),
