@@ -5,7 +5,7 @@
 //! class = "com.example.Lines"         # as in plugin.toml, or one of its aliases
 //! name = "two files"                  # optional, shown with each result
 //! files = { "in.txt" = "a\nb\nc\n" }  # optional: written below {dir} before each check
-//! http = { "/items" = "[1,2,3]" }     # optional: what {http} answers to a GET of these paths
+//! http = { "/items" = "[1,2,3]" }     # optional: what {http} answers to a GET of these paths, queries included
 //! records = 3                         # of a source: at least so many records come (default 3)
 //! values = "text"                     # of a sink or transform: what it is given, "text" (default), "json" or "bytes"
 //! stateful = true                     # of a transform: what it gives depends on what it was given before

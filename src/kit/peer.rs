@@ -142,7 +142,10 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, body: By
         return (StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned());
     }
     if method == Method::GET {
-        let answer = place.answers.get(&format!("/{rest}"));
+        let path = format!("/{rest}");
+        let whole = uri.query().map(|query| format!("{path}?{query}"));
+        let whole = whole.and_then(|whole| place.answers.get(&whole));
+        let answer = whole.or_else(|| place.answers.get(&path));
         return answer.map_or_else(
             || (StatusCode::NOT_FOUND, String::new()),
             |answer| (StatusCode::OK, answer.clone()),

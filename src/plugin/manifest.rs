@@ -476,7 +476,7 @@ clock = true
         ))
         .unwrap_err();
         assert!(reason.contains("no artifact"), "{reason}");
-        let reason = Manifest::parse(&format!("connector = []\n{package}[artifact]")).unwrap_err();
+        let reason = Manifest::parse(&format!("plugin = []\n{package}[artifact]")).unwrap_err();
         assert!(reason.contains("no [[plugin]]"), "{reason}");
     }
 }

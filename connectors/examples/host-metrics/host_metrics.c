@@ -1,7 +1,8 @@
 /*
  * jackfield.examples.HostMetricsSource: numbers of a Linux host, one record each, every `interval.ms`.
  *
- * A reading is a round. Its records share a sequence, which is the source offset: a restart goes on behind it.
+ * A reading is a round. Its records share a sequence, which is the source offset: a restart goes on behind it. Records in the
+ * middle of a round also say how many were given by then, and a restart reads the rest of the round anew.
  */
 #define _POSIX_C_SOURCE 200809L
 #define JF_BATCH_IMPLEMENTATION
@@ -36,11 +37,13 @@ struct task {
     /* What the present round found, and how much of it was handed out. */
     struct samples samples;
     size_t given;
+    /* How much of the first round was handed out before a restart. */
+    int64_t resumed;
     int64_t taken_at_ms;
-    /* JSON texts that stay the same for a task or for a round. */
+    /* A JSON text that stays the same. */
     jf_string partition;
+    /* Those of one record. */
     jf_string offset;
-    /* One value. */
     jf_string value;
     /* One file. */
     jf_string text;
@@ -177,13 +180,9 @@ static int32_t take_round(struct task *task, jf_error *error) {
             return JF_FAILED;
         }
     }
-    jf_string_clear(&task->offset);
-    jf_string_format(&task->offset, "{\"sequence\":%" PRId64 "}", task->sequence + 1);
-    if (task->offset.failed) {
-        task->samples.count = 0;
-        return jf_fail_memory(error);
-    }
     task->sequence++;
+    task->given = (uint64_t)task->resumed < task->samples.count ? (size_t)task->resumed : task->samples.count;
+    task->resumed = 0;
     task->taken_at_ms = clock_ms(CLOCK_REALTIME);
     jf_metric(host, task->host_task, JF_METRIC_COUNTER, "rounds", 1);
     jf_metric(host, task->host_task, JF_METRIC_GAUGE, "metrics_per_round", (double)task->samples.count);
@@ -200,7 +199,9 @@ static void next_due(struct task *task, int64_t now) {
     task->due_ms += (missed + 1) * task->interval_ms;
 }
 
-static int32_t push_sample(struct task *task, const struct sample *sample, jf_error *error) {
+static int32_t push_sample(struct task *task, size_t number, jf_error *error) {
+    const struct sample *sample = &task->samples.items[number];
+    const bool is_last = number + 1 == task->samples.count;
     const bool is_whole = fabs(sample->value) < 1e15 && sample->value == floor(sample->value);
     jf_string *value = &task->value;
     jf_record record = jf_record_of(task->topic);
@@ -212,7 +213,12 @@ static int32_t push_sample(struct task *task, const struct sample *sample, jf_er
         jf_string_json(value, jf_text(sample->labels[index]));
     }
     jf_string_format(value, "},\"sequence\":%" PRId64 "}", task->sequence);
-    if (value->failed)
+    jf_string_clear(&task->offset);
+    jf_string_format(&task->offset, "{\"sequence\":%" PRId64, task->sequence);
+    if (!is_last)
+        jf_string_format(&task->offset, ",\"given\":%zu", number + 1);
+    jf_string_add(&task->offset, jf_text("}"));
+    if (value->failed || task->offset.failed)
         return jf_fail_memory(error);
     record.key = jf_value_string(sample->name);
     record.value = jf_value_json(jf_string_slice(value));
@@ -233,11 +239,15 @@ static int32_t poll(void *handle, const jf_poll_limits *limits, jf_poll_result *
         if (take_round(task, error) != JF_OK)
             return JF_FAILED;
         next_due(task, now);
+        if (task->given == task->samples.count)
+            return jf_poll_idle(out, task->due_ms - now);
     }
     next = task->given;
-    while (next < task->samples.count && jf_builder_count(&task->builder) < limits->max_records &&
-           jf_builder_size(&task->builder) < limits->max_bytes) {
-        if (push_sample(task, &task->samples.items[next++], error) != JF_OK) {
+    /* The record that passes the limit is still delivered. */
+    while (next < task->samples.count &&
+           (next == task->given || (jf_builder_count(&task->builder) < limits->max_records &&
+                                    jf_builder_size(&task->builder) < limits->max_bytes))) {
+        if (push_sample(task, next++, error) != JF_OK) {
             jf_builder_clear(&task->builder);
             return JF_FAILED;
         }
@@ -265,13 +275,23 @@ static void stop(void *handle) {
     free(task);
 }
 
-/* Goes on behind the last round that was stored. */
-static void resume(struct task *task) {
+/* Goes on behind the last record that was stored. Offsets may be changed by operators, so they are read like any input. */
+static int32_t resume(struct task *task, jf_error *error) {
     jf_buf offset = {0};
+    jf_slice text;
+    int32_t result = JF_OK;
     if (!host->stored_offset(task->host_task, jf_string_slice(&task->partition), &offset))
-        return;
-    (void)jf_json_integer(jf_slice_of(offset.ptr, offset.len), "sequence", &task->sequence);
+        return JF_OK;
+    text = jf_slice_of(offset.ptr, offset.len);
+    if (!jf_json_integer(text, "sequence", &task->sequence) || task->sequence < 1 || task->sequence == INT64_MAX)
+        result = jf_fail(error, JF_ERROR_CONFIG, "the stored offset %.*s is not {\"sequence\":N}: reset the connector's offsets",
+                         (int)text.len, (const char *)text.ptr);
+    else if (jf_json_integer(text, "given", &task->resumed) && task->resumed > 0)
+        task->sequence--;
+    else
+        task->resumed = 0;
     jf_buf_free(&offset);
+    return result;
 }
 
 /* Chooses the groups that are asked for and there; the task's state tells of the others. */
@@ -330,11 +350,10 @@ static int32_t start(const jf_class_desc *class_desc, const jf_key_value *config
     if (task == NULL)
         return jf_fail_memory(error);
     task->host_task = context->host;
-    if (read_config(task, config, config_len, error) != JF_OK) {
+    if (read_config(task, config, config_len, error) != JF_OK || resume(task, error) != JF_OK) {
         stop(task);
         return JF_FAILED;
     }
-    resume(task);
     task->due_ms = clock_ms(CLOCK_MONOTONIC);
     jf_log(host, task->host_task, JF_LOG_INFO, "reading %s every %" PRId64 " ms behind sequence %" PRId64, task->directory,
            task->interval_ms, task->sequence);

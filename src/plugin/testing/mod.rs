@@ -60,6 +60,8 @@ fn run(command: &mut Command) {
     let output = command
         .current_dir(workspace())
         .env("CARGO_TARGET_DIR", target)
+        // A library may bring a toolchain file, which rustup's own `rustc` would obey.
+        .env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"))
         .output()
         .unwrap();
     assert!(

@@ -43,6 +43,8 @@ fn guest() -> Vec<u8> {
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", target_directory())
+        // A library may bring a toolchain file, which rustup's own `rustc` would obey.
+        .env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"))
         .args([
             "rustc",
             "--quiet",

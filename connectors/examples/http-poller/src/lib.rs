@@ -149,7 +149,11 @@ impl Source for HttpPollerSource {
                 return Ok(Polled::Idle(Some(rest)));
             }
         }
-        while batch.len() < limits.max_records as usize && batch.size_bytes() < limits.max_bytes as usize {
+        let is_full = |batch: &BatchBuilder| {
+            batch.len() >= limits.max_records as usize || batch.size_bytes() >= limits.max_bytes as usize
+        };
+        // The record that passes the limit is still delivered.
+        while batch.is_empty() || !is_full(batch) {
             let Some(found) = self.waiting.pop_front() else {
                 break;
             };
