@@ -94,6 +94,11 @@ fn shown(counted: Counted) -> String {
 impl Counted {
     /// A name has one type: of two tasks that mean different ones the first is shown.
     fn add(&mut self, name: String, help: &'static str, labels: Labels, value: MetricValue) {
+        // The format adds it to the name of every counter.
+        let name = match (&value, name.strip_suffix("_total")) {
+            (MetricValue::Counter(_), Some(base)) => base.to_owned(),
+            _ => name,
+        };
         match self.0.entry(name) {
             Entry::Vacant(place) => {
                 let series = vec![(labels, value)];
@@ -134,7 +139,7 @@ fn encode(mut series: MetricEncoder<'_>, value: &MetricValue) -> fmt::Result {
         MetricValue::Gauge(value) => series.encode_gauge(value),
         MetricValue::Histogram { counts, count, sum } => {
             let beyond = count - counts.iter().sum::<u64>();
-            let bounds = METRIC_BUCKETS.iter().copied().chain([f64::MAX]);
+            let bounds = METRIC_BUCKETS.iter().copied().chain([f64::INFINITY]);
             let buckets: Vec<_> = bounds.zip(counts.iter().copied().chain([beyond])).collect();
             series.encode_histogram::<NoLabelSet>(*sum, *count, &buckets, None)
         }
@@ -160,7 +165,7 @@ mod tests {
         let mut add = |name: &str, table, value| {
             counted.add(format!("{PREFIX}{name}"), "Counted", labels(table), value);
         };
-        add("rows", "a\"b", MetricValue::Counter(3.0));
+        add("rows_total", "a\"b", MetricValue::Counter(3.0));
         add("rows", "b", MetricValue::Counter(4.5));
         add("rows", "b", MetricValue::Gauge(1.0));
         add("depth", "a", MetricValue::Gauge(-2.0));
@@ -181,6 +186,26 @@ mod tests {
             .filter(|line| !line.contains("le=\"0.") || line.contains("le=\"0.001\""))
             .map(str::to_owned)
             .collect();
-        expect![[r#""#]].assert_eq(&shown.join("\n"));
+        expect![[r##"
+            # HELP jackfield_plugin_depth Counted
+            # TYPE jackfield_plugin_depth gauge
+            jackfield_plugin_depth{connector="c",table="a"} -2.0
+            # HELP jackfield_plugin_rows Counted
+            # TYPE jackfield_plugin_rows counter
+            jackfield_plugin_rows_total{connector="c",table="a\"b"} 3.0
+            jackfield_plugin_rows_total{connector="c",table="b"} 4.5
+            # HELP jackfield_plugin_seconds Counted
+            # TYPE jackfield_plugin_seconds histogram
+            jackfield_plugin_seconds_sum{connector="c",table="a"} 130.0
+            jackfield_plugin_seconds_count{connector="c",table="a"} 4
+            jackfield_plugin_seconds_bucket{le="0.001",connector="c",table="a"} 2
+            jackfield_plugin_seconds_bucket{le="1.0",connector="c",table="a"} 2
+            jackfield_plugin_seconds_bucket{le="2.5",connector="c",table="a"} 2
+            jackfield_plugin_seconds_bucket{le="5.0",connector="c",table="a"} 2
+            jackfield_plugin_seconds_bucket{le="10.0",connector="c",table="a"} 2
+            jackfield_plugin_seconds_bucket{le="60.0",connector="c",table="a"} 3
+            jackfield_plugin_seconds_bucket{le="+Inf",connector="c",table="a"} 4
+            # EOF"##]]
+        .assert_eq(&shown.join("\n"));
     }
 }

@@ -72,7 +72,9 @@ impl Source for @class@ {
     fn poll(&mut self, limits: PollLimits, batch: &mut BatchBuilder) -> Result<Polled, ConnectError> {
         let now = Instant::now();
         let (records, bytes) = (limits.max_records as usize, limits.max_bytes as usize);
-        while self.due <= now && batch.len() < records && batch.size_bytes() < bytes {
+        // The record that passes the limit is still delivered.
+        let is_full = |batch: &BatchBuilder| batch.len() >= records || batch.size_bytes() >= bytes;
+        while self.due <= now && (batch.is_empty() || !is_full(batch)) {
             let next = self.last + 1;
             let value = format!(r#"{{"n":{next}}}"#);
             // The offset behind this record: stored once the record is durable, never before.
