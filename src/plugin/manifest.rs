@@ -293,7 +293,8 @@ fn check_class(name: &str) -> Result<(), String> {
 
 fn check_file(file: &Path) -> Result<(), String> {
     let plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
-    if file.as_os_str().is_empty() || !file.components().all(plain) {
+    // "." has no name: it is the package itself.
+    if file.file_name().is_none() || !file.components().all(plain) {
         return Err(format!(
             "artifact file {}: a relative path inside the package is wanted",
             file.display()
@@ -463,6 +464,11 @@ clock = true
         check(
             "\"connector.wasm\"",
             "\"/tmp/connector.wasm\"",
+            "a relative path inside the package",
+        );
+        check(
+            "\"connector.wasm\"",
+            "\".\"",
             "a relative path inside the package",
         );
         check("schema = 1", "schema = ", "expected");
