@@ -13,11 +13,12 @@ const SKIPPED: &[&str] = &[
     "no option is required",
 ];
 
-#[test]
-fn the_shipped_connectors_conform() {
+/// Runs the kit on a package. Fails when it finds something, and when it leaves out more than this.
+#[track_caller]
+pub(super) fn conforms(package: &Path, conformance: &Path, skipped: &[&str]) -> Vec<Check> {
     let options = Options {
-        package: installed("jackfield-file"),
-        conformance: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/file/conformance.toml")),
+        package: package.to_owned(),
+        conformance: Some(conformance.to_owned()),
         form: None,
         class: None,
     };
@@ -31,10 +32,17 @@ fn the_shipped_connectors_conform() {
     let wrong = |check: &&Check| match &check.outcome {
         Outcome::Passed => false,
         Outcome::Failed(_) => true,
-        Outcome::Skipped(why) => !SKIPPED.contains(&why.as_str()),
+        Outcome::Skipped(why) => !skipped.contains(&why.as_str()),
     };
     let wrong: Vec<_> = checks.iter().filter(wrong).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+    checks
+}
+
+#[test]
+fn the_shipped_connectors_conform() {
+    let conformance = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/file/conformance.toml");
+    let checks = conforms(&installed("jackfield-file"), &conformance, SKIPPED);
     let passed = checks
         .iter()
         .filter(|check| check.outcome == Outcome::Passed)

@@ -7,9 +7,10 @@ use std::{
     process::Command,
 };
 
-use jackfield_kit::{Options, Outcome};
-
-use super::package::{Package, SOURCE, worker};
+use super::{
+    conformance,
+    package::{Package, SOURCE, worker},
+};
 use crate::harness::{process, program, scratch::Scratch, wait};
 
 /// Directory of an example.
@@ -41,29 +42,10 @@ fn built(name: &str, forms: &str) -> PathBuf {
     package
 }
 
-/// Fails when the kit finds something, and when it leaves out more than this.
+/// As [`conformance::conforms`], with the example's own scenarios.
 #[track_caller]
 fn conforms(name: &str, package: &Path, skipped: &[&str]) {
-    let options = Options {
-        package: package.to_owned(),
-        conformance: Some(example(name).join("conformance.toml")),
-        form: None,
-        class: None,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let checks = runtime
-        .block_on(jackfield_kit::check(&options, &mut |_| {}))
-        .unwrap();
-    let wrong = checks.iter().filter(|check| match &check.outcome {
-        Outcome::Passed => false,
-        Outcome::Failed(_) => true,
-        Outcome::Skipped(why) => !skipped.contains(&why.as_str()),
-    });
-    let wrong: Vec<_> = wrong.collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    conformance::conforms(package, &example(name).join("conformance.toml"), skipped);
 }
 
 #[test]
